@@ -1,0 +1,82 @@
+# Each target sets up what it needs; `make demo` and `make test` are the two to know.
+
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo "$$name"; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+SOURCES := $(shell find snakepit workers -name '*.py' -o -name py.typed)
+PYTEST := $(BIN)/python -P -m pytest
+PYTEST_ARGS ?=
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format types bench simulate kill-driver clean distclean
+
+help:
+	@echo 'make demo         index the installed Python sources, in parallel'
+	@echo 'make test         the whole test suite, on the installed package'
+	@echo 'make lint types   ruff; mypy --strict and basedpyright on the package as a wheel installs it'
+	@echo 'make format       let ruff lay out the code'
+	@echo 'make bench        measure against Ray, multiprocessing and the raw limit (quiet machine)'
+	@echo 'make simulate     ten million simulated events through the scheduler'
+	@echo 'make kill-driver  kill -9 of the driver, 100 times'
+	@echo 'make clean        remove what builds and checks leave (distclean: and $(VENV))'
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'snakepit needs Python 3.11 or newer: make PYTHON=/path/to/python' >&2; exit 1; }
+	@echo 'setting up $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+
+# One stamp per extra, because the demo should not wait for the linters to be fetched.
+$(STAMPS)/%: pyproject.toml setup.cfg | $(BIN)/python
+	@echo 'installing snakepit[$*]'
+	@mkdir -p $(STAMPS)
+	@$(PIP) install --editable '.[$*]'
+	@touch $@
+
+demo: $(STAMPS)/cli
+	@$(BIN)/snakepit demo $(DEMO_ARGS)
+
+# -P keeps the working directory off sys.path: the tests see the installed package.
+test: $(STAMPS)/test
+	@$(PYTEST) $(PYTEST_ARGS)
+
+lint: $(STAMPS)/test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(STAMPS)/test
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+# A type checker follows no import hook, which an editable install is; it gets a real install.
+build/types/stamp: $(SOURCES) pyproject.toml setup.cfg $(STAMPS)/test
+	@rm -rf build/types build/lib build/bdist*
+	@mkdir -p build/types
+	@$(PIP) install --no-deps --no-build-isolation --no-compile --target build/types .
+	@ln -s ../../bench build/types/bench
+	@touch $@
+
+types: build/types/stamp
+	@cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+		--cache-dir ../../.mypy_cache -p snakepit -p bench
+	@$(BIN)/basedpyright
+
+bench: $(STAMPS)/bench
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+simulate: $(STAMPS)/test
+	@$(BIN)/python -m tests.policy.simulate --events 10000000
+
+kill-driver: $(STAMPS)/test
+	@SNAKEPIT_TEST_KILLS=100 $(PYTEST) -k kill_driver $(PYTEST_ARGS)
+
+clean:
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out *.egg-info
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf $(VENV)

@@ -1,0 +1,149 @@
+"""What a runtime costs before it does anything: to start, and to have it stand idle."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from .peers import NotOffered, Peer, Script
+
+IDLE_S = 10.0
+SETTLE_S = 5.0
+READY = "ready\n"
+WAIT = "\nimport sys\nsys.stdout.write('ready\\n')\nsys.stdout.flush()\nsys.stdin.read()\n"
+
+
+def program(peer: Peer) -> Script:
+    """The peer's program, for rows that want an interpreter with nothing else in it."""
+    if peer.script is None:
+        raise NotOffered
+    return peer.script
+
+
+def first_result(peer: Peer) -> float:
+    """Seconds from `init`, the module imported, to the first result."""
+    script = program(peer)
+    start = "import time\nstart = time.perf_counter()\n"
+    tell = "print('seconds', time.perf_counter() - start)\n"
+    code = script.load + start + script.first + tell
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    for line in done.stdout.splitlines():
+        if line.startswith("seconds "):
+            return float(line.split()[1])
+    raise RuntimeError(f"no first result; exit status {done.returncode}")
+
+
+def import_time(peer: Peer) -> float:
+    """Milliseconds that an import adds to the start of an interpreter."""
+    if peer.import_line is None:
+        raise NotOffered
+    codes = ("pass", peer.import_line)
+    best = [math.inf, math.inf]
+    for _ in range(7):
+        for which, code in enumerate(codes):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            # The least of a few starts: what disturbs a start only ever adds to it.
+            best[which] = min(best[which], time.perf_counter() - start)
+    return (best[1] - best[0]) * 1e3
+
+
+@contextlib.contextmanager
+def idle(script: str) -> Iterator[psutil.Process]:
+    """A fresh interpreter that ran a script and now waits; nothing else is loaded into it."""
+    argv = [sys.executable, "-c", script + WAIT]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line == READY:
+                break
+        else:
+            raise RuntimeError("the idle script ended before it was ready")
+        yield psutil.Process(process.pid)
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """A process and all below it."""
+    return [process, *process.children(recursive=True)]
+
+
+def memory(process: psutil.Process, field: str) -> float:
+    """Megabytes of a process and all below it.
+
+    Args:
+        process: the topmost.
+        field: `uss` counts only pages that no other process maps; what the family shares by having
+            been forked counts nowhere. `pss` counts each page once, divided among its users.
+    """
+    total = 0
+    for member in family(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += getattr(member.memory_full_info(), field)
+    return total / 1e6
+
+
+def settled_memory(process: psutil.Process, field: str) -> float:
+    """The memory once it no longer moves by a hundredth in half a second."""
+    end = time.monotonic() + SETTLE_S
+    before = memory(process, field)
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        now = memory(process, field)
+        if abs(now - before) < 0.01 * before:
+            return now
+        before = now
+    return before
+
+
+def cpu_ns(process: psutil.Process) -> int:
+    """Nanoseconds that all threads of a process and of all below it have run.
+
+    The scheduler's own figure, since the clock ticks of /proc/PID/stat are too coarse for a runtime
+    that uses less than one of them.
+    """
+    total = 0
+    for member in family(process):
+        for line in Path(f"/proc/{member.pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):
+                total += int(line.read_text().split()[0])
+    return total
+
+
+def extra_memory(peer: Peer, field: str) -> float:
+    """Megabytes of all processes, two workers ready, beyond an interpreter that loaded nothing."""
+    script = program(peer)
+    with idle("") as bare:
+        least = settled_memory(bare, field)
+    with idle("".join(script)) as process:
+        return settled_memory(process, field) - least
+
+
+def idle_uss(peer: Peer) -> float:
+    """Private memory of an idle runtime, in megabytes."""
+    return extra_memory(peer, "uss")
+
+
+def idle_pss(peer: Peer) -> float:
+    """All memory of an idle runtime, in megabytes."""
+    return extra_memory(peer, "pss")
+
+
+def idle_cpu(peer: Peer) -> float:
+    """Per cent of a core over ten idle seconds, all processes."""
+    script = program(peer)
+    with idle("".join(script)) as process:
+        time.sleep(1.0)  # what starting left to do is not idling
+        before, start = cpu_ns(process), time.monotonic()
+        time.sleep(IDLE_S)
+        return (cpu_ns(process) - before) / (time.monotonic() - start) / 1e7

@@ -1,0 +1,1 @@
+"""What users call. It depends on the `Runtime` protocol; only `init` knows a runtime."""

@@ -1,0 +1,208 @@
+"""What one does with references and actors: get, put, wait, cancel, kill, find, leave."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, TypeVar, overload
+
+from ..config import check_bool, check_int, check_name, check_timeout
+from ..protocol import ActorExit, Runtime, current
+from .context import running
+from .handles import ActorHandle, core_of
+from .methods import table_of
+from .refs import ObjectRef, runtime_of, stale
+
+T = TypeVar("T")
+
+
+@overload
+def get(refs: ObjectRef[T], *, timeout: float | None = None) -> T: ...
+
+
+@overload
+def get(refs: list[ObjectRef[T]], *, timeout: float | None = None) -> list[T]: ...
+
+
+@overload
+def get(refs: list[Any], *, timeout: float | None = None) -> list[Any]: ...
+
+
+def get(refs: Any, *, timeout: float | None = None) -> Any:
+    """Wait for values and return them; arrays among them are read-only views of shared memory.
+
+    Args:
+        refs: a reference, or a list of references.
+        timeout: seconds to wait; 0 looks once; None waits for ever.
+
+    Returns:
+        The value, or the list of values in the order of their references.
+
+    Raises:
+        TaskError: a task failed; it is also of the type of the task's exception. Of several
+            errors the first that is found is raised.
+        GetTimeoutError: a value was not there in time.
+        ValueError: `refs` is neither of the two, or `timeout` is negative.
+        TypeError: the list holds something else than references.
+    """
+    if type(refs) is ObjectRef:
+        # The hot path: nothing to look up and nothing to check but the runtime.
+        runtime = refs._runtime
+        if timeout is None and runtime is current():
+            return runtime.get_one(refs._id, None)
+        return runtime_of(refs).get_one(refs._id, check_timeout(timeout))
+    if not isinstance(refs, list):
+        raise ValueError(
+            f"get() takes a reference or a list of references, not {type(refs).__name__}"
+        )
+    runtime, ids = _ids("get", refs)
+    return runtime.get(ids, check_timeout(timeout))
+
+
+def put(value: T) -> ObjectRef[T]:
+    """Store a value once, for any number of tasks and actors to read.
+
+    Args:
+        value: anything that can be pickled; large buffers are copied to shared memory once.
+
+    Returns:
+        A reference to it.
+
+    Raises:
+        TypeError: the value is itself a reference.
+        SerializationError: the value cannot be sent.
+        ObjectStoreFullError: there is no room for it.
+    """
+    if type(value) is ObjectRef:
+        raise TypeError("put() takes a value; this is a reference, which can be passed as it is")
+    runtime = current() or running()
+    return ObjectRef(runtime, runtime.put(value))
+
+
+def wait(
+    refs: list[ObjectRef[T]],
+    *,
+    num_returns: int = 1,
+    timeout: float | None = None,
+    fetch_local: bool = True,
+) -> tuple[list[ObjectRef[T]], list[ObjectRef[T]]]:
+    """Wait until some of the values are there, or their tasks have failed.
+
+    Args:
+        refs: different references.
+        num_returns: how many to wait for.
+        timeout: seconds to wait; 0 looks once; None waits for ever.
+        fetch_local: for Ray's programs; on one machine each value is local.
+
+    Returns:
+        At most `num_returns` references whose values are there, and all others, both in the
+        order in which they were given.
+
+    Raises:
+        TypeError: `refs` is no list of references.
+        ValueError: a reference is there twice; `num_returns` is less than 1 or more than there
+            are references; `timeout` is negative.
+    """
+    if not isinstance(refs, list):
+        raise TypeError(f"wait() takes a list of references, not {type(refs).__name__}")
+    seconds = check_timeout(timeout)
+    check_bool("fetch_local", fetch_local)
+    runtime, ids = _ids("wait", refs)
+    if not refs:
+        return [], []
+    if len(set(ids)) != len(ids):
+        raise ValueError("wait() takes different references; one of these is there twice")
+    count = check_int("num_returns", num_returns, 1, len(refs), ", the number of references")
+    done = runtime.wait(ids, count, seconds)
+    ready: list[ObjectRef[T]] = []
+    rest: list[ObjectRef[T]] = []
+    for ref in refs:
+        (ready if len(ready) < count and ref._id in done else rest).append(ref)
+    return ready, rest
+
+
+def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
+    """Cancel the call that makes this value; nothing happens when it has ended.
+
+    A call that waits never starts; one that runs gets a KeyboardInterrupt. `get` then raises
+    TaskCancelledError.
+
+    Args:
+        ref: what the call returns.
+        force: end the worker's process; WorkerCrashedError is raised instead.
+        recursive: cancel also what the call itself has called.
+
+    Raises:
+        TypeError: `ref` is no reference.
+        ValueError: `force` on a call to an actor; `kill` ends actors.
+    """
+    if type(ref) is not ObjectRef:
+        raise TypeError(f"cancel() takes a reference, not {type(ref).__name__}")
+    check_bool("force", force)
+    check_bool("recursive", recursive)
+    runtime_of(ref).cancel(ref._id, force=force, recursive=recursive)
+
+
+def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
+    """End an actor's process at once; its unanswered calls raise ActorDiedError.
+
+    Args:
+        actor: its handle.
+        no_restart: False lets its `max_restarts` bring it back.
+
+    Raises:
+        ValueError: `actor` is no handle; tasks are ended by `cancel`.
+    """
+    if type(actor) is not ActorHandle:
+        raise ValueError(
+            f"kill() takes the handle of an actor, not {type(actor).__name__}; cancel() ends tasks"
+        )
+    check_bool("no_restart", no_restart)
+    core = core_of(actor)
+    if core.runtime is not current():
+        raise stale(f"the actor {core}")
+    core.runtime.kill(core.id, no_restart=no_restart)
+
+
+def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
+    """Return a handle of the living actor of that name.
+
+    Args:
+        name: as given by `options(name=...)`.
+        namespace: where to look; default: the caller's own.
+
+    Raises:
+        ValueError: there is none.
+    """
+    check_name("name", name)
+    if namespace is not None:
+        check_name("namespace", namespace)
+    runtime = current() or running()
+    record = runtime.find_actor(name, namespace)
+    return ActorHandle(runtime, record.id, table_of(record.methods))
+
+
+def exit_actor() -> NoReturn:
+    """End the actor whose method calls this; it is not restarted, and later calls fail.
+
+    Raises:
+        TypeError: the caller is no method of an actor.
+    """
+    runtime = current()
+    if runtime is None or runtime.describe().get("actor") is None:
+        raise TypeError("exit_actor() is called by a method of an actor, and this is none")
+    raise ActorExit
+
+
+def _ids(function: str, refs: list[Any]) -> tuple[Runtime, list[int]]:
+    """The ids of references, which must all be of the current runtime."""
+    runtime = current()
+    ids: list[int] = []
+    for ref in refs:
+        if type(ref) is not ObjectRef:
+            raise TypeError(
+                f"{function}() takes references; item {len(ids)} of the list is of type "
+                f"{type(ref).__name__}"
+            )
+        if ref._runtime is not runtime:
+            raise stale(repr(ref))
+        ids.append(ref._id)
+    return runtime or running(), ids

@@ -1,0 +1,244 @@
+"""Begin and end a runtime, and tell what runs where.
+
+A process has one runtime, in the slot that `snakepit.protocol` guards. It stays there until its
+shutdown is over, so that an interrupted shutdown can be called again; what is submitted meanwhile
+is refused by the runtime itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Never, final
+
+from ..config import Config, check_bool, resolve
+from ..errors import ForkedRuntimeError
+from ..ids import hex_id
+from ..protocol import Runtime, begin, current, ensure, retire
+from .options import check_options
+
+_SETTINGS: Final = (
+    "num_cpus",
+    "resources",
+    "object_store_memory",
+    "namespace",
+    "log_to_driver",
+    "ignore_reinit_error",
+    "max_workers",
+)
+# What Ray's init takes besides, with the value that asks for what happens here anyway.
+_LATER: Final[dict[str, Any]] = {
+    "address": "local",
+    "num_gpus": 0,
+    "labels": None,
+    "local_mode": False,
+    "include_dashboard": False,
+    "dashboard_host": None,
+    "dashboard_port": None,
+    "job_config": None,
+    "configure_logging": None,
+    "logging_level": None,
+    "logging_config": None,
+    "logging_format": None,
+    "runtime_env": None,
+    "enable_resource_isolation": False,
+}
+
+
+@final
+class Context(Mapping[str, Any]):
+    """What `init` returns: facts of the runtime, by name, as they were when it was asked.
+
+    As a context manager it shuts the runtime down at the end, if this `init` started it.
+    """
+
+    __slots__ = ("_facts", "_owner", "_runtime")
+
+    def __init__(self, runtime: Runtime, *, owner: bool) -> None:
+        self._runtime = runtime
+        self._owner = owner
+        self._facts = dict(runtime.describe())
+
+    def __getitem__(self, name: str) -> Any:
+        return self._facts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Shut the runtime down if this `init` started it; otherwise nothing happens."""
+        if self._owner and _here() is self._runtime:
+            _close(self._runtime)
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={value!r}" for name, value in self._facts.items())
+        return f"snakepit.Context({facts})"
+
+
+def init(
+    *,
+    num_cpus: int | None = None,
+    resources: Mapping[str, float] | None = None,
+    object_store_memory: int | None = None,
+    namespace: str | None = None,
+    log_to_driver: bool | None = None,
+    ignore_reinit_error: bool = False,
+    max_workers: int | None = None,
+    **unknown: Never,
+) -> Context:
+    """Start the runtime of this process; inside a task, attach to the one that runs it.
+
+    Without it, the first `.remote()`, `put` or `get` starts one with the defaults, which the
+    environment may set (see `snakepit.config`).
+
+    Args:
+        num_cpus: CPUs to share out, 0 to 1024; default: as many as this process may use.
+        resources: custom resources: quantities above 0 by name.
+        object_store_memory: bytes that stored objects may take; default: 40 % of the memory.
+        namespace: where names of actors are looked up; default: the anonymous one.
+        log_to_driver: whether what workers print appears here; default: True.
+        ignore_reinit_error: return the runtime that is there already instead of raising.
+        max_workers: the most worker processes at one time; default: the runtime's choice.
+        unknown: refused; here to say what is allowed.
+
+    Returns:
+        The runtime's facts, which is also a context manager that ends the runtime.
+
+    Raises:
+        TypeError: an argument has a wrong type or an unknown name.
+        OptionError: an argument has a value that is not allowed, or is not supported.
+        RuntimeError: a runtime is there already.
+    """
+    check_options("init", unknown, dict.fromkeys(_SETTINGS, check_bool), _LATER)
+    check_bool("ignore_reinit_error", ignore_reinit_error)
+    config = resolve(
+        num_cpus=num_cpus,
+        resources=resources,
+        object_store_memory=object_store_memory,
+        namespace=namespace,
+        log_to_driver=log_to_driver,
+        max_workers=max_workers,
+    )
+    runtime, new = begin(lambda: _start(config))
+    if not new and not ignore_reinit_error and _shutdown_of(runtime) is not None:
+        raise RuntimeError(
+            "snakepit is running already, by an earlier init() or call. Call snakepit.shutdown() "
+            "first, or init(ignore_reinit_error=True) to use the one that runs"
+        )
+    return Context(runtime, owner=new)
+
+
+def shutdown() -> None:
+    """End the runtime with all its processes; nothing happens where none is, or inside a task."""
+    runtime = _here()
+    if runtime is not None:
+        _close(runtime)
+
+
+def is_initialized() -> bool:
+    """Return whether this process has a runtime."""
+    return _here() is not None
+
+
+def running() -> Runtime:
+    """Return the current runtime; start one with the defaults if there is none."""
+    return ensure(lambda: _start(resolve()))
+
+
+def _start(config: Config) -> Runtime:
+    # The one place where the API names a runtime; loaded here because most of the package's
+    # cost is behind it.
+    from ..runtime.driver import start
+
+    return start(config)
+
+
+def _here() -> Runtime | None:
+    try:
+        return current()
+    except ForkedRuntimeError:
+        return None
+
+
+def _shutdown_of(runtime: Runtime) -> Any:
+    """The runtime's shutdown; None for a task's client, whose runtime is not its to end."""
+    return getattr(runtime, "shutdown", None)
+
+
+def _close(runtime: Runtime) -> None:
+    end = _shutdown_of(runtime)
+    if end is None:
+        return
+    try:
+        end()
+    except KeyboardInterrupt:
+        # The first Ctrl-C must not leave processes behind; a second one gets out.
+        end()
+        raise
+    finally:
+        retire(runtime)
+
+
+@final
+class RuntimeContext:
+    """Where the calling code runs."""
+
+    __slots__ = ("_facts", "_run")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._run = runtime.run
+        self._facts = runtime.describe()
+
+    def _named(self, fact: str) -> str | None:
+        identifier = self._facts.get(fact)
+        return None if identifier is None else hex_id(self._run, identifier)
+
+    def get_job_id(self) -> str:
+        """Return the name of the run: one for each `init`."""
+        return self._run
+
+    def get_worker_id(self) -> str:
+        """Return the id of this process, in hexadecimal."""
+        return hex_id(self._run, self._facts.get("worker") or 0)
+
+    def get_task_id(self) -> str | None:
+        """Return the id of the call that runs here, in hexadecimal; None in the driver."""
+        return self._named("task")
+
+    def get_actor_id(self) -> str | None:
+        """Return the id of the actor that runs here, in hexadecimal; None outside of one."""
+        return self._named("actor")
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that names of actors are looked up in."""
+        return str(self._facts.get("namespace") or "")
+
+    def __repr__(self) -> str:
+        return (
+            f"RuntimeContext(job={self._run}, worker={self._facts.get('worker') or 0}, "
+            f"task={self.get_task_id()}, actor={self.get_actor_id()})"
+        )
+
+
+def get_runtime_context() -> RuntimeContext:
+    """Return where the calling code runs, as of now.
+
+    Raises:
+        OptionError: an environment variable gives the new runtime a setting that is not allowed.
+    """
+    return RuntimeContext(current() or running())

@@ -1,0 +1,190 @@
+"""The methods of an actor class, described so that a handle can be made without the class.
+
+A description is plain (tuples, strings, integers, bytes), since it travels in msgpack and in
+pickles: `(class, ((method, returns, retries, retry on, parameters), ...))`. `retry on` is a bool,
+or the pickle of exception classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from types import FunctionType
+from typing import Any, Final, NamedTuple, TypeVar, final
+
+from ..errors import OptionError
+from ..protocol import Definition
+from .options import METHOD_CHECKS, METHOD_LATER, RetryOn, check_options, merge, method_template
+from .signature import Signature, flavour_of, parameters_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MARK: Final = "__snakepit_method__"
+
+# Called by Python on the instance in the worker, or on the class; never through a handle.
+_NOT_CALLED: Final = frozenset(
+    "__init__ __new__ __del__ __init_subclass__ __class_getitem__ __getattr__ __getattribute__"
+    " __setattr__ __delattr__ __reduce__ __reduce_ex__ __getstate__ __setstate__".split()
+)
+
+
+class MethodEntry(NamedTuple):
+    """What a call of a method needs."""
+
+    definition: Definition
+    signature: Signature
+
+
+@final
+class MethodTable:
+    """The methods that handles of one class offer; shared by them, and never changed.
+
+    Attributes:
+        kind: the class's name.
+        description: the plain form, which `table_of` reads.
+        entries: by the method's name.
+    """
+
+    __slots__ = ("description", "entries", "kind")
+
+    def __init__(self, description: Any, retry_on: dict[str, RetryOn]) -> None:
+        self.description = description
+        self.kind: str = description[0]
+        self.entries: dict[str, MethodEntry] = {}
+        for name, returns, retries, _, parameters in description[1]:
+            template = method_template(f"{self.kind}.{name}", name, returns, retries)
+            definition = Definition(None, template, retry_on[name])
+            self.entries[name] = MethodEntry(definition, Signature(parameters))
+
+
+def describe_class(cls: type[Any], max_task_retries: int) -> MethodTable:
+    """Return the methods of a class.
+
+    Args:
+        cls: the class of the actor.
+        max_task_retries: for methods that do not say.
+
+    Raises:
+        OptionError: it has methods that actors do not support yet.
+    """
+    rows, retry_on = [], {}
+    for name, raw in _methods_of(cls):
+        options = getattr(raw, MARK, None) or getattr(_plain(raw), MARK, {})
+        retry_on[name] = retry = options.get("retry_exceptions", False)
+        rows.append(
+            (
+                name,
+                options.get("num_returns", 1),
+                options.get("max_task_retries", max_task_retries),
+                _pickled(retry) if isinstance(retry, tuple) else retry,
+                _parameters(raw),
+            )
+        )
+    return MethodTable((cls.__name__, tuple(rows)), retry_on)
+
+
+def table_of(description: Any) -> MethodTable:
+    """Return the table that a description tells of, whatever msgpack made of its tuples."""
+    return _table(_frozen(description))
+
+
+@lru_cache(maxsize=256)
+def _table(description: Any) -> MethodTable:
+    retry_on = {row[0]: row[3] for row in description[1]}
+    for name, kinds in retry_on.items():
+        if isinstance(kinds, bytes):
+            retry_on[name] = _unpickled(kinds)
+    return MethodTable(description, retry_on)
+
+
+def _frozen(item: Any) -> Any:
+    return tuple(map(_frozen, item)) if isinstance(item, (list, tuple)) else item
+
+
+def _pickled(kinds: tuple[type[BaseException], ...]) -> bytes:
+    import cloudpickle
+
+    data: bytes = cloudpickle.dumps(kinds)
+    return data
+
+
+def _unpickled(data: bytes) -> RetryOn:
+    import pickle
+
+    kinds: RetryOn = pickle.loads(data)
+    return kinds
+
+
+def _plain(raw: Any) -> Any:
+    return raw.__func__ if isinstance(raw, (staticmethod, classmethod)) else raw
+
+
+def _parameters(raw: Any) -> Any:
+    if isinstance(raw, staticmethod):
+        return parameters_of(raw.__func__)
+    # What is no plain function decides for itself what it is bound to.
+    if isinstance(raw, (FunctionType, classmethod)):
+        return parameters_of(_plain(raw), bound=True)
+    return parameters_of(None)
+
+
+def _methods_of(cls: type[Any]) -> Iterator[tuple[str, Any]]:
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        found.update(vars(base))
+    for name, raw in found.items():
+        target = _plain(raw)
+        if name == "__init__" or name not in _NOT_CALLED:
+            _refuse_flavours(cls, name, target)
+        if name in _NOT_CALLED or isinstance(raw, type):
+            continue
+        if callable(target) and hasattr(type(raw), "__get__"):
+            yield name, raw
+
+
+def _refuse_flavours(cls: type[Any], name: str, target: Any) -> None:
+    flavour = flavour_of(target)
+    if flavour != "plain":
+        kind = "an async method" if flavour == "async" else "a generator"
+        raise OptionError(
+            f"{cls.__name__}.{name} is {kind}, which actors do not support yet: "
+            "make it a plain method"
+        )
+
+
+def constructor_parameters(cls: type[Any]) -> Any:
+    """Return the parameters that a call of the class takes."""
+    for name in ("__init__", "__new__"):
+        target = getattr(cls, name)
+        if isinstance(target, FunctionType):
+            return parameters_of(target, bound=True)
+        if target is not getattr(object, name):
+            return parameters_of(None)
+    return ()
+
+
+def method(*args: Any, **options: Any) -> Callable[[F], F]:
+    """Give a method of an actor class options of its own: `@method(num_returns=2)`.
+
+    Args:
+        args: refused; here to say what is missing.
+        options: `num_returns`, `max_task_retries`, `retry_exceptions`.
+
+    Returns:
+        A decorator, which returns the method itself.
+
+    Raises:
+        TypeError: no options are given, or one is unknown or of a wrong type.
+        OptionError: an option has a value that is not allowed, or is not supported.
+    """
+    if args or not options:
+        raise TypeError("@method takes options by name and nothing else: @method(num_returns=2)")
+    checked = merge({}, check_options("a method", options, METHOD_CHECKS, METHOD_LATER))
+
+    def mark(function: F) -> F:
+        if not callable(_plain(function)):
+            raise TypeError(f"@method decorates methods, not {type(function).__name__} objects")
+        setattr(function, MARK, checked)
+        return function
+
+    return mark

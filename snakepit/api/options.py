@@ -1,0 +1,274 @@
+"""The options of tasks, actors and methods: what is allowed, and what a runtime makes of them.
+
+An option that Ray has and this version has not is refused, never ignored; what Ray does by
+default is allowed when that is what happens here too. None means that an option is not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias, TypedDict, final
+
+from ..config import (
+    UNITS,
+    check_int,
+    check_name,
+    check_resources,
+    check_units,
+    wrong_type,
+    wrong_value,
+)
+from ..errors import OptionError
+from ..wire.messages import CREATE, METHOD, TASK, Template
+
+MAX_RETURNS: Final = 100_000
+FOREVER: Final = (1 << 31) - 1
+DEFAULT_MAX_RETRIES: Final = 3
+
+Exceptions: TypeAlias = list[type[Exception]] | tuple[type[Exception], ...]
+RetryOn: TypeAlias = bool | tuple[type[BaseException], ...]
+Check: TypeAlias = Callable[[str, Any], Any]
+
+
+class CommonOptions(TypedDict, total=False):
+    """Options of tasks and actors."""
+
+    num_cpus: float | None
+    resources: Mapping[str, float] | None
+    name: str | None
+
+
+class TaskOptions(CommonOptions, total=False):
+    """Options of a task, `num_returns` apart, which changes what `.remote()` returns."""
+
+    max_retries: int | None
+    retry_exceptions: bool | Exceptions | None
+
+
+class ActorOptions(CommonOptions, total=False):
+    """Options of an actor."""
+
+    max_restarts: int | None
+    max_task_retries: int | None
+    namespace: str | None
+    lifetime: Literal["non_detached"] | None
+
+
+class MethodOptions(TypedDict, total=False):
+    """Options of an actor's method."""
+
+    num_returns: int | None
+    max_task_retries: int | None
+    retry_exceptions: bool | Exceptions | None
+
+
+class CallOptions(MethodOptions, total=False):
+    """Options of one call of a method."""
+
+    name: str | None
+
+
+@final
+class UnknownOptionError(OptionError, TypeError):
+    """No option has this name."""
+
+
+def _returns(option: str, value: object) -> int:
+    if value in ("streaming", "dynamic"):
+        raise OptionError(f"{option}={value!r}: generators are not supported yet")
+    return check_int(option, value, 0, MAX_RETURNS)
+
+
+def _retries(option: str, value: object) -> int:
+    return check_int(option, value, -1, FOREVER, " (-1: without end)")
+
+
+def _exceptions(option: str, value: object) -> RetryOn:
+    allowed = "True, False or a list of exception classes"
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, (list, tuple)):
+        raise wrong_type(option, value, allowed)
+    for kind in value:
+        if not isinstance(kind, type):
+            raise wrong_type(f"an item of {option}", kind, "an exception class")
+        if not issubclass(kind, Exception):
+            raise wrong_value(f"an item of {option}", kind, "a subclass of Exception")
+    return tuple(value) or False
+
+
+def _lifetime(option: str, value: object) -> str:
+    if value == "detached":
+        raise OptionError(f'{option}="detached" is not supported yet')
+    if value != "non_detached":
+        raise wrong_value(option, value, 'None or "non_detached"')
+    return "non_detached"
+
+
+TASK_CHECKS: Final[dict[str, Check]] = {
+    "num_cpus": check_units,
+    "resources": check_resources,
+    "num_returns": _returns,
+    "max_retries": _retries,
+    "retry_exceptions": _exceptions,
+    "name": check_name,
+}
+ACTOR_CHECKS: Final[dict[str, Check]] = {
+    "num_cpus": check_units,
+    "resources": check_resources,
+    "max_restarts": _retries,
+    "max_task_retries": _retries,
+    "name": check_name,
+    "namespace": check_name,
+    "lifetime": _lifetime,
+}
+METHOD_CHECKS: Final[dict[str, Check]] = {
+    "num_returns": _returns,
+    "max_task_retries": _retries,
+    "retry_exceptions": _exceptions,
+}
+CALL_CHECKS: Final[dict[str, Check]] = {**METHOD_CHECKS, "name": check_name}
+
+# Ray's options that are still to come, with the value that asks for nothing (None always does).
+_PLACES: Final[dict[str, Any]] = {
+    "num_gpus": 0,
+    "memory": 0,
+    "accelerator_type": None,
+    "runtime_env": None,
+    "scheduling_strategy": "DEFAULT",
+    "label_selector": None,
+    "fallback_strategy": None,
+    "enable_task_events": None,
+}
+TASK_LATER: Final[dict[str, Any]] = {
+    **_PLACES,
+    "max_calls": 0,
+    "_generator_backpressure_num_objects": -1,
+}
+ACTOR_LATER: Final[dict[str, Any]] = {
+    **_PLACES,
+    "max_concurrency": 1,
+    "max_pending_calls": -1,
+    "concurrency_groups": None,
+    "get_if_exists": False,
+    "allow_out_of_order_execution": False,
+}
+METHOD_LATER: Final[dict[str, Any]] = {
+    "concurrency_group": None,
+    "enable_task_events": None,
+    "_generator_backpressure_num_objects": -1,
+}
+
+
+def check_options(
+    what: str, given: Mapping[str, Any], checks: Mapping[str, Check], later: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the options in the form that templates are made of; None stays None.
+
+    Args:
+        what: who takes the options, for the error.
+        given: by name.
+        checks: what is allowed.
+        later: what is known and not supported, with the value that asks for nothing.
+
+    Raises:
+        TypeError: an option is unknown, or its value has a wrong type.
+        OptionError: an option is unknown or not supported, or its value is not allowed.
+    """
+    found: dict[str, Any] = {}
+    for option, value in given.items():
+        check = checks.get(option)
+        if check is not None:
+            found[option] = None if value is None else check(option, value)
+        elif option not in later:
+            raise UnknownOptionError(
+                f"{what} has no option {option!r}; it has: {', '.join(checks)}"
+            )
+        elif value is not None and value != later[option]:
+            raise OptionError(
+                f"{option}={value!r}: this option of {what} is not supported yet; leave it out"
+            )
+    return found
+
+
+def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return checked options with later ones put over them; None restores a default."""
+    return {option: value for option, value in {**old, **new}.items() if value is not None}
+
+
+def task_template(function: str, options: Mapping[str, Any]) -> Template:
+    """Return the static part of a task's calls; it takes one CPU unless told otherwise."""
+    return _template(
+        TASK,
+        options.get("name", function),
+        returns=options.get("num_returns", 1),
+        resources=_resources(options, UNITS),
+        max_retries=options.get("max_retries", DEFAULT_MAX_RETRIES),
+    )
+
+
+def actor_template(kind: str, options: Mapping[str, Any]) -> Template:
+    """Return the static part of an actor's creation.
+
+    Its resources are what it holds while it lives. None given: the scheduler wants one CPU to
+    place it, and it holds nothing. Others given: one CPU comes with them. An explicit
+    `num_cpus=0` is kept as an entry of 0, since it wants no CPU to be placed either.
+    """
+    if not options.get("resources") and "num_cpus" not in options:
+        resources: tuple[tuple[str, int], ...] = ()
+    else:
+        resources = _resources(options, UNITS) or (("CPU", 0),)
+    return _template(
+        CREATE,
+        kind,
+        resources=resources,
+        max_restarts=options.get("max_restarts", 0),
+        max_task_retries=options.get("max_task_retries", 0),
+        actor_name=options.get("name", ""),
+        namespace=options.get("namespace", ""),
+    )
+
+
+def method_template(name: str, method: str, returns: int, retries: int) -> Template:
+    """Return the static part of a method's calls."""
+    return _template(
+        METHOD, name, method=method, returns=returns, max_retries=retries, max_task_retries=retries
+    )
+
+
+def _template(
+    kind: int,
+    name: str,
+    *,
+    method: str = "",
+    returns: int = 1,
+    resources: tuple[tuple[str, int], ...] = (),
+    max_retries: int = 0,
+    max_restarts: int = 0,
+    max_task_retries: int = 0,
+    actor_name: str = "",
+    namespace: str = "",
+) -> Template:
+    return Template(
+        kind=kind,
+        name=name,
+        code=b"",
+        method=method,
+        returns=returns,
+        resources=resources,
+        pool="",
+        max_retries=max_retries,
+        retry_exceptions=b"",
+        priority=0,
+        session="",
+        max_restarts=max_restarts,
+        max_task_retries=max_task_retries,
+        actor_name=actor_name,
+        namespace=namespace,
+        env=(),
+    )
+
+
+def _resources(options: Mapping[str, Any], default_cpus: int) -> tuple[tuple[str, int], ...]:
+    wanted = {"CPU": options.get("num_cpus", default_cpus), **dict(options.get("resources", ()))}
+    return tuple(sorted((name, units) for name, units in wanted.items() if units))

@@ -1,0 +1,110 @@
+"""The decorator that makes functions and classes remote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, Unpack, overload
+
+from .actors import ActorClass, ActorFactory
+from .functions import RemoteFunction, TaskCall
+from .handles import ActorHandle, ActorMethod
+from .options import ActorOptions, CommonOptions, TaskOptions
+from .refs import ObjectRef
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Decorator(Protocol):
+    """What `remote` with options returns, if they fit both functions and classes."""
+
+    # A class is callable too; the order of the overloads decides, as it is meant to.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, target: type[T], /
+    ) -> ActorClass[T]: ...
+
+    @overload
+    def __call__(self, target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
+
+
+class _TaskDecorator(Protocol):
+    """What `remote` with options for functions returns."""
+
+    def __call__(self, target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
+
+
+class _ManyDecorator(Protocol):
+    """What `remote` with a number of returns returns."""
+
+    def __call__(self, target: Callable[..., Any], /) -> RemoteFunction[Any]: ...
+
+
+class _ActorDecorator(Protocol):
+    """What `remote` with options for actors returns."""
+
+    def __call__(self, target: type[T], /) -> ActorClass[T]: ...
+
+
+@overload
+def remote(target: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
+
+
+@overload
+def remote(target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
+
+
+@overload
+def remote(*, num_returns: int, **options: Unpack[TaskOptions]) -> _ManyDecorator: ...
+
+
+@overload
+def remote(**options: Unpack[CommonOptions]) -> _Decorator: ...
+
+
+@overload
+def remote(**options: Unpack[TaskOptions]) -> _TaskDecorator: ...
+
+
+@overload
+def remote(**options: Unpack[ActorOptions]) -> _ActorDecorator: ...
+
+
+def remote(*targets: Any, **options: Any) -> Any:
+    """Make a function a remote function, or a class an actor class.
+
+    `@remote` alone, or with options: `@remote(num_cpus=2)`.
+
+    Args:
+        targets: the function or class.
+        options: for functions `num_cpus` (1), `resources`, `num_returns` (1), `max_retries` (3,
+            after a worker's death; -1: without end), `retry_exceptions` (False; True, or a list
+            of classes) and `name`; for classes `num_cpus` (1 to be placed, then 0), `resources`,
+            `max_restarts` (0), `max_task_retries` (0), `name`, `namespace` and `lifetime`.
+
+    Returns:
+        A RemoteFunction or an ActorClass; with options, a decorator that returns one.
+
+    Raises:
+        TypeError: the target is neither; an option is unknown or of a wrong type.
+        OptionError: an option has a value that is not allowed, or is not supported.
+        ValueError: the target is an async function.
+    """
+    if len(targets) == 1 and not options:
+        return _made(targets[0], {})
+    if targets or not options:
+        raise TypeError(
+            "@remote decorates a function or a class, alone or with options by name: "
+            "@remote or @remote(num_cpus=2)"
+        )
+    return lambda target: _made(target, options)
+
+
+def _made(target: Any, options: dict[str, Any]) -> Any:
+    if isinstance(target, type):
+        return ActorClass(target, options)
+    if isinstance(target, (TaskCall, ActorFactory, ActorHandle, ActorMethod)):
+        raise TypeError(f"{target!r} is remote already; options() gives it other options")
+    if not callable(target):
+        raise TypeError(f"@remote decorates a function or a class, not {type(target).__name__}")
+    return RemoteFunction(target, options)

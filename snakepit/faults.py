@@ -1,0 +1,273 @@
+"""System failures as plain records: what the scheduler decides, and `get` raises.
+
+The scheduler is pure and its messages are plain data, so it names a failure by a kind and by
+fields of int, str and None. Each `get` makes a fresh exception from the record: an exception
+that is raised twice would collect the frames of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from . import errors
+
+__all__ = ["Failure", "KINDS", "to_exception", "signal_name"]
+
+Field = int | str | None
+
+
+class Failure(NamedTuple):
+    """Why a call has no value.
+
+    Args:
+        kind: one of `KINDS`.
+        fields: what is known; every field may be missing.
+    """
+
+    kind: str
+    fields: dict[str, Field]
+
+
+def to_exception(failure: Failure) -> errors.SnakepitError:
+    """Make a new exception from a failure.
+
+    Args:
+        failure: the record; fields that its kind does not know are passed over.
+
+    Returns:
+        An exception, ready to raise.
+    """
+    make = _MAKERS.get(failure.kind)
+    if make is None:
+        return errors.ProtocolError(
+            f"a failure of unknown kind {failure.kind!r} arrived: {failure.fields}"
+        )
+    return make(failure.fields)
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name, such as "SIGSEGV"; "signal 40" for one without."""
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+_Fields = Mapping[str, Any]
+_DEATH_FIELDS: Final = ("exit_code", "signal", "pid", "attempts")
+_DEATH_TEXTS: Final = ("stderr", "running", "call")
+
+_SIGNAL_ADVICE: Final = {
+    "SIGSEGV": "Native code crashed: look at the library that the call used",
+    "SIGBUS": "Native code crashed, or a mapped file was cut short",
+    "SIGILL": "Native code is built for another processor",
+    "SIGFPE": "Native code crashed on arithmetic",
+    "SIGABRT": "Native code gave up: its reason is usually in the lines of stderr",
+    "SIGKILL": (
+        "Often the kernel's out-of-memory killer: see dmesg, "
+        "and run fewer calls at once (num_cpus) or give each more memory"
+    ),
+    "SIGTERM": "Something asked it to end",
+}
+
+
+def _death(fields: _Fields) -> dict[str, Any]:
+    found = {name: fields.get(name) for name in _DEATH_FIELDS}
+    return found | {name: fields.get(name) or "" for name in _DEATH_TEXTS}
+
+
+def _how(fields: _Fields) -> str:
+    signal, code = fields.get("signal"), fields.get("exit_code")
+    if signal:
+        return f"was killed by {signal}"
+    if code is not None:
+        return f"exited with code {code}"
+    return "disappeared"
+
+
+def _process(fields: _Fields) -> str:
+    pid = fields.get("pid")
+    return f"worker process {pid}" if pid else "its worker process"
+
+
+def _running(fields: _Fields) -> str:
+    what = fields.get("running")
+    return f" while it ran {what}" if what else ""
+
+
+def _advice(fields: _Fields) -> str:
+    signal = fields.get("signal")
+    if signal in _SIGNAL_ADVICE:
+        return _SIGNAL_ADVICE[signal]
+    if fields.get("exit_code") is not None and not signal:
+        return "Something in it called os._exit, or ended the interpreter"
+    return ""
+
+
+def _text(*sentences: str, stderr: str | None = "") -> str:
+    text = ". ".join(s for s in sentences if s)
+    return f"{text}\nIts last lines on stderr:\n{stderr.rstrip()}" if stderr else text
+
+
+def _worker_crashed(fields: _Fields) -> errors.SnakepitError:
+    attempts = fields.get("attempts") or 0
+    call = fields.get("call") or "a call"
+    return errors.WorkerCrashedError(
+        _text(
+            f"{call}: {_process(fields)} {_how(fields)}{_running(fields)}",
+            f"It was started {attempts} times" if attempts > 1 else "",
+            _advice(fields),
+            stderr=fields.get("stderr"),
+        ),
+        **_death(fields),
+    )
+
+
+def _poisoned(fields: _Fields) -> errors.SnakepitError:
+    attempts = fields.get("attempts") or "several"
+    return errors.PoisonedCallError(
+        _text(
+            f"{fields.get('call') or 'a call'} killed {attempts} workers and is not tried again: "
+            f"the last, {_process(fields)}, {_how(fields)}{_running(fields)}",
+            _advice(fields),
+            stderr=fields.get("stderr"),
+        ),
+        **_death(fields),
+    )
+
+
+def _actor(fields: _Fields) -> str:
+    return f"actor {fields['actor']}" if fields.get("actor") else "the actor"
+
+
+def _actor_error(
+    kind: type[errors.ActorError], fields: _Fields, *sentences: str
+) -> errors.SnakepitError:
+    return kind(
+        _text(*sentences, stderr=fields.get("stderr")),
+        actor=fields.get("actor") or "",
+        error=fields.get("error") or "",
+        **_death(fields),
+    )
+
+
+def _actor_died(fields: _Fields) -> errors.SnakepitError:
+    reason = fields.get("reason")
+    if reason:
+        return _actor_error(errors.ActorDiedError, fields, f"{_actor(fields)} is dead: {reason}")
+    return _actor_error(
+        errors.ActorDiedError,
+        fields,
+        f"{_actor(fields)} died: {_process(fields)} {_how(fields)}{_running(fields)}",
+        _advice(fields),
+        "With max_restarts it would be made anew, with max_task_retries its calls tried again",
+    )
+
+
+def _actor_init_failed(fields: _Fields) -> errors.SnakepitError:
+    return _actor_error(
+        errors.ActorDiedError,
+        fields,
+        f"{_actor(fields)} was never made: its constructor raised\n\n{fields.get('error') or ''}",
+    )
+
+
+def _actor_unavailable(fields: _Fields) -> errors.SnakepitError:
+    return _actor_error(
+        errors.ActorUnavailableError,
+        fields,
+        f"{_actor(fields)} is being restarted, and this call may or may not have run",
+        "Call again, or set max_task_retries if running it twice does no harm",
+    )
+
+
+def _cancelled(fields: _Fields) -> errors.SnakepitError:
+    call = fields.get("call") or ""
+    return errors.TaskCancelledError(f"{call or 'the call'} was cancelled", call=call)
+
+
+def _nesting_depth(fields: _Fields) -> errors.SnakepitError:
+    depth = fields.get("depth")
+    return errors.NestingDepthError(
+        f"{fields.get('call') or 'a call'} waits at the bottom of "
+        f"{depth if depth is not None else 'too many'} nested calls, more than can wait for one "
+        "another. Return references instead of waiting inside, or make the recursion shallower"
+    )
+
+
+def _impossible(fields: _Fields) -> str:
+    wanted, total = fields.get("needed"), fields.get("total")
+    text = f"{fields.get('call') or 'it'} asks for {wanted or 'more than there is'}"
+    return f"{text}, but this runtime has {total} in all" if total else text
+
+
+def _task_unschedulable(fields: _Fields) -> errors.SnakepitError:
+    return errors.TaskUnschedulableError(
+        f"{_impossible(fields)}. Ask for less by .options(...), or give more to init(...)"
+    )
+
+
+def _actor_unschedulable(fields: _Fields) -> errors.SnakepitError:
+    return errors.ActorUnschedulableError(
+        f"{_impossible(fields)}. Ask for less by .options(...), or give more to init(...)"
+    )
+
+
+def _object_lost(fields: _Fields) -> errors.SnakepitError:
+    reference = fields.get("reference") or ""
+    return errors.ObjectLostError(
+        f"the value of reference {reference or '(unknown)'} is gone: "
+        f"{fields.get('reason') or 'the process that held it died'}",
+        reference=reference,
+    )
+
+
+def _store_full(fields: _Fields) -> errors.SnakepitError:
+    return errors.ObjectStoreFullError(
+        fields.get("needed") or 0, fields.get("available"), fields.get("limit")
+    )
+
+
+def _shutdown(fields: _Fields) -> errors.SnakepitError:
+    call = fields.get("call")
+    before = f" before {call} was done" if call else ""
+    return errors.RuntimeClosedError(f"the runtime was shut down{before}")
+
+
+def _stale_reference(fields: _Fields) -> errors.SnakepitError:
+    return errors.StaleReferenceError(
+        f"reference {fields.get('reference') or ''} belongs to another runtime than the present "
+        "one. References end with the runtime that made them: call again, or put again"
+    )
+
+
+def _pending_calls(fields: _Fields) -> errors.SnakepitError:
+    limit = fields.get("limit")
+    return errors.PendingCallsLimitExceeded(
+        f"{_actor(fields)} has {limit if limit is not None else 'too many'} unanswered calls, "
+        "as many as max_pending_calls allows. Get some results first"
+    )
+
+
+_MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
+    "worker_crashed": _worker_crashed,
+    "poisoned": _poisoned,
+    "actor_died": _actor_died,
+    "actor_init_failed": _actor_init_failed,
+    "actor_unavailable": _actor_unavailable,
+    "cancelled": _cancelled,
+    "nesting_depth": _nesting_depth,
+    "unschedulable": _task_unschedulable,
+    "actor_unschedulable": _actor_unschedulable,
+    "object_lost": _object_lost,
+    "store_full": _store_full,
+    "shutdown": _shutdown,
+    "stale_reference": _stale_reference,
+    "pending_calls": _pending_calls,
+}
+
+KINDS: Final = frozenset(_MAKERS)
+"""The kinds of failure that `to_exception` knows."""

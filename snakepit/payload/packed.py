@@ -1,0 +1,23 @@
+"""The form in which a value travels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+Part = bytes | memoryview
+
+
+class Packed(NamedTuple):
+    """A value as parts.
+
+    Args:
+        parts: the pickle stream, then its out-of-band buffers, each one-dimensional and of bytes.
+            Buffers are the value's own memory, not copies: write them out before the value may
+            change.
+        refs: ids of the references found inside, each once.
+        uses_numpy: whether reading the value will likely import numpy.
+    """
+
+    parts: list[Part]
+    refs: tuple[int, ...]
+    uses_numpy: bool

@@ -1,0 +1,82 @@
+"""What the scheduler asks its shell to do, in this order."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+from .calls import Call
+
+
+class Spawn(NamedTuple):
+    """Start worker process `worker`; `label` names it to people."""
+
+    worker: int
+    label: str
+    env: tuple[tuple[str, str], ...]
+
+
+class Send(NamedTuple):
+    """Put `call` into the worker's mailbox; `nested` runs it on the stack of a waiting call."""
+
+    worker: int
+    call: Call
+    nested: bool
+
+
+class Retire(NamedTuple):
+    """Ask the worker to end after what is in its mailbox."""
+
+    worker: int
+
+
+class Kill(NamedTuple):
+    """End the worker's process group at once."""
+
+    worker: int
+
+
+class AskBack(NamedTuple):
+    """Ask the worker for the calls that it has not begun."""
+
+    worker: int
+
+
+class Interrupt(NamedTuple):
+    """Ask the worker to interrupt this call, or with `force` to end with it."""
+
+    worker: int
+    call: int
+    force: bool
+
+
+class Resolved(NamedTuple):
+    """An object that somebody in the driver waits for has its value."""
+
+    id: int
+
+
+class Tell(NamedTuple):
+    """Send a worker an object that it wants, or without `values` the news that it is there."""
+
+    worker: int
+    id: int
+    values: bool
+
+
+class Free(NamedTuple):
+    """Nobody needs this value any more: its extent in the store can be used again."""
+
+    id: int
+    payload: Any
+
+
+class Arm(NamedTuple):
+    """Call `tick(key)` once after `delay` seconds."""
+
+    delay: float
+    key: str
+
+
+Action: TypeAlias = (
+    Spawn | Send | Retire | Kill | AskBack | Interrupt | Resolved | Tell | Free | Arm
+)

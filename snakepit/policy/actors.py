@@ -1,0 +1,77 @@
+"""Actors: their records and the table of their states.
+
+    PENDING --place--> STARTING --made--> ALIVE --lost--> PENDING (restart)
+    any of them --end--> DEAD
+
+An actor is pending until it has a worker, starting while its constructor runs, and alive when calls
+may be sent. Calls queue in one lane a caller, which keeps the order that each caller made them in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, final
+
+from .calls import Call, IllegalTransition
+from .workers import Worker
+
+PENDING, STARTING, ALIVE, DEAD = "pending", "starting", "alive", "dead"
+
+ACTOR_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
+    (PENDING, "place"): STARTING,
+    (STARTING, "made"): ALIVE,
+    (STARTING, "lost"): PENDING,
+    (ALIVE, "lost"): PENDING,
+    (PENDING, "end"): DEAD,
+    (STARTING, "end"): DEAD,
+    (ALIVE, "end"): DEAD,
+}
+
+
+@final
+class Actor:
+    """One actor.
+
+    Attributes:
+        creation: the call of its constructor, kept for restarts.
+        lanes: for each caller the calls that have not been sent, in order.
+        leaving: it ends when its worker does, without a restart, and why.
+        failure: the failure record that its calls end in, once it is dead.
+    """
+
+    __slots__ = (
+        "creation",
+        "failure",
+        "id",
+        "killed",
+        "lanes",
+        "leaving",
+        "methods",
+        "name",
+        "restarts",
+        "state",
+        "worker",
+    )
+
+    def __init__(self, creation: Call, methods: Any) -> None:
+        self.id = creation.id
+        self.creation = creation
+        self.methods = methods
+        self.name: tuple[str, str] | None = None
+        self.state = PENDING
+        self.worker: Worker | None = None
+        self.lanes: dict[int, deque[Call]] = {}
+        self.restarts = 0
+        self.leaving = ""
+        self.killed = False
+        self.failure: Any = None
+
+    def to(self, event: str) -> None:
+        """Take `event`; the only setter of the state."""
+        try:
+            self.state = ACTOR_TRANSITIONS[self.state, event]
+        except KeyError:
+            raise IllegalTransition(f"actor {self.id:x}: {event} while {self.state}") from None
+
+    def __repr__(self) -> str:
+        return f"<Actor {self.id:x} {self.creation.name} {self.state}>"

@@ -1,0 +1,134 @@
+"""Calls: their records, and the table of their states.
+
+    WAITING --ready--> READY --send--> SENT --finish--> DONE
+       ^                 ^ |             |
+       |                 | +--wait       +--back--> READY
+       +-----------------+
+
+A call waits for its arguments (or for its turn in an actor's lane), is ready when it may be sent,
+and is sent while a worker has it. It is done exactly once: whatever it resolves to, the pair
+(DONE, finish) is not in the table.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, final
+
+from ..wire.messages import Payload, Template, Where
+
+WAITING, READY, SENT, DONE = "waiting", "ready", "sent", "done"
+
+CALL_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
+    (WAITING, "ready"): READY,
+    (READY, "send"): SENT,
+    (SENT, "back"): READY,
+    (SENT, "wait"): WAITING,
+    (READY, "wait"): WAITING,
+    (WAITING, "finish"): DONE,
+    (READY, "finish"): DONE,
+    (SENT, "finish"): DONE,
+}
+
+
+class IllegalTransition(Exception):
+    """A state machine met an event that its table lacks: a bug of the scheduler."""
+
+
+@final
+class Shape:
+    """A template with what the scheduler learns about its calls; one for each template.
+
+    `micros` is the predicted run time, None until a first call has ended.
+    """
+
+    __slots__ = ("klass", "micros", "number", "template")
+
+    def __init__(self, number: int, template: Template, klass: Any) -> None:
+        self.number = number
+        self.template = template
+        self.klass = klass
+        self.micros: float | None = None
+
+    def learn(self, micros: int) -> None:
+        """Take one measured run time; rise fast, fall slowly: a wrong guess delays others."""
+        known = self.micros
+        if known is None:
+            self.micros = float(micros)
+        else:
+            self.micros = known + (micros - known) * (0.5 if micros > known else 0.1)
+
+
+@final
+class Call:
+    """One call. `deps` fill top-level arguments; `refs` are all ids that it keeps alive."""
+
+    __slots__ = (
+        "actor",
+        "args",
+        "attempts",
+        "caller",
+        "cancelled",
+        "deaths",
+        "deps",
+        "id",
+        "missing",
+        "nested",
+        "parent",
+        "refs",
+        "sequence",
+        "shape",
+        "state",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        identifier: int,
+        shape: Shape,
+        actor: int,
+        args: Payload,
+        deps: tuple[tuple[Where, int], ...],
+        refs: tuple[int, ...],
+        caller: int,
+        parent: int = 0,
+    ) -> None:
+        self.id = identifier
+        self.shape = shape
+        self.actor = actor
+        self.args = args
+        self.deps = deps
+        self.refs = refs
+        self.caller = caller
+        self.parent = parent
+        self.state = WAITING
+        self.worker = 0
+        self.sequence = 0
+        self.missing = 0
+        self.deaths = 0
+        self.attempts = 0
+        self.nested = False
+        self.cancelled = False
+
+    @property
+    def name(self) -> str:
+        """How people know it."""
+        return self.shape.template.name
+
+    @property
+    def returns(self) -> range:
+        """The ids of the objects that it makes."""
+        return range(self.id, self.id + self.shape.template.returns)
+
+    def to(self, event: str) -> None:
+        """Take `event`; the only setter of the state.
+
+        Raises:
+            IllegalTransition: the table lacks it.
+        """
+        try:
+            self.state = CALL_TRANSITIONS[self.state, event]
+        except KeyError:
+            raise IllegalTransition(f"call {self.id:x}: {event} while {self.state}") from None
+
+    def __repr__(self) -> str:
+        return f"<Call {self.id:x} {self.name} {self.state} worker={self.worker}>"

@@ -1,0 +1,95 @@
+"""How calls end: values reach their objects, and whoever waits for those is told.
+
+Works through a queue, not by recursion: a failure may run down a chain of a million dependents.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+from ..wire.messages import FAILURE, OK
+from .actions import Action, Resolved, Tell
+from .calls import DONE, Call
+from .objects import Entry, ObjectTable
+
+
+@final
+class Completion:
+    """Ends calls, each exactly once."""
+
+    def __init__(
+        self,
+        objects: ObjectTable,
+        actions: list[Action],
+        ready: Callable[[Call], None],
+        refuse: Callable[[Call, int, Any], None],
+    ) -> None:
+        """`ready` is told of calls whose last argument has arrived, `refuse` of failed ones."""
+        self._objects = objects
+        self._actions = actions
+        self._ready = ready
+        self._refuse = refuse
+        self._news: deque[Entry] = deque()
+        self._telling = False
+
+    def succeed(self, call: Call, values: Sequence[Any], contained: Sequence[list[int]]) -> None:
+        """End `call` with one payload a return; `contained` is empty when no value has refs."""
+        call.to("finish")
+        entries = self._objects.entries
+        for index, identifier in enumerate(call.returns):
+            entry = entries[identifier]
+            refs = contained[index] if contained else ()
+            self._objects.settle(entry, OK, values[index], refs)
+            self._news.append(entry)
+        self._end(call)
+
+    def fail(self, call: Call, outcome: int, payload: Any) -> None:
+        """End `call` with one error for all its returns."""
+        call.to("finish")
+        for identifier in call.returns:
+            entry = self._objects.entries[identifier]
+            self._objects.settle(entry, outcome, payload, ())
+            self._news.append(entry)
+        self._end(call)
+
+    def fail_with(self, call: Call, kind: str, **fields: Any) -> None:
+        """End `call` with a failure record of the system."""
+        fields["call"] = call.name
+        self.fail(call, FAILURE, [kind, fields])
+
+    def _end(self, call: Call) -> None:
+        if call.refs:
+            self._objects.unpin(call.refs)
+        if not self._telling:
+            self._telling = True
+            try:
+                while self._news:
+                    self._announce(self._news.popleft())
+            finally:
+                self._telling = False
+
+    def _announce(self, entry: Entry) -> None:
+        if entry.waited:
+            entry.waited = False
+            self._actions.append(Resolved(entry.id))
+        if entry.wanted is not None:
+            wanted, entry.wanted = entry.wanted, None
+            for worker, values in wanted:
+                self._actions.append(Tell(worker, entry.id, values))
+        if entry.dependents is not None:
+            dependents, entry.dependents = entry.dependents, None
+            for call in dependents:
+                self._arrived(call, entry)
+        self._objects.collect(entry)
+
+    def _arrived(self, call: Call, entry: Entry) -> None:
+        if call.state is DONE:
+            return
+        if entry.outcome != OK:
+            self._refuse(call, entry.outcome, entry.payload)
+            return
+        call.missing -= 1
+        if not call.missing:
+            self._ready(call)

@@ -1,0 +1,265 @@
+"""The lives of actors: made, called in order, restarted, ended, each by the tables of `actors`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final, final
+
+from ..wire.messages import CREATE, FAILURE
+from .actions import Action, Kill, Retire
+from .actors import ALIVE, DEAD, STARTING, Actor
+from .calls import DONE, Call
+from .completion import Completion
+from .objects import Entry, ObjectTable
+from .placement import Placement
+from .restart import after_death, may_restart
+from .workers import LIVE, Worker
+
+MOST_IN_MAILBOX: Final = 512
+"""Calls that an actor's mailbox holds; the others wait in its lanes."""
+
+
+@final
+class ActorTable:
+    """All actors that handles or calls still refer to."""
+
+    def __init__(
+        self,
+        objects: ObjectTable,
+        placement: Placement,
+        completion: Completion,
+        actions: list[Action],
+    ) -> None:
+        self._objects = objects
+        self._placement = placement
+        self._completion = completion
+        self._actions = actions
+        self.names: dict[tuple[str, str], Actor] = {}
+
+    # --- made ---------------------------------------------------------------------------
+
+    def create(self, creation: Call, entry: Entry, methods: Any) -> Actor:
+        """Take a new actor whose constructor is the call `creation`; it keeps its arguments."""
+        actor = entry.actor = Actor(creation, methods)
+        template = creation.shape.template
+        if template.actor_name:
+            actor.name = (template.namespace, template.actor_name)
+            if actor.name in self.names:
+                self._objects.pin((actor.id,))
+                self.end(actor, {"reason": "name_taken", "name": template.actor_name})
+                return actor
+            self.names[actor.name] = actor
+        self._objects.pin((actor.id,))
+        return actor
+
+    def place(self, creation: Call) -> None:
+        """Resources are there for the constructor's class: take them and start a process."""
+        actor = self.of(creation.id)
+        worker = self._placement.add_worker(
+            creation.shape.klass.pool, creation.name, creation.shape
+        )
+        # It belongs to no pool's count: it never serves a task.
+        worker.actor = actor
+        actor.worker = worker
+        actor.to("place")
+        self._take(worker, creation.shape.klass.needs)
+
+    def process_ready(self, worker: Worker) -> None:
+        """The actor's process takes calls: run the constructor first."""
+        actor = worker.actor
+        assert actor is not None
+        if actor.state is STARTING:
+            self._placement.send(worker, actor.creation)
+
+    def made(self, actor: Actor) -> None:
+        """The constructor returned: calls may come; what only placing needed is free again."""
+        worker = actor.worker
+        assert worker is not None
+        actor.to("made")
+        template = actor.creation.shape.template
+        if not template.resources:
+            self._release(worker)
+        if not template.max_restarts:
+            self._objects.unpin(actor.creation.refs)
+            actor.creation.refs = ()
+        self.pump(actor)
+        self._objects.unpin((actor.id,))
+        if self._placement.waiting:
+            self._placement.dispatch_all()
+
+    # --- called -------------------------------------------------------------------------
+
+    def of(self, identifier: int) -> Actor:
+        """Return the actor of an id that something keeps alive."""
+        actor = self._objects.entries[identifier].actor
+        assert actor is not None
+        return actor
+
+    def submit(self, call: Call) -> None:
+        """Take a method call, whose arguments may be missing still."""
+        actor = self.of(call.actor)
+        if actor.state is DEAD:
+            self._completion.fail(call, FAILURE, actor.failure)
+            return
+        lane = actor.lanes.get(call.caller)
+        if lane is None:
+            lane = actor.lanes[call.caller] = deque()
+        lane.append(call)
+        if actor.state is ALIVE:
+            self._pump_lane(actor, lane)
+
+    def pump(self, actor: Actor) -> None:
+        """Send what may be sent: of each lane from its head, up to a call that must wait."""
+        if actor.state is ALIVE:
+            for lane in tuple(actor.lanes.values()):
+                self._pump_lane(actor, lane)
+
+    def _pump_lane(self, actor: Actor, lane: deque[Call]) -> None:
+        worker = actor.worker
+        assert worker is not None
+        if worker.state is not LIVE:
+            return
+        while lane and len(worker.inflight) < MOST_IN_MAILBOX:
+            call = lane[0]
+            if call.state is DONE:
+                lane.popleft()
+            elif call.missing:
+                break
+            else:
+                lane.popleft()
+                call.to("ready")
+                self._placement.send(worker, call)
+
+    # --- ended --------------------------------------------------------------------------
+
+    def kill(self, actor: Actor, no_restart: bool) -> None:
+        """End the actor's process; with `no_restart` the actor too."""
+        if actor.state is DEAD:
+            return
+        actor.killed = actor.killed or no_restart
+        if actor.worker is not None:
+            self._actions.append(Kill(actor.worker.number))
+        elif no_restart:
+            self.end(actor, {"reason": "killed"})
+
+    def unreachable(self, actor: Actor) -> None:
+        """No handle and no call is left."""
+        if actor.state is DEAD:
+            return
+        actor.leaving = actor.leaving or "out of scope"
+        worker = actor.worker
+        if worker is not None and worker.state is LIVE:
+            worker.to("retire")
+            self._actions.append(Retire(worker.number))
+
+    def constructor_failed(self, actor: Actor, payload: Any) -> None:
+        """Its `__init__` raised: nothing can be called, now or later."""
+        worker = actor.worker
+        self.end(actor, {"reason": "init", "cause": payload})
+        if worker is not None and worker.state is LIVE:
+            worker.to("retire")
+            self._actions.append(Retire(worker.number))
+
+    def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call]) -> None:
+        """The actor's process has ended while the calls in `begun` ran; others were not begun."""
+        actor = worker.actor
+        assert actor is not None
+        self._release(worker)
+        unbegun = [call for call in worker.inflight.values() if call not in begun]
+        worker.inflight.clear()
+        actor.worker = None
+        if actor.state is DEAD:
+            return
+        template = actor.creation.shape.template
+        final = bool(actor.leaving) or actor.killed or "spawn" in cause
+        restart = not final and may_restart(actor.restarts, template.max_restarts)
+        reason = actor.leaving or ("killed" if actor.killed else "died")
+        fields = {**cause, "reason": reason, "running": [call.name for call in begun]}
+        if not restart:
+            for call in begun + unbegun:
+                if call.shape.template.kind != CREATE:
+                    self._completion.fail_with(call, "actor_died", actor=template.name, **fields)
+            self.end(actor, fields)
+            return
+        actor.restarts += 1
+        if actor.state is ALIVE:
+            self._objects.pin((actor.id,))
+        actor.to("lost")
+        self._call_again(actor, begun, unbegun, fields)
+        self._recreate(actor)
+
+    def _call_again(
+        self, actor: Actor, begun: list[Call], unbegun: list[Call], fields: Mapping[str, Any]
+    ) -> None:
+        again: list[Call] = []
+        for call in begun:
+            template = call.shape.template
+            if template.kind == CREATE:
+                continue
+            call.deaths += 1
+            verdict = after_death(call.deaths, template.max_retries)
+            if verdict == "retry" and not call.cancelled:
+                again.append(call)
+            else:
+                kind = "poisoned" if verdict == "poisoned" else "actor_unavailable"
+                self._completion.fail_with(
+                    call, kind, actor=actor.creation.name, deaths=call.deaths, **fields
+                )
+        for call in reversed(again + [c for c in unbegun if c.shape.template.kind != CREATE]):
+            call.to("wait")
+            actor.lanes.setdefault(call.caller, deque()).appendleft(call)
+
+    def _recreate(self, actor: Actor) -> None:
+        old = actor.creation
+        actor.creation = Call(
+            old.id, old.shape, old.actor, old.args, old.deps, old.refs, old.caller, old.parent
+        )
+        if old.state is not DONE:
+            old.to("finish")
+        actor.creation.to("ready")
+        self._placement.enqueue(actor.creation)
+
+    def end(self, actor: Actor, fields: Mapping[str, Any]) -> None:
+        """The actor is dead: so are its calls, and its name is free."""
+        unmade = actor.state is not ALIVE
+        actor.to("end")
+        name = actor.creation.name
+        actor.failure = ["actor_died", {**fields, "actor": name, "call": name}]
+        if actor.name is not None and self.names.get(actor.name) is actor:
+            del self.names[actor.name]
+        lanes, actor.lanes = actor.lanes, {}
+        for lane in lanes.values():
+            for call in lane:
+                if call.state is not DONE:
+                    self._completion.fail(call, FAILURE, actor.failure)
+        creation = actor.creation
+        if creation.state is not DONE:
+            creation.to("finish")
+        self._objects.unpin(creation.refs)
+        if unmade:
+            self._objects.unpin((actor.id,))
+
+    # --- resources ----------------------------------------------------------------------
+
+    def _take(self, worker: Worker, needs: tuple[tuple[str, int], ...]) -> None:
+        worker.units = 1
+        self._placement.resources.change(needs, 1)
+
+    def _release(self, worker: Worker) -> None:
+        actor = worker.actor
+        assert actor is not None
+        if worker.units:
+            worker.units = 0
+            self._placement.resources.change(actor.creation.shape.klass.needs, -1)
+
+    def pause(self, worker: Worker, resume: bool) -> None:
+        """The actor's method waits, or goes on: it uses nothing meanwhile."""
+        actor = worker.actor
+        assert actor is not None
+        if not resume:
+            self._release(worker)
+        elif not worker.units and (
+            actor.state is STARTING or actor.creation.shape.template.resources
+        ):
+            self._take(worker, actor.creation.shape.klass.needs)

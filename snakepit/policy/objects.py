@@ -1,0 +1,163 @@
+"""Objects: who holds them, who waits for them, and when they may go.
+
+An object lives while a process has a handle or a lease on it (`local` counts the owner's own,
+`holders` the other processes), while a call or another object mentions it (`pins`), or while the
+call that makes it has not ended (`call`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, final
+
+from ..ids import DRIVER
+from ..wire.messages import Payload
+from .calls import Call
+
+if TYPE_CHECKING:
+    from .actors import Actor
+
+PENDING = -1
+
+
+@final
+class Entry:
+    """One object, or an actor as a thing that handles refer to."""
+
+    __slots__ = (
+        "actor",
+        "call",
+        "dependents",
+        "holders",
+        "id",
+        "local",
+        "outcome",
+        "payload",
+        "pins",
+        "refs",
+        "waited",
+        "wanted",
+    )
+
+    def __init__(self, identifier: int, call: Call | None) -> None:
+        self.id = identifier
+        self.call = call
+        self.outcome = PENDING
+        self.payload: Payload = None
+        self.refs: tuple[int, ...] = ()
+        self.local = 0
+        self.holders = 0
+        self.pins = 0
+        self.waited = False
+        self.wanted: list[tuple[int, bool]] | None = None
+        self.dependents: list[Call] | None = None
+        self.actor: Actor | None = None
+
+
+@final
+class ObjectTable:
+    """All entries, with the counts that keep them."""
+
+    def __init__(self, gone: Callable[[Entry], None]) -> None:
+        """`gone` is told of each entry that nobody needs any more, after it has left."""
+        self.entries: dict[int, Entry] = {}
+        self.held: dict[int, set[int]] = {}
+        self._gone = gone
+
+    def add(self, identifier: int, call: Call | None, holder: int) -> Entry:
+        """Make the entry of a new object on which process `holder` has one handle."""
+        entry = self.entries[identifier] = Entry(identifier, call)
+        if holder == DRIVER:
+            entry.local = 1
+        else:
+            entry.holders = 1
+            self.held[holder].add(identifier)
+        return entry
+
+    def hold(self, process: int, ids: Iterable[int]) -> None:
+        """Process `process` has got handles on `ids`; unknown ones went before it asked."""
+        entries = self.entries
+        if process == DRIVER:
+            for identifier in ids:
+                entry = entries.get(identifier)
+                if entry is not None:
+                    entry.local += 1
+            return
+        held = self.held[process]
+        for identifier in ids:
+            entry = entries.get(identifier)
+            if entry is not None and identifier not in held:
+                held.add(identifier)
+                entry.holders += 1
+
+    def drop(self, process: int, ids: Iterable[int]) -> None:
+        """Process `process` has lost handles: the driver one each, a worker its last."""
+        entries = self.entries
+        if process == DRIVER:
+            for identifier in ids:
+                entry = entries.get(identifier)
+                if entry is not None:
+                    entry.local -= 1
+                    if not entry.local:
+                        self.collect(entry)
+            return
+        held = self.held[process]
+        for identifier in ids:
+            if identifier in held:
+                held.remove(identifier)
+                entry = entries[identifier]
+                entry.holders -= 1
+                self.collect(entry)
+
+    def forget_process(self, process: int) -> None:
+        """A process has ended: all its handles go."""
+        for identifier in self.held.pop(process, ()):
+            entry = self.entries[identifier]
+            entry.holders -= 1
+            self.collect(entry)
+
+    def pin(self, ids: Iterable[int]) -> None:
+        """Keep `ids` for somebody that is no process: a call, a value, a definition."""
+        entries = self.entries
+        for identifier in ids:
+            entry = entries.get(identifier)
+            if entry is not None:
+                entry.pins += 1
+
+    def unpin(self, ids: Iterable[int]) -> None:
+        """End one pin of each of `ids`."""
+        entries = self.entries
+        for identifier in ids:
+            entry = entries.get(identifier)
+            if entry is not None:
+                entry.pins -= 1
+                self.collect(entry)
+
+    def collect(self, entry: Entry) -> None:
+        """Let the entry go if nothing needs it; what its value mentions may follow.
+
+        A loop, not a recursion: chains of references are as long as users make them.
+        """
+        waiting = [entry]
+        while waiting:
+            entry = waiting.pop()
+            if entry.local or entry.holders or entry.pins or entry.call is not None:
+                continue
+            if self.entries.pop(entry.id, None) is None:
+                continue
+            refs, entry.refs = entry.refs, ()
+            self._gone(entry)
+            for identifier in refs:
+                inner = self.entries.get(identifier)
+                if inner is not None:
+                    inner.pins -= 1
+                    waiting.append(inner)
+
+    def settle(self, entry: Entry, outcome: int, payload: Any, refs: Iterable[int]) -> None:
+        """Give the entry its value, which keeps `refs` alive."""
+        entry.call = None
+        entry.outcome = outcome
+        entry.payload = payload
+        if refs:
+            entry.refs = tuple(refs)
+            self.pin(entry.refs)

@@ -1,0 +1,377 @@
+"""Placement: which worker gets which call, and when there should be another worker.
+
+Calls that use the same resources of the same pool form a *class*. Its queue is served first by idle
+workers, as far as resources reach; then by busy workers of the class, ahead of time, while what
+they hold is predicted to last less than `WINDOW` (a driver that is busy in Python then does not
+starve them, and no call waits behind a long one); then by new workers, up to the pool's limit. At
+the limit a call goes to a worker that is blocked and waits for it, to run on that call's stack.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, final
+
+from ..wire.messages import CREATE, Template
+from .actions import Action, Arm, Send, Spawn
+from .calls import DONE, Call, Shape
+from .resources import UNIT, Needs, Resources
+from .workers import LIVE, Worker
+
+WINDOW: Final = 20_000.0
+"""Microseconds of predicted work that a worker may hold: four of CPython's switch intervals."""
+
+MOST_AHEAD: Final = 256
+"""Calls that a worker may hold, however short they are: what a death sends back."""
+
+MOST_STARTING: Final = 16
+"""Processes being forked at once."""
+
+OVERRUN: Final = 0.05
+"""Seconds without a result after which unstarted calls may be asked back."""
+
+ONE_CPU: Final[Needs] = (("CPU", UNIT),)
+
+
+@final
+class Klass:
+    """Calls that differ only in what they do: one queue for all of them.
+
+    `open` holds the workers that may have room for more of its calls, least recently used first.
+    """
+
+    __slots__ = ("creates", "needs", "open", "pool", "possible", "queue")
+
+    def __init__(self, pool: Pool, needs: Needs, creates: bool, possible: bool) -> None:
+        self.pool = pool
+        self.needs = needs
+        self.creates = creates
+        self.possible = possible
+        self.queue: deque[Call] = deque()
+        self.open: deque[Worker] = deque()
+
+
+@final
+class Pool:
+    """Workers of one kind. `size` of them are kept when idle; there are never over `limit`.
+
+    `failures` counts workers in a row that ended before they were ready.
+    """
+
+    __slots__ = ("failures", "idle", "limit", "name", "size", "slots", "starting", "workers")
+
+    def __init__(self, name: str, size: int, limit: int, slots: int) -> None:
+        self.name = name
+        self.size = size
+        self.limit = limit
+        self.slots = slots
+        self.workers: dict[int, Worker] = {}
+        self.idle: dict[int, Worker] = {}
+        self.starting = 0
+        self.failures = 0
+
+
+@final
+class Placement:
+    """The queues and the workers of all pools, and the resources that they share."""
+
+    def __init__(self, resources: Resources, actions: list[Action], pools: list[Pool]) -> None:
+        self.resources = resources
+        self.actions = actions
+        self.pools = {pool.name: pool for pool in pools}
+        self.workers: dict[int, Worker] = {}
+        self.waiting: dict[Klass, None] = {}
+        self._klasses: dict[tuple[str, Needs, bool], Klass] = {}
+        self._held_back: deque[Spawn] = deque()
+        self._starting = 0
+        self._next_worker = 1
+        self.watching = False
+        self.find_waiter: Callable[[Call], Worker | None] | None = None
+        self.place_actor: Callable[[Call], None] | None = None
+
+    # --- classes ------------------------------------------------------------------------
+
+    def klass(self, template: Template) -> Klass:
+        """Return the class of a template's calls."""
+        creates = template.kind == CREATE
+        needs = template.resources or (ONE_CPU if creates else ())
+        key = (template.pool, needs, creates)
+        klass = self._klasses.get(key)
+        if klass is None:
+            pool = self.pools[template.pool]
+            possible = self.resources.possible(needs)
+            klass = self._klasses[key] = Klass(pool, needs, creates, possible)
+        return klass
+
+    # --- queues -------------------------------------------------------------------------
+
+    def enqueue(self, call: Call) -> None:
+        """Queue a ready call at the end of its class and send what can be sent."""
+        klass: Klass = call.shape.klass
+        klass.queue.append(call)
+        self.dispatch(klass)
+
+    def requeue(self, calls: list[Call]) -> None:
+        """Put ready calls back before all others, in their order."""
+        for call in reversed(calls):
+            klass: Klass = call.shape.klass
+            klass.queue.appendleft(call)
+            self.waiting[klass] = None
+
+    def dispatch(self, klass: Klass) -> None:
+        """Send calls of the class while somebody can take them."""
+        queue = klass.queue
+        while queue:
+            call = queue[0]
+            if call.state is DONE:
+                queue.popleft()
+            elif klass.creates:
+                if not self.resources.fits(klass.needs):
+                    break
+                queue.popleft()
+                assert self.place_actor is not None
+                self.place_actor(call)
+            else:
+                worker = self._choose(klass, call)
+                if worker is None:
+                    self._grow(klass)
+                    break
+                queue.popleft()
+                self.send(worker, call)
+        if queue:
+            self.waiting[klass] = None
+        else:
+            self.waiting.pop(klass, None)
+
+    def dispatch_all(self) -> None:
+        """Try every class that waits; one that got something goes behind the others."""
+        for klass in tuple(self.waiting):
+            before = len(klass.queue)
+            self.dispatch(klass)
+            if 0 < len(klass.queue) < before:
+                del self.waiting[klass]
+                self.waiting[klass] = None
+
+    def _choose(self, klass: Klass, call: Call) -> Worker | None:
+        idle = klass.pool.idle
+        if idle and self.resources.fits(klass.needs):
+            return idle.popitem()[1]
+        micros = call.shape.micros
+        if micros is None or self._contended(klass):
+            return None
+        candidates = klass.open
+        while candidates:
+            worker = candidates[0]
+            if worker.klass is klass and self._has_room(worker, micros):
+                candidates.rotate(-1)
+                return worker
+            candidates.popleft()
+            worker.open = False
+        return None
+
+    def _contended(self, klass: Klass) -> bool:
+        """Whether somebody waits for just what this class's workers would hold on to for ever."""
+        if not self.waiting:
+            return False
+        ours = dict(klass.needs)
+        return any(self._competes(other, ours) for other in self.waiting if other is not klass)
+
+    def _competes(self, other: Klass, ours: dict[str, int]) -> bool:
+        free = self.resources.free
+        shared = False
+        for name, amount in other.needs:
+            if name in ours:
+                shared = True
+            elif free.get(name, 0) < amount:
+                return False
+        return shared
+
+    @staticmethod
+    def _has_room(worker: Worker, micros: float) -> bool:
+        return (
+            worker.backlog + micros <= WINDOW
+            and len(worker.inflight) < MOST_AHEAD
+            and not worker.blocked
+            and worker.state is LIVE
+        )
+
+    # --- one worker ---------------------------------------------------------------------
+
+    def send(self, worker: Worker, call: Call, nested: bool = False) -> None:
+        """Give a ready call to a worker that `_choose` found, to an actor's, or to a waiting one."""
+        shape = call.shape
+        call.to("send")
+        worker.sequence += 1
+        call.sequence = worker.sequence
+        call.worker = worker.number
+        call.nested = nested
+        worker.inflight[call.id] = call
+        self.actions.append(Send(worker.number, call, nested))
+        if worker.actor is not None:
+            return
+        worker.backlog += shape.micros or 0.0
+        if nested:
+            worker.nested += 1
+            self.resources.change(shape.klass.needs, 1)
+            return
+        klass: Klass = shape.klass
+        worker.klass = klass
+        if not worker.open:
+            worker.open = True
+            klass.open.append(worker)
+        if len(worker.inflight) > worker.slots:
+            self.watch()
+        self.settle(worker)
+
+    def take_back(self, worker: Worker, call: Call) -> None:
+        """A call has left the worker: ended, given back, or lost with it."""
+        del worker.inflight[call.id]
+        if worker.blocked.pop(call.id, None) is None and call.nested:
+            self.resources.change(call.shape.klass.needs, -1)
+        if call.nested:
+            worker.nested -= 1
+        if worker.actor is None:
+            micros = call.shape.micros
+            if micros is not None:
+                worker.backlog = max(0.0, worker.backlog - micros) if worker.inflight else 0.0
+
+    def settle(self, worker: Worker) -> None:
+        """Make what the worker holds equal to what it now uses."""
+        if worker.actor is not None:
+            return
+        klass = worker.klass
+        if klass is None:
+            return
+        blocked = 0
+        if worker.blocked:
+            blocked = sum(not worker.inflight[call].nested for call in worker.blocked)
+        target = max(0, min(worker.slots, len(worker.inflight) - worker.nested) - blocked)
+        if target != worker.units:
+            self.resources.change(klass.needs, target - worker.units)
+            worker.units = target
+
+    def served(self, worker: Worker) -> None:
+        """After a call has left: let the worker idle or give it more."""
+        klass = worker.klass
+        if worker.inflight:
+            self.settle(worker)
+            if not worker.units:
+                self.dispatch_all()
+            elif klass is not None and klass.queue and worker.backlog < WINDOW / 2:
+                self.reopen(worker)
+                self.dispatch(klass)
+            return
+        if klass is not None and klass.queue and not self._contended(klass):
+            # Straight on with the next call of the class, on the resources that it still holds.
+            call = self._pop(klass)
+            if call is not None and worker.state is LIVE:
+                self.send(worker, call)
+                self.dispatch(klass)
+                return
+            if call is not None:
+                klass.queue.appendleft(call)
+        self.settle(worker)
+        self.rest(worker)
+        if self.waiting:
+            self.dispatch_all()
+
+    @staticmethod
+    def _pop(klass: Klass) -> Call | None:
+        while klass.queue:
+            call = klass.queue.popleft()
+            if call.state is not DONE:
+                return call
+        return None
+
+    def reopen(self, worker: Worker) -> None:
+        """The worker may have room again."""
+        if not worker.open and worker.klass is not None:
+            worker.open = True
+            worker.klass.open.append(worker)
+
+    def rest(self, worker: Worker) -> None:
+        """A worker without calls is idle; those beyond the pool's size end after a while."""
+        if worker.state is not LIVE or worker.actor is not None or worker.inflight:
+            return
+        pool = worker.pool
+        pool.idle[worker.number] = worker
+        if len(pool.workers) - pool.starting > pool.size and len(pool.idle) == 1:
+            self.actions.append(Arm(1.0, "shrink"))
+
+    def watch(self) -> None:
+        """Somebody holds calls ahead: look now and then whether they still advance."""
+        if not self.watching:
+            self.watching = True
+            self.actions.append(Arm(OVERRUN, "overrun"))
+
+    # --- more and fewer workers ---------------------------------------------------------
+
+    def add_worker(self, pool: Pool, label: str, shape: Shape | None = None) -> Worker:
+        """Start a process: of the pool's own, or for an actor (`shape` is its constructor's)."""
+        worker = Worker(self._next_worker, pool, 1 if shape else pool.slots, None)
+        self._next_worker += 1
+        self.workers[worker.number] = worker
+        if shape is None:
+            pool.workers[worker.number] = worker
+            pool.starting += 1
+        spawn = Spawn(worker.number, label, shape.template.env if shape else ())
+        if self._starting < MOST_STARTING:
+            self._starting += 1
+            self.actions.append(spawn)
+        else:
+            self._held_back.append(spawn)
+        return worker
+
+    def started(self, worker: Worker) -> None:
+        """A worker is no longer starting: it is ready, or it is dead."""
+        if worker.actor is None:
+            worker.pool.starting -= 1
+        while self._held_back:
+            spawn = self._held_back.popleft()
+            if spawn.worker in self.workers:
+                self.actions.append(spawn)
+                return
+        self._starting -= 1
+
+    def _grow(self, klass: Klass) -> None:
+        pool = klass.pool
+        room = self.resources.room(klass.needs, len(klass.queue))
+        while pool.starting < room and len(pool.workers) < pool.limit:
+            self.add_worker(pool, pool.name)
+        if room and not pool.starting and len(pool.workers) >= pool.limit:
+            self._nest(klass)
+
+    def _nest(self, klass: Klass) -> None:
+        assert self.find_waiter is not None
+        kept: deque[Call] = deque()
+        room = self.resources.room(klass.needs, len(klass.queue))
+        while klass.queue and room:
+            call = klass.queue.popleft()
+            if call.state is DONE:
+                continue
+            worker = self.find_waiter(call)
+            if worker is None:
+                kept.append(call)
+            else:
+                room -= 1
+                self.send(worker, call, nested=True)
+        klass.queue.extendleft(reversed(kept))
+
+    def shrink(self) -> list[Worker]:
+        """Return idle workers beyond what the pools keep, already marked as leaving."""
+        leaving: list[Worker] = []
+        for pool in self.pools.values():
+            excess = len(pool.workers) - pool.starting - pool.size
+            for number in list(pool.idle)[: max(0, min(excess, len(pool.idle)))]:
+                worker = pool.idle.pop(number)
+                del pool.workers[number]
+                worker.to("retire")
+                leaving.append(worker)
+        return leaving
+
+    def remove(self, worker: Worker) -> None:
+        """The worker's process has ended."""
+        del self.workers[worker.number]
+        worker.pool.workers.pop(worker.number, None)
+        worker.pool.idle.pop(worker.number, None)

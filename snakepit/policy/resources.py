@@ -1,0 +1,49 @@
+"""Resources: what exists, what is free, in whole ten-thousandths so that sums are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias, final
+
+UNIT = 10_000
+Needs: TypeAlias = tuple[tuple[str, int], ...]
+
+
+@final
+class Resources:
+    """Totals and what is free of them."""
+
+    __slots__ = ("free", "total")
+
+    def __init__(self, total: Mapping[str, int]) -> None:
+        self.total = dict(total)
+        self.free = dict(total)
+
+    def possible(self, needs: Needs) -> bool:
+        """Tell whether `needs` could ever be met."""
+        return all(self.total.get(name, 0) >= amount for name, amount in needs)
+
+    def fits(self, needs: Needs) -> bool:
+        """Tell whether `needs` can be met now."""
+        free = self.free
+        for name, amount in needs:
+            if free.get(name, 0) < amount:
+                return False
+        return True
+
+    def room(self, needs: Needs, most: int) -> int:
+        """Return how many times `needs` fit now, `most` at the most."""
+        for name, amount in needs:
+            if amount:
+                most = min(most, max(0, self.free.get(name, 0)) // amount)
+        return most
+
+    def change(self, needs: Needs, times: int) -> None:
+        """Take `needs` out `times` times, or put them back if it is negative.
+
+        What is free may fall below zero: a call that ends its wait goes on at once, and whatever
+        started meanwhile is not stopped for it.
+        """
+        free = self.free
+        for name, amount in needs:
+            free[name] = free.get(name, 0) - amount * times

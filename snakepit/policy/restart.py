@@ -1,0 +1,32 @@
+"""Retries and restarts, in one place each (design.md §8)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+POISON_DEATHS: Final = 3
+"""A call that killed this many workers is not tried again, whatever retries remain."""
+
+START_FAILURES: Final = 3
+"""Workers in a row that end before they are ready, until the calls that wait for one fail."""
+
+
+def after_death(deaths: int, max_retries: int) -> str:
+    """Decide about a call that was running when its worker died for the `deaths`-th time.
+
+    Returns:
+        "retry", "poisoned" or "crashed".
+    """
+    if 0 <= max_retries < deaths:
+        return "crashed"
+    return "poisoned" if deaths >= POISON_DEATHS else "retry"
+
+
+def after_exception(attempts: int, max_retries: int) -> bool:
+    """Tell whether a call that raised a retryable exception `attempts` times runs again."""
+    return max_retries < 0 or attempts <= max_retries
+
+
+def may_restart(restarts: int, max_restarts: int) -> bool:
+    """Tell whether an actor that was restarted `restarts` times is started once more."""
+    return max_restarts < 0 or restarts < max_restarts

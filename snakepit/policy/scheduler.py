@@ -1,0 +1,484 @@
+"""The scheduler: every event of a runtime, and what is to be done about it.
+
+Each method takes one event and leaves actions in `actions`, in the order in which the shell is to
+perform them; the shell empties the list. Promises, checked by the simulator after each event:
+
+* a call resolves exactly once, whatever dies; what had not begun is sent again without a cost;
+* resources in use are the sum of what running calls and actors hold, and return to the total;
+* an object lives exactly as long as a handle, a call or a living object refers to it;
+* calls of one caller to one actor are sent in the order they were made.
+
+They assume that events of one worker come in the order that it sent them, and that the shell holds
+one lock around each call of a method and the taking of its actions. Nothing relies on the GIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, final
+
+from ..wire.messages import (
+    CANCELLED,
+    CREATE,
+    ERROR,
+    EXITED,
+    FAILURE,
+    METHOD,
+    OK,
+    RETRYABLE,
+    TASK,
+    Payload,
+    Template,
+)
+from .actions import Action, Arm, AskBack, Free, Interrupt, Kill, Retire, Tell
+from .actors import DEAD as ACTOR_DEAD
+from .actors import Actor
+from .calls import DONE, SENT, Call, Shape
+from .completion import Completion
+from .lives import ActorTable
+from .nesting import find_waiter
+from .objects import PENDING, Entry, ObjectTable
+from .placement import Placement, Pool
+from .resources import UNIT, Resources
+from .restart import START_FAILURES, after_death, after_exception
+from .workers import STARTING, Worker
+
+FORCE_GRACE: Final = 1.0
+"""Seconds that a worker has to end itself with a cancelled call before it is killed."""
+
+
+class UnknownCall(Exception):
+    """A worker answered for a call that it does not have: it is broken and has to go."""
+
+
+@final
+class Scheduler:
+    """Tables and rules of one runtime."""
+
+    def __init__(self, resources: Mapping[str, float], pools: Sequence[Pool]) -> None:
+        """`resources` are the totals by name, in whole or fractional units."""
+        self.actions: list[Action] = []
+        self.resources = Resources({k: round(v * UNIT) for k, v in resources.items()})
+        self.objects = ObjectTable(self._gone)
+        self.placement = Placement(self.resources, self.actions, list(pools))
+        self.completion = Completion(
+            self.objects, self.actions, self._ready, self._fail_call
+        )
+        self.actors = ActorTable(self.objects, self.placement, self.completion, self.actions)
+        self.placement.find_waiter = self._find_waiter
+        self.placement.place_actor = self.actors.place
+        self.closed: Any = None
+        self._shapes: dict[Template, Shape] = {}
+
+    # --- definitions --------------------------------------------------------------------
+
+    def shape(self, template: Template) -> Shape:
+        """Return the one shape of a template."""
+        shape = self._shapes.get(template)
+        if shape is None:
+            klass = self.placement.klass(template)
+            shape = self._shapes[template] = Shape(len(self._shapes) + 1, template, klass)
+        return shape
+
+    # --- calls --------------------------------------------------------------------------
+
+    def submit(self, call: Call) -> None:
+        """Take a new task or method call; its caller gets a handle on each return."""
+        for identifier in call.returns:
+            self.objects.add(identifier, call, call.caller)
+        if call.refs:
+            self.objects.pin(call.refs)
+        if self._refused(call):
+            return
+        if call.actor:
+            self.actors.submit(call)
+        elif not call.missing:
+            self._ready(call)
+
+    def create(self, call: Call, methods: Any) -> Actor:
+        """Take a new actor; its caller gets a handle on it."""
+        entry = self.objects.add(call.id, None, call.caller)
+        self.objects.pin(call.refs)
+        actor = self.actors.create(call, entry, methods)
+        if actor.state is ACTOR_DEAD:
+            return actor
+        if self.closed is not None:
+            self.actors.end(actor, {"reason": "shutdown"})
+        elif not call.shape.klass.possible:
+            self.actors.end(actor, {"reason": "unschedulable", **self._needs(call)})
+        elif not self._refused(call) and not call.missing:
+            self._ready(call)
+        return actor
+
+    def _refused(self, call: Call) -> bool:
+        """Count the arguments that are missing; fail a call that can never run, and say so."""
+        if call.shape.template.kind == TASK:
+            if self.closed is not None:
+                self.completion.fail(call, FAILURE, self.closed)
+                return True
+            if not call.shape.klass.possible:
+                self.completion.fail_with(call, "unschedulable", **self._needs(call))
+                return True
+        for _, identifier in call.deps:
+            entry = self.objects.entries.get(identifier)
+            if entry is None:
+                self._fail_call(call, FAILURE, ["object_lost", {"call": call.name}])
+                return True
+            if entry.outcome == PENDING:
+                call.missing += 1
+                if entry.dependents is None:
+                    entry.dependents = []
+                entry.dependents.append(call)
+            elif entry.outcome != OK:
+                self._fail_call(call, entry.outcome, entry.payload)
+                return True
+        return False
+
+    def _fail_call(self, call: Call, outcome: int, payload: Any) -> None:
+        if call.shape.template.kind == CREATE:
+            cause = {"cause": payload} if outcome == ERROR else {"failure": payload}
+            self.actors.end(self.actors.of(call.id), {"reason": "argument", **cause})
+        else:
+            self.completion.fail(call, outcome, payload)
+
+    def _needs(self, call: Call) -> dict[str, Any]:
+        needs = {name: amount / UNIT for name, amount in call.shape.klass.needs}
+        total = {name: amount / UNIT for name, amount in self.resources.total.items()}
+        return {"call": call.name, "needs": needs, "total": total}
+
+    def _ready(self, call: Call) -> None:
+        if call.shape.template.kind == METHOD:
+            self.actors.pump(self.actors.of(call.actor))
+        else:
+            call.to("ready")
+            self.placement.enqueue(call)
+
+    def result(
+        self,
+        number: int,
+        identifier: int,
+        outcome: int,
+        values: Sequence[Payload],
+        contained: Sequence[list[int]],
+        micros: int,
+        kept: Sequence[int],
+    ) -> None:
+        """A worker has ended a call; it keeps handles on `kept`.
+
+        Raises:
+            UnknownCall: it does not have that call.
+        """
+        worker = self.placement.workers[number]
+        call = worker.inflight.get(identifier)
+        if call is None:
+            raise UnknownCall(f"worker {number} answered for call {identifier:x}")
+        if kept:
+            self.objects.hold(number, kept)
+        self.placement.take_back(worker, call)
+        worker.results += 1
+        call.shape.learn(micros)
+        if call.shape.template.kind == CREATE:
+            self._constructed(worker, call, outcome, values)
+        elif outcome == OK:
+            self.completion.succeed(call, values, contained)
+        else:
+            self._unsuccessful(worker, call, outcome, values)
+        if worker.actor is None:
+            self.placement.served(worker)
+        else:
+            self.actors.pump(worker.actor)
+
+    def _constructed(
+        self, worker: Worker, call: Call, outcome: int, values: Sequence[Payload]
+    ) -> None:
+        actor = worker.actor
+        assert actor is not None
+        call.to("finish")
+        if actor.state is ACTOR_DEAD:
+            return
+        if outcome == OK:
+            self.actors.made(actor)
+        else:
+            self.actors.constructor_failed(actor, values[0] if values else None)
+
+    def _unsuccessful(
+        self, worker: Worker, call: Call, outcome: int, values: Sequence[Payload]
+    ) -> None:
+        if outcome == RETRYABLE:
+            call.attempts += 1
+            template = call.shape.template
+            if not call.cancelled and after_exception(call.attempts, template.max_retries):
+                self._again(call)
+                return
+            outcome = ERROR
+        if outcome == CANCELLED:
+            self.completion.fail_with(call, "cancelled")
+        elif outcome == EXITED:
+            actor = worker.actor
+            assert actor is not None
+            actor.leaving = "exit_actor"
+            worker.to("retire")
+            self.completion.fail_with(
+                call, "actor_died", actor=actor.creation.name, reason="exit_actor"
+            )
+        else:
+            self.completion.fail(call, outcome, values[0])
+
+    def _again(self, call: Call) -> None:
+        if call.actor:
+            call.to("wait")
+            self.actors.of(call.actor).lanes[call.caller].appendleft(call)
+        else:
+            call.to("back")
+            self.placement.enqueue(call)
+
+    def given_back(self, number: int, ids: Iterable[int]) -> None:
+        """A worker returns calls that it has not begun."""
+        worker = self.placement.workers[number]
+        self._take_unbegun(worker, [worker.inflight[i] for i in ids if i in worker.inflight])
+        self.placement.settle(worker)
+        self.placement.rest(worker)
+        self.placement.dispatch_all()
+
+    def _take_unbegun(self, worker: Worker, calls: Sequence[Call]) -> None:
+        again: list[Call] = []
+        for call in calls:
+            self.placement.take_back(worker, call)
+            if call.cancelled:
+                self.completion.fail_with(call, "cancelled")
+            else:
+                call.to("back")
+                again.append(call)
+        self.placement.requeue(again)
+
+    def blocked(
+        self, number: int, identifier: int, ids: Sequence[int], every: bool, back: Sequence[int]
+    ) -> None:
+        """A running call waits for `ids`; its worker gives the calls in `back` back."""
+        worker = self.placement.workers[number]
+        call = worker.inflight.get(identifier)
+        self._take_unbegun(worker, [worker.inflight[i] for i in back if i in worker.inflight])
+        if call is not None and any(map(self.pending, ids)):
+            worker.blocked[identifier] = (tuple(ids), every)
+            if worker.actor is not None:
+                self.actors.pause(worker, resume=False)
+            elif call.nested:
+                self.resources.change(call.shape.klass.needs, -1)
+            else:
+                self.placement.settle(worker)
+        self.placement.dispatch_all()
+
+    def unblocked(self, number: int, identifier: int) -> None:
+        """The call goes on, on resources that it takes back even where others use them now."""
+        worker = self.placement.workers[number]
+        if worker.blocked.pop(identifier, None) is None:
+            return
+        call = worker.inflight[identifier]
+        if worker.actor is not None:
+            self.actors.pause(worker, resume=True)
+        elif call.nested:
+            self.resources.change(call.shape.klass.needs, 1)
+        else:
+            self.placement.settle(worker)
+
+    # --- cancel and kill ----------------------------------------------------------------
+
+    def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
+        """Cancel the call that makes this object, and with `recursive` those that it made."""
+        entry = self.objects.entries.get(identifier)
+        call = entry.call if entry is not None else None
+        if call is None:
+            return
+        if recursive:
+            for child in self._children(call.id):
+                self.cancel(child, force=force, recursive=True)
+        if call.state is SENT:
+            call.cancelled = True
+            self.actions.append(Interrupt(call.worker, call.id, force))
+            if force:
+                self.actions.append(Arm(FORCE_GRACE, f"force:{call.worker}:{call.id}"))
+        elif call.state is not DONE:
+            self.completion.fail_with(call, "cancelled")
+            if call.actor:
+                self.actors.pump(self.actors.of(call.actor))
+
+    def _children(self, parent: int) -> list[int]:
+        calls = (entry.call for entry in self.objects.entries.values())
+        return list({call.id for call in calls if call is not None and call.parent == parent})
+
+    def kill(self, identifier: int, no_restart: bool) -> None:
+        """End an actor's process at once."""
+        entry = self.objects.entries.get(identifier)
+        if entry is not None and entry.actor is not None:
+            self.actors.kill(entry.actor, no_restart)
+
+    def find_actor(self, namespace: str, name: str, holder: int) -> Actor | None:
+        """Return the living actor of that name, with a handle for process `holder`, or None."""
+        actor = self.actors.names.get((namespace, name))
+        if actor is not None:
+            self.objects.hold(holder, (actor.id,))
+        return actor
+
+    # --- objects ------------------------------------------------------------------------
+
+    def put(self, identifier: int, payload: Payload, refs: Iterable[int], holder: int) -> None:
+        """A process has stored a value, on which it has one handle."""
+        entry = self.objects.add(identifier, None, holder)
+        self.objects.settle(entry, OK, payload, refs)
+
+    def pending(self, identifier: int) -> bool:
+        """Tell whether the object is known and has no value yet."""
+        entry = self.objects.entries.get(identifier)
+        return entry is not None and entry.outcome == PENDING
+
+    def want(self, number: int, ids: Iterable[int], values: bool) -> None:
+        """A worker wants to be sent these objects, or to know when they are there."""
+        for identifier in ids:
+            entry = self.objects.entries.get(identifier)
+            if entry is not None and entry.outcome == PENDING:
+                if entry.wanted is None:
+                    entry.wanted = []
+                entry.wanted.append((number, values))
+            else:
+                self.actions.append(Tell(number, identifier, values))
+
+    def _gone(self, entry: Entry) -> None:
+        if entry.actor is not None:
+            self.actors.unreachable(entry.actor)
+        elif entry.outcome == OK and type(entry.payload) is not bytes:
+            self.actions.append(Free(entry.id, entry.payload))
+
+    # --- workers ------------------------------------------------------------------------
+
+    def prestart(self, pool: str, count: int) -> None:
+        """Start `count` workers before anything needs them."""
+        for _ in range(count):
+            self.placement.add_worker(self.placement.pools[pool], pool)
+
+    def hello(self, number: int) -> None:
+        """A worker is ready."""
+        worker = self.placement.workers[number]
+        worker.to("hello")
+        self.objects.held[number] = set()
+        self.placement.started(worker)
+        worker.pool.failures = 0
+        if worker.actor is not None:
+            if worker.actor.state is ACTOR_DEAD:
+                worker.to("retire")
+                self.actions.append(Retire(number))
+            else:
+                self.actors.process_ready(worker)
+        else:
+            self.placement.rest(worker)
+            self.placement.dispatch_all()
+
+    def died(self, number: int, cause: Mapping[str, Any], started: int) -> None:
+        """A worker's process has ended; `started` is the sequence of the last call that it began.
+
+        `cause` says how, for errors: exit_code, signal, stderr, pid; or spawn, if it never was.
+        """
+        worker = self.placement.workers[number]
+        was_starting = worker.state is STARTING
+        worker.to("died")
+        if was_starting:
+            self.placement.started(worker)
+        self.placement.remove(worker)
+        begun = [call for call in worker.inflight.values() if call.sequence <= started]
+        if worker.actor is not None:
+            self.actors.lost(worker, cause, begun)
+        else:
+            self._lost(worker, cause, begun, was_starting)
+        self.objects.forget_process(number)
+        self.placement.dispatch_all()
+
+    def _lost(
+        self, worker: Worker, cause: Mapping[str, Any], begun: list[Call], was_starting: bool
+    ) -> None:
+        unbegun = [call for call in worker.inflight.values() if call not in begun]
+        self._take_unbegun(worker, unbegun)
+        running = [call.name for call in begun]
+        again: list[Call] = []
+        for call in begun:
+            self.placement.take_back(worker, call)
+            call.deaths += 1
+            verdict = after_death(call.deaths, call.shape.template.max_retries)
+            if call.cancelled:
+                verdict = "crashed"
+            if verdict == "retry":
+                call.to("back")
+                again.append(call)
+            else:
+                kind = "poisoned" if verdict == "poisoned" else "worker_crashed"
+                self.completion.fail_with(
+                    call, kind, deaths=call.deaths, running=running, **cause
+                )
+        self.placement.settle(worker)
+        self.placement.requeue(again)
+        if was_starting:
+            self._start_failed(worker.pool, cause)
+
+    def _start_failed(self, pool: Pool, cause: Mapping[str, Any]) -> None:
+        pool.failures += 1
+        if pool.failures < START_FAILURES or pool.workers:
+            return
+        # No worker can be had: whoever waits for one is told why, and the next call tries again.
+        pool.failures = 0
+        for klass in tuple(self.placement.waiting):
+            if klass.pool is pool and not klass.creates:
+                calls, klass.queue = klass.queue, type(klass.queue)()
+                self.placement.waiting.pop(klass, None)
+                for call in calls:
+                    if call.state is not DONE:
+                        self.completion.fail_with(call, "worker_crashed", deaths=0, **cause)
+
+    def _find_waiter(self, call: Call) -> Worker | None:
+        return find_waiter(call, self.objects, self.placement.workers)
+
+    # --- time ---------------------------------------------------------------------------
+
+    def tick(self, key: str) -> None:
+        """A timer that `Arm` asked for has run out."""
+        if key == "overrun":
+            self._look_for_overruns()
+        elif key == "shrink":
+            for worker in self.placement.shrink():
+                self.actions.append(Retire(worker.number))
+        elif key.startswith("force:"):
+            _, number, call = key.split(":")
+            worker = self.placement.workers.get(int(number))
+            if worker is not None and int(call) in worker.inflight:
+                self.actions.append(Kill(worker.number))
+
+    def _look_for_overruns(self) -> None:
+        placement = self.placement
+        placement.watching = False
+        for pool in placement.pools.values():
+            for worker in pool.workers.values():
+                ahead = len(worker.inflight) - worker.slots
+                if ahead <= 0 or worker.blocked:
+                    continue
+                placement.watch()
+                klass = worker.klass
+                stuck = worker.mark == worker.results
+                worker.mark = worker.results
+                if stuck and klass is not None and self.resources.fits(klass.needs):
+                    self.actions.append(AskBack(worker.number))
+
+    # --- the end ------------------------------------------------------------------------
+
+    def close(self, kind: str) -> None:
+        """Resolve every call to a failure record of `kind`; refuse all that come later."""
+        self.closed = [kind, {}]
+        calls = {e.call.id: e.call for e in self.objects.entries.values() if e.call is not None}
+        for entry in list(self.objects.entries.values()):
+            actor = entry.actor
+            if actor is not None and actor.state is not ACTOR_DEAD:
+                actor.leaving = "shutdown"
+                self.actors.end(actor, {"reason": "shutdown"})
+        for call in calls.values():
+            if call.state is not DONE:
+                self.completion.fail(call, FAILURE, self.closed)
+
+    def unresolved(self) -> int:
+        """Return how many calls have no result yet."""
+        return len({e.call.id for e in self.objects.entries.values() if e.call is not None})

@@ -1,0 +1,84 @@
+"""Workers: a process each, N slots of a pool, and the table of their states.
+
+    STARTING --hello--> LIVE --retire--> LEAVING --died--> DEAD     (any state --died--> DEAD)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from .calls import Call, IllegalTransition
+
+if TYPE_CHECKING:
+    from .actors import Actor
+    from .placement import Klass, Pool
+
+STARTING, LIVE, LEAVING, DEAD = "starting", "live", "leaving", "dead"
+
+WORKER_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
+    (STARTING, "hello"): LIVE,
+    (LIVE, "retire"): LEAVING,
+    (STARTING, "died"): DEAD,
+    (LIVE, "died"): DEAD,
+    (LEAVING, "died"): DEAD,
+}
+
+
+@final
+class Worker:
+    """One worker process.
+
+    Attributes:
+        inflight: the calls in its mailbox or running, in the order they were sent.
+        klass: what its calls have in common while there are any: they use the same resources, so
+            that the next takes over what the last one held.
+        units: how many times the needs of `klass` it holds at the moment.
+        backlog: predicted microseconds of what is in flight.
+        blocked: calls that wait in get() or wait(), with the ids and whether they need all.
+        mark: how many results it had returned at the last look (see `Scheduler.tick`).
+    """
+
+    __slots__ = (
+        "actor",
+        "backlog",
+        "blocked",
+        "inflight",
+        "klass",
+        "mark",
+        "nested",
+        "number",
+        "open",
+        "pool",
+        "results",
+        "sequence",
+        "slots",
+        "state",
+        "units",
+    )
+
+    def __init__(self, number: int, pool: Pool, slots: int, actor: Actor | None) -> None:
+        self.number = number
+        self.pool = pool
+        self.slots = slots
+        self.actor = actor
+        self.state = STARTING
+        self.inflight: dict[int, Call] = {}
+        self.klass: Klass | None = None
+        self.units = 0
+        self.nested = 0
+        self.backlog = 0.0
+        self.blocked: dict[int, tuple[tuple[int, ...], bool]] = {}
+        self.open = False
+        self.sequence = 0
+        self.results = 0
+        self.mark = -1
+
+    def to(self, event: str) -> None:
+        """Take `event`; the only setter of the state."""
+        try:
+            self.state = WORKER_TRANSITIONS[self.state, event]
+        except KeyError:
+            raise IllegalTransition(f"worker {self.number}: {event} while {self.state}") from None
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.number} {self.state} inflight={len(self.inflight)}>"

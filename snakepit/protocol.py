@@ -1,0 +1,245 @@
+"""What the API may ask of a runtime, and the process's one slot for it.
+
+The driver's runtime and the client inside a worker both implement `Runtime`, so that a task may do
+whatever the driver may. The slot is the only state of a process that is global: it is guarded by a
+lock, emptied in forked children, and overridden by a context variable where one is set.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Protocol, final, runtime_checkable
+
+from .errors import ForkedRuntimeError
+from .wire.messages import Template
+
+
+@final
+class Definition:
+    """A remote function, class or method with its options: what a runtime needs to call it.
+
+    Attributes:
+        target: the function or class itself; None for an actor's method.
+        template: the static part of its calls; `code` is filled in by the runtime.
+        retry_on: exception types that are retried, True for all, or False.
+        prepared: (runtime, whatever it derived), replaced whole, so that threads may race.
+    """
+
+    __slots__ = ("prepared", "retry_on", "target", "template")
+
+    def __init__(
+        self,
+        target: Any,
+        template: Template,
+        retry_on: bool | tuple[type[BaseException], ...] = False,
+    ) -> None:
+        self.target = target
+        self.template = template
+        self.retry_on = retry_on
+        self.prepared: tuple[Runtime | None, Any] = (None, None)
+
+
+class Reference:
+    """What `ObjectRef` adds its methods to; here so that runtimes know one when they see it."""
+
+    __slots__ = ("_id", "_runtime")
+
+    _id: int
+    _runtime: Runtime
+
+
+class ActorRecord(NamedTuple):
+    """What `find_actor` tells: enough to make a handle.
+
+    `methods` is the plain description that was given at creation (see `create`).
+    """
+
+    id: int
+    name: str
+    methods: Any
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """A place where calls can be made. Ids are those of `snakepit.ids`; times are seconds."""
+
+    run: str
+
+    def submit(self, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """Start a task; return the id of its first return; the others follow it.
+
+        The caller owns one handle on each return.
+        """
+        ...
+
+    def create(
+        self,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        methods: Any,
+    ) -> int:
+        """Start an actor; return its id, on which the caller owns one handle.
+
+        Args:
+            methods: a plain (msgpack) description of its methods, given back by `find_actor`.
+        """
+        ...
+
+    def call(
+        self, actor: int, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> int:
+        """Call a method of an actor; return the id of its first return."""
+        ...
+
+    def put(self, value: Any) -> int:
+        """Store a value; return its id, on which the caller owns one handle."""
+        ...
+
+    def get(self, ids: Sequence[int], timeout: float | None) -> list[Any]:
+        """Return the values in order; raise the first error found, or `GetTimeoutError`."""
+        ...
+
+    def get_one(self, identifier: int, timeout: float | None) -> Any:
+        """Return one value: the hot path of `get`."""
+        ...
+
+    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
+        """Wait until `count` of `ids` are resolved; return all of them that are."""
+        ...
+
+    def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
+        """Cancel the call that makes this object; nothing happens when it has ended."""
+        ...
+
+    def kill(self, actor: int, *, no_restart: bool) -> None:
+        """End an actor's process at once."""
+        ...
+
+    def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
+        """Return the living actor of that name, with one handle on it for the caller.
+
+        Raises:
+            ValueError: there is none.
+        """
+        ...
+
+    def hold(self, identifier: int) -> None:
+        """Count one more handle of this process on an object or actor."""
+        ...
+
+    def drop(self, identifier: int) -> None:
+        """Count one less. Called by finalizers: takes no lock, never raises."""
+        ...
+
+    def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once, from any thread, without locks held, when the object resolves.
+
+        At once, in this thread, if it has. Callbacks are short and do not raise.
+        """
+        ...
+
+    def await_many(self, ids: Sequence[int]) -> Any:
+        """Return an awaitable of the list of values, for the running asyncio loop."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain facts of this runtime: resources, workers, store, where this code runs."""
+        ...
+
+
+@final
+class _Slot:
+    """The runtime of this process, and what `os.fork` does to it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.runtime: Runtime | None = None
+        self.forked = False
+
+    def after_fork_in_child(self) -> None:
+        self.lock = threading.RLock()
+        self.forked = self.forked or self.runtime is not None
+        self.runtime = None
+
+
+_slot = _Slot()
+_override: ContextVar[Runtime | None] = ContextVar("snakepit_runtime", default=None)
+os.register_at_fork(after_in_child=_slot.after_fork_in_child)
+
+
+def current() -> Runtime | None:
+    """Return the runtime that calls made here go to, or None before `init`.
+
+    Raises:
+        ForkedRuntimeError: this process was forked from one that has a runtime.
+    """
+    runtime = _slot.runtime
+    if runtime is None or _override.get() is not None:
+        return _override.get() or _absent()
+    return runtime
+
+
+def _absent() -> None:
+    if _slot.forked:
+        raise ForkedRuntimeError(
+            "this process was forked from one that runs snakepit; a runtime does not survive "
+            "os.fork(). Call snakepit.init() here for a runtime of its own, or do the work in "
+            "tasks instead of forked processes"
+        )
+
+
+def ensure(start: Callable[[], Runtime]) -> Runtime:
+    """Return the current runtime; make it with `start` if there is none, once."""
+    runtime = current()
+    if runtime is not None:
+        return runtime
+    with _slot.lock:
+        if _slot.runtime is None:
+            _slot.runtime = start()
+        return _slot.runtime
+
+
+def install(runtime: Runtime | None) -> None:
+    """Put `runtime` into the process's slot, or empty it; an explicit init forgives a fork."""
+    with _slot.lock:
+        _slot.runtime = runtime
+        _slot.forked = False
+
+
+def override(runtime: Runtime | None) -> Any:
+    """Set the runtime of the current context alone; return the token that resets it."""
+    return _override.set(runtime)
+
+
+def reset(token: Any) -> None:
+    """Undo `override`."""
+    _override.reset(token)
+
+
+def begin(start: Callable[[], Runtime]) -> tuple[Runtime, bool]:
+    """Return the current runtime and False, or one that `start` has just made and True.
+
+    Unlike `ensure`, it is the explicit way to begin: in a forked child it starts anew.
+    """
+    with _slot.lock:
+        runtime = _override.get() or _slot.runtime
+        if runtime is not None:
+            return runtime, False
+        runtime = _slot.runtime = start()
+        _slot.forked = False
+        return runtime, True
+
+
+def retire(runtime: Runtime) -> None:
+    """Empty the process's slot if `runtime` is in it; a later one stays."""
+    with _slot.lock:
+        if _slot.runtime is runtime:
+            _slot.runtime = None
+
+
+class ActorExit(BaseException):
+    """Raised by `exit_actor` in a method; the worker ends the actor and answers the call."""

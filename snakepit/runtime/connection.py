@@ -1,0 +1,127 @@
+"""The driver's end of one worker: its mailbox, its control socket, and what it already has."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, final
+
+from ..transport.fds import FdConnection, PeerGone
+from ..wire.frames import FrameDecoder
+from ..wire.messages import Encoder, Segment, decode
+from .outbox import Outbox
+
+READ_SIZE = 256 << 10
+
+
+@final
+class Connection:
+    """One worker, from its spawn until its death has been dealt with.
+
+    Attributes:
+        templates, codes, segments: what the worker has been sent: numbers, digests, numbers.
+        theirs: the worker's own templates, by its numbers.
+        imports: the version of the import paths that it was sent.
+        touched: whether frames were appended since the last flush (under the runtime's lock).
+        ended: nothing more can be read from its mailbox.
+    """
+
+    __slots__ = (
+        "_control",
+        "_control_lock",
+        "_decoder",
+        "_encode_control",
+        "_mailbox",
+        "codes",
+        "ended",
+        "imports",
+        "number",
+        "outbox",
+        "pid",
+        "segments",
+        "slot",
+        "templates",
+        "theirs",
+        "touched",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        slot: int,
+        mailbox: socket.socket,
+        control: socket.socket,
+        stalled: Callable[[bool], None],
+    ) -> None:
+        mailbox.setblocking(False)
+        self.number = number
+        self.slot = slot
+        self.pid = 0
+        self.outbox = Outbox(mailbox, stalled)
+        self.templates: set[int] = set()
+        self.codes: set[bytes] = set()
+        self.segments: set[int] = {number}
+        self.theirs: dict[int, Any] = {}
+        self.imports = -1
+        self.touched = False
+        self.ended = False
+        self._mailbox = mailbox
+        self._decoder = FrameDecoder()
+        self._control = FdConnection(control)
+        self._control_lock = threading.Lock()
+        self._encode_control = Encoder()
+
+    @property
+    def mailbox_fd(self) -> int:
+        """The mailbox's descriptor, to be watched."""
+        return self._mailbox.fileno()
+
+    @property
+    def control_fd(self) -> int:
+        """The control socket's descriptor, to be watched."""
+        return self._control.fileno()
+
+    def read(self) -> list[Any]:
+        """Return the messages that one read of the mailbox completes.
+
+        Raises:
+            ProtocolError: what came is none.
+        """
+        try:
+            data = self._mailbox.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self.ended = True
+            return []
+        return [decode(body) for body in self._decoder.feed(data)]
+
+    def tell(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> bool:
+        """Send a message on the control socket; False if some of it must wait for room."""
+        with self._control_lock:
+            return self._control.send(self._encode_control(message), fds)
+
+    def flush_control(self) -> bool:
+        """Send what waited for room."""
+        return self._control.flush()
+
+    def read_control(self, take: Callable[[Any, tuple[int, ...]], None]) -> bool:
+        """Give each control message with its descriptors to `take`; False at the end of file."""
+        with self._control_lock:
+            try:
+                bodies = self._control.receive()
+            except PeerGone:
+                return False
+            for body in bodies:
+                message = decode(body)
+                fds = self._control.take_descriptors() if type(message) is Segment else ()
+                take(message, fds)
+        return True
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self._mailbox.close()
+        self._control.close()

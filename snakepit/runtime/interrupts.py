@@ -1,0 +1,85 @@
+"""Ctrl-C at any moment: between the steps of a section it waits, elsewhere it strikes at once.
+
+A section is a stretch of the main thread's code that must not be torn: a plan whose actions are
+not performed yet, an outbox half drained. While one is open the wrapped handler only records; its
+end lets the original handler have the signal. Threads other than the main one never see a signal,
+so only the main thread counts sections, and no lock is needed.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any, final
+
+
+@final
+class Interrupts:
+    """The wrapped SIGINT handler of one runtime."""
+
+    __slots__ = ("_depth", "_handler", "_original", "_pending", "main")
+
+    def __init__(self) -> None:
+        self.main = threading.main_thread().ident
+        self._depth = 0
+        self._pending = False
+        self._original: Any = None
+        self._handler = self._handle
+
+    def install(self) -> None:
+        """Wrap the present handler; called again, also a newer one (notebooks set their own)."""
+        if threading.get_ident() != self.main:
+            return
+        present = signal.getsignal(signal.SIGINT)
+        if present is not self._handler and callable(present):
+            self._original = present
+            signal.signal(signal.SIGINT, self._handler)
+
+    def uninstall(self) -> None:
+        """Put the original handler back, unless somebody has set another since."""
+        if threading.get_ident() != self.main or self._original is None:
+            return
+        if signal.getsignal(signal.SIGINT) is self._handler:
+            signal.signal(signal.SIGINT, self._original)
+        self._original = None
+
+    def enter(self) -> int:
+        """Open a section; return the token that `leave` needs."""
+        if threading.get_ident() != self.main:
+            return -1
+        depth = self._depth
+        self._depth = depth + 1
+        if signal.getsignal(signal.SIGINT) is not self._handler:
+            self.install()
+        return depth
+
+    def leave(self, token: int) -> None:
+        """Close the section; a signal that came meanwhile is let through after the outermost."""
+        if token >= 0:
+            self._depth = token
+            if self._pending and not token:
+                self._pending = False
+                self._original(signal.SIGINT, None)
+
+    def pause(self) -> int:
+        """Let signals strike while the main thread blocks; return what `resume` needs."""
+        if threading.get_ident() != self.main:
+            return -1
+        depth = self._depth
+        if self._pending:
+            self._pending = False
+            self._original(signal.SIGINT, None)
+        self._depth = 0
+        return depth
+
+    def resume(self, depth: int) -> None:
+        """Take up the sections that `pause` opened to signals."""
+        if depth >= 0:
+            self._depth = depth
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._depth:
+            self._pending = True
+        else:
+            self._original(number, frame)

@@ -1,0 +1,38 @@
+"""What workers print, shown at the driver through its own streams, so that notebooks see it."""
+
+from __future__ import annotations
+
+import sys
+from typing import final
+
+from ..wire.messages import Output
+
+
+@final
+class LogPrinter:
+    """Writes workers' lines with the name of the task or actor and the pid before each.
+
+    A stream that is closed or broken is given up, silently: nobody reads it any more, and the
+    tasks must not suffer for that.
+    """
+
+    __slots__ = ("_broken",)
+
+    def __init__(self) -> None:
+        self._broken: set[int] = set()
+
+    def show(self, output: Output) -> None:
+        """Print whole lines of one worker."""
+        if output.stream in self._broken:
+            return
+        stream = sys.stdout if output.stream == 1 else sys.stderr
+        if stream is None:
+            return
+        prefix = f"({output.label} pid={output.pid}) "
+        text = output.text.decode("utf-8", "backslashreplace")
+        lines = text.splitlines() or [""]
+        try:
+            stream.write("".join(f"{prefix}{line}\n" for line in lines))
+            stream.flush()
+        except (OSError, ValueError):
+            self._broken.add(output.stream)

@@ -1,0 +1,343 @@
+"""The pump: one thread at a time reads every socket and runs every timer.
+
+Purpose: a thread in `get()` does the I/O itself, for a hand-over to another thread would cost more
+than the whole call. Pumping is a role. Its holder serves *every* descriptor, since its own result
+may depend on any of them; it spins for a moment, then blocks in epoll until the next timer.
+
+Guarantees:
+* While something waits, somebody pumps: whoever gives up the role wakes a waiter, and where there
+  is none the background thread takes it within a millisecond.
+* Callbacks run without the role and without any lock, so they may call anything.
+* An idle runtime makes no wake-ups: then the background thread blocks in epoll without a limit.
+
+Assumptions: the role and the list of sleepers are guarded by locks, flags are set before those who
+look at them are woken; nothing relies on the GIL.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+from time import monotonic, perf_counter
+from typing import Final, final
+
+from ..deadline import Deadline
+from .interrupts import Interrupts
+
+GRACE: Final = 0.001
+"""Seconds that the background thread lets pass between looks while others pump."""
+
+SPIN: Final = 100e-6
+"""Seconds to poll before blocking: about what waking an idle core costs."""
+
+
+@final
+class Waiter:
+    """One thread that waits for `left` objects, and how to wake it."""
+
+    __slots__ = ("_bell", "done", "ids", "left")
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.done = left <= 0
+        self.ids: tuple[int, ...] = ()
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def arrived(self) -> None:
+        """One more object is there; called under the runtime's lock."""
+        self.left -= 1
+        if self.left <= 0:
+            self.done = True
+            self.ring()
+
+    def ring(self) -> None:
+        """Wake the thread: it is done, or it may have the role."""
+        try:
+            self._bell.release()
+        except RuntimeError:
+            return  # It rings already.
+
+    def sleep(self, timeout: float | None) -> None:
+        """Wait for the bell."""
+        self._bell.acquire(timeout=-1 if timeout is None else timeout)
+
+
+@final
+class Pump:
+    """The role, the epoll set and the timers of one runtime."""
+
+    def __init__(self, interrupts: Interrupts, busy: Callable[[], bool]) -> None:
+        """`busy` tells whether the cores have better to do than to spin."""
+        self._interrupts = interrupts
+        self._busy = busy
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._role = threading.Lock()
+        self._sleepers: deque[Waiter] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_lock = threading.Lock()
+        self._state_lock = threading.Lock()
+        self._timer_count = 0
+        self._blocking = False
+        self._callbacks: deque[Callable[[], None]] = deque()
+        self._pumped = 0
+        self._spin_misses = 0
+        self._long_wait = False
+        self._closed = False
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.watch(self._wake_fd, self._woken)
+        self._background_bell = Waiter(1)
+        self._background_asleep = False
+        self._background_has_role = False
+        self.before_block: Callable[[], None] = lambda: None
+        self.after_block: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(
+            target=self._background, name="snakepit-pump", daemon=True
+        )
+
+    def start(self) -> None:
+        """Start the background thread."""
+        self._thread.start()
+
+    # --- descriptors and timers -------------------------------------------------------------
+
+    def watch(self, fd: int, handler: Callable[[int], None]) -> None:
+        """Call `handler` with the epoll events of `fd` when it is readable."""
+        self._handlers[fd] = handler
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def want_write(self, fd: int, wanted: bool) -> None:
+        """Also watch for room to write, or no longer."""
+        if fd in self._handlers:
+            self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
+
+    def unwatch(self, fd: int) -> None:
+        """Forget a descriptor, which is still open."""
+        if self._handlers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def arm(self, delay: float, action: Callable[[], None]) -> None:
+        """Run `action` once, in whichever thread pumps, after `delay` seconds."""
+        at = monotonic() + delay
+        with self._timer_lock:
+            self._timer_count += 1
+            heapq.heappush(self._timers, (at, self._timer_count, action))
+            first = self._timers[0][0] == at
+        if first and self._blocking:
+            self.poke()
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Run `callback` soon, without the role and without locks."""
+        self._callbacks.append(callback)
+
+    def poke(self) -> None:
+        """Wake whoever blocks in epoll; from any thread, also from finalizers."""
+        try:
+            os.eventfd_write(self._wake_fd, 1)
+        except (BlockingIOError, OSError):
+            return  # It is full, so it wakes already; or the runtime has closed.
+
+    def _woken(self, _: int) -> None:
+        try:
+            os.eventfd_read(self._wake_fd)
+        except BlockingIOError:
+            return
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    def wait(self, waiter: Waiter, deadline: Deadline) -> bool:
+        """Pump, or let others pump, until the waiter is done; False if the deadline came first.
+
+        Raises:
+            KeyboardInterrupt: the user pressed Ctrl-C; the waiter may be used again.
+        """
+        token = self._interrupts.enter()
+        try:
+            while not waiter.done:
+                if self._role.acquire(blocking=False):
+                    try:
+                        self._pumped += 1
+                        self._pump(waiter, deadline)
+                    finally:
+                        self._give_up_role()
+                    self._run_callbacks()
+                else:
+                    self._sleep(waiter, deadline)
+                if deadline.expired and not waiter.done:
+                    return False
+            return True
+        finally:
+            self._interrupts.leave(token)
+
+    def _pump(self, waiter: Waiter, deadline: Deadline) -> None:
+        while not waiter.done and not self._callbacks:
+            if self._spin_misses < 3 and not self._busy():
+                if self._spin(waiter):
+                    continue
+                if waiter.done:
+                    return
+            limit = deadline.remaining()
+            if limit == 0.0:
+                return
+            started = perf_counter()
+            self._block(limit)
+            # A wait as short as a spin would have been caught by one.
+            self._spin_misses = 0 if perf_counter() - started < 2 * SPIN else self._spin_misses + 1
+
+    def _spin(self, waiter: Waiter) -> bool:
+        poll = self._epoll.poll
+        end = perf_counter() + SPIN
+        while True:
+            events = poll(0)
+            if events:
+                self._serve(events)
+                self._spin_misses = 0
+                return True
+            if perf_counter() > end:
+                return False
+
+    def _block(self, limit: float | None) -> None:
+        """Wait for events as long as timers and `limit` allow, and serve them."""
+        self._blocking = True
+        with self._state_lock:
+            self._long_wait = True
+        self.before_block()
+        try:
+            timeout = self._until_timer(limit)
+            depth = self._interrupts.pause()
+            try:
+                events = self._epoll.poll(timeout)
+            finally:
+                self._interrupts.resume(depth)
+        finally:
+            self._blocking = False
+            with self._state_lock:
+                self._long_wait = False
+            self.after_block()
+        self._serve(events)
+
+    def _until_timer(self, limit: float | None) -> float | None:
+        with self._timer_lock:
+            if self._timers:
+                wait = max(0.0, self._timers[0][0] - monotonic())
+                return wait if limit is None else min(wait, limit)
+        return limit
+
+    def _serve(self, events: list[tuple[int, int]]) -> None:
+        for fd, mask in events:
+            handler = self._handlers.get(fd)
+            if handler is not None:
+                handler(mask)
+        if self._timers:
+            self._run_timers()
+
+    def _run_timers(self) -> None:
+        now = monotonic()
+        while True:
+            with self._timer_lock:
+                if not self._timers or self._timers[0][0] > now:
+                    return
+                action = heapq.heappop(self._timers)[2]
+            action()
+
+    def _sleep(self, waiter: Waiter, deadline: Deadline) -> None:
+        self._sleepers.append(waiter)
+        # Whoever gave up the role before the line above did not see this waiter.
+        if self._role.acquire(blocking=False):
+            self._role.release()
+        elif not waiter.done:
+            if self._background_has_role:
+                self.poke()
+            depth = self._interrupts.pause()
+            try:
+                waiter.sleep(deadline.remaining())
+            finally:
+                self._interrupts.resume(depth)
+        try:
+            self._sleepers.remove(waiter)
+        except ValueError:
+            return  # Whoever rang has taken it out.
+
+    def _give_up_role(self) -> None:
+        self._role.release()
+        while self._sleepers:
+            try:
+                waiter = self._sleepers.popleft()
+            except IndexError:
+                break
+            if not waiter.done:
+                waiter.ring()
+                return
+        if self._background_asleep:
+            self._background_bell.ring()
+
+    def _run_callbacks(self) -> None:
+        while self._callbacks:
+            try:
+                callback = self._callbacks.popleft()
+            except IndexError:
+                return
+            callback()
+
+    # --- the background thread -------------------------------------------------------------
+
+    def _background(self) -> None:
+        seen = -1
+        while not self._closed:
+            if self._pumped != seen or self._long_wait:
+                seen = self._pumped
+                self._rest()
+                continue
+            if not self._role.acquire(blocking=False):
+                self._rest()
+                continue
+            self._background_has_role = True
+            try:
+                if not self._sleepers and not self._callbacks:
+                    self._block(None)
+            finally:
+                self._background_has_role = False
+                self._give_up_role()
+            self._run_callbacks()
+
+    def _rest(self) -> None:
+        """Let others pump: for a moment, or while they are blocked themselves, until they stop."""
+        with self._state_lock:
+            # Whoever ends that long wait sees the flag when it gives up the role.
+            asleep = self._background_asleep = self._long_wait
+        self._background_bell.sleep(None if asleep else GRACE)
+        self._background_asleep = False
+
+    def step(self) -> None:
+        """Serve what is there now, if nobody else pumps: for event loops."""
+        if self._role.acquire(blocking=False):
+            try:
+                self._pumped += 1
+                self._serve(self._epoll.poll(0))
+            finally:
+                self._give_up_role()
+            self._run_callbacks()
+
+    def fileno(self) -> int:
+        """The epoll descriptor: readable when there is something to serve."""
+        return self._epoll.fileno()
+
+    def close(self) -> None:
+        """End the background thread and close the epoll set; nobody waits any more."""
+        self._closed = True
+        self.poke()
+        self._background_bell.ring()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+        for waiter in list(self._sleepers):
+            waiter.ring()
+        with self._role:
+            self._handlers.clear()
+            self._epoll.close()
+            os.close(self._wake_fd)
+            self._wake_fd = -1

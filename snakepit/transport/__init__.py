@@ -1,0 +1,1 @@
+"""How bytes, descriptors and shared pages get from one process to another."""

@@ -1,0 +1,236 @@
+"""Values between Python and the wire: in the message when small, in the store when large.
+
+Each process has one `Values`: it writes large ones to its own arena, made on first use, and reads
+all others in place. A stored value is leased as the object whose value it is: the lease counts as
+a handle of this process on that object, so an extent is reused only after the last view of it in
+any process has gone, by the same counting that keeps objects.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, final
+
+from .errors import ObjectLostError, ObjectStoreFullError, StaleReferenceError
+from .handles import Handles
+from .protocol import Reference, Runtime
+from .wire.messages import Payload, Where
+
+if TYPE_CHECKING:
+    from .payload import Packed
+    from .store import Arena, Ledger, Mappings
+
+INLINE = 64 << 10
+"""Bytes up to which a value travels inside its message."""
+
+
+def is_stored(payload: Payload) -> bool:
+    """Tell whether a payload lies in the store; see `snakepit.wire.messages`."""
+    return type(payload) is not bytes and bool(payload) and type(payload[0]) is int
+
+
+def take_references(
+    args: tuple[Any, ...], kwargs: dict[str, Any], runtime: Runtime
+) -> tuple[tuple[Any, ...], dict[str, Any], tuple[tuple[Where, int], ...]]:
+    """Take top-level references out of a call's arguments, to be filled in when it runs.
+
+    Raises:
+        StaleReferenceError: one belongs to another runtime.
+    """
+    deps: list[tuple[Where, int]] = []
+    left = list(args)
+    for position, value in enumerate(args):
+        if isinstance(value, Reference):
+            deps.append((position, _own(value, runtime)))
+            left[position] = None
+    named = {}
+    for name, value in kwargs.items():
+        if isinstance(value, Reference):
+            deps.append((name, _own(value, runtime)))
+        else:
+            named[name] = value
+    return tuple(left), named, tuple(deps)
+
+
+def _own(reference: Reference, runtime: Runtime) -> int:
+    if reference._runtime is not runtime:
+        raise StaleReferenceError(
+            f"{reference!r} belongs to another runtime than the present one; references end with "
+            "the runtime that made them: call again, or put again"
+        )
+    return reference._id
+
+
+@final
+class Values:
+    """The part of the store that one process writes, and its view of the rest.
+
+    Args:
+        number: this process's number, which its segment bears.
+        slot: its counter in the ledger.
+        size: the store's limit in bytes.
+        handles: where leases are counted.
+        publish: sends (descriptor, size) of the arena to whoever passes it on; once.
+        fetch: brings the segment of that number into `mappings`, or raises ObjectLostError.
+        relieve: asks all other processes to give back free memory; True if it can have helped.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        ledger: Ledger,
+        slot: int,
+        size: int,
+        handles: Handles,
+        *,
+        publish: Callable[[int, int], None],
+        fetch: Callable[[int], None],
+        relieve: Callable[[int], bool],
+    ) -> None:
+        from .store import Mappings
+
+        self.number = number
+        self.mappings: Mappings = Mappings()
+        self._ledger = ledger
+        self._slot = slot
+        self._size = size
+        self._handles = handles
+        self._publish = publish
+        self._fetch = fetch
+        self._relieve = relieve
+        self._arena: Arena | None = None
+        self._lock = threading.Lock()
+        _retire_leases_at_fork(self)
+
+    # --- out ------------------------------------------------------------------------------
+
+    def encode(self, packed: Packed, identifier: Callable[[], int]) -> Payload:
+        """Return the payload of a packed value.
+
+        Args:
+            packed: the value's parts.
+            identifier: gives the id that a stored value is leased as; called only for those.
+
+        Raises:
+            ObjectStoreFullError: the store has no room for it, and none could be made.
+        """
+        parts = packed.parts
+        if len(parts) == 1:
+            stream = parts[0]
+            if type(stream) is bytes and len(stream) <= INLINE:
+                return stream
+        elif sum(map(_size_of, parts)) <= INLINE:
+            return [bytes(_raw(part)) for part in parts]
+        stored = self._write(parts)
+        return [identifier(), self.number, stored.offset, list(stored.sizes)]
+
+    def _write(self, parts: list[Any]) -> Any:
+        arena = self._own_arena()
+        try:
+            return arena.write(parts)
+        except ObjectStoreFullError as error:
+            if not self._relieve(error.needed):
+                raise
+        return arena.write(parts)
+
+    def _own_arena(self) -> Arena:
+        with self._lock:
+            arena = self._arena
+            if arena is None:
+                from .store import Arena, reopen_read_only
+
+                arena = Arena(self.number, self._size, self._ledger, self._slot)
+                self.mappings.add(self.number, reopen_read_only(arena.fd), arena.size)
+                self._publish(arena.fd, arena.size)
+                self._arena = arena
+            return arena
+
+    def release(self, offsets: Iterable[int]) -> None:
+        """Take back extents of this process's own arena."""
+        arena = self._arena
+        if arena is not None:
+            for offset in offsets:
+                arena.release(offset)
+
+    def trim(self) -> int:
+        """Give the memory of free extents back; return the bytes."""
+        arena = self._arena
+        return arena.trim() if arena is not None else 0
+
+    @property
+    def warm(self) -> int:
+        """Bytes that are free and still backed."""
+        arena = self._arena
+        return arena.warm if arena is not None else 0
+
+    # --- in -------------------------------------------------------------------------------
+
+    def decode(self, payload: Payload) -> Any:
+        """Return the value of a payload.
+
+        Raises:
+            SerializationError: it cannot be unpickled here.
+            ObjectLostError: its segment is gone.
+        """
+        from .payload import unpack
+
+        return unpack(self.parts(payload))
+
+    def parts(self, payload: Payload) -> list[Any]:
+        """Return the buffers of a payload; views of the store keep its object alive."""
+        if type(payload) is bytes:
+            return [payload]
+        if not is_stored(payload):
+            return list(payload)
+        identifier, segment, offset, sizes = payload
+        if segment not in self.mappings:
+            self._fetch(segment)
+        handles = self._handles
+        handles.hold(identifier)
+        try:
+            return list(
+                self.mappings.view(
+                    segment, offset, sizes, partial(handles.drop, identifier), identifier
+                )
+            )
+        except KeyError:
+            handles.drop(identifier)
+            raise ObjectLostError(f"segment {segment} of the store is gone") from None
+
+    def close(self) -> None:
+        """Give up the arena and all mappings; views that live keep theirs."""
+        arena = self._arena
+        if arena is not None:
+            arena.close()
+        self.mappings.close()
+
+
+def _size_of(part: Any) -> int:
+    return len(part) if type(part) is bytes else memoryview(part).nbytes
+
+
+def _raw(part: Any) -> Any:
+    raw = getattr(part, "raw", None)
+    if raw is None:
+        return part
+    try:
+        return raw()
+    except BufferError:
+        return memoryview(part).tobytes()
+
+
+def _retire_leases_at_fork(values: Values) -> None:
+    # A forked child has the same views and reports nothing: what they show must never change.
+    weak = weakref.ref(values)
+
+    def retire() -> None:
+        alive = weak()
+        if alive is not None:
+            for identifier in alive.mappings.leased():
+                alive._handles.hold(identifier)
+
+    os.register_at_fork(after_in_parent=retire)

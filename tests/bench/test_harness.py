@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bench import harness
+from bench.host import Cell
+from bench.peers import PEERS, Peer
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_rounds_are_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def fake_host(peer: str, rows: Sequence[str]) -> dict[str, Cell]:
+        order.append(peer)
+        return {row: {"value": float(len(order))} for row in rows}
+
+    monkeypatch.setattr(harness, "run_host", fake_host)
+    monkeypatch.setattr(harness, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(harness, "wait_for_silence", lambda: 0)
+    monkeypatch.setattr(harness, "compile_bytecode", lambda peers: None)
+    told: list[str] = []
+    rounds = harness.run(["raw", "pool"], ["sync_task"], 3, told.append)
+    assert order == ["raw", "pool"] * 3
+    assert [cells["pool"]["sync_task"]["value"] for cells in rounds] == [2.0, 4.0, 6.0]
+    assert len(told) == 6
+
+
+def test_a_host_that_cannot_run_is_an_error_in_each_row() -> None:
+    cells = harness.run_host("nobody", ["sync_task", "get_small"])
+    assert set(cells) == {"sync_task", "get_small"}
+    assert "KeyError: 'nobody'" in str(cells["sync_task"]["error"])
+
+
+def test_a_host_that_hangs_is_killed() -> None:
+    cells = harness.run_host("raw", ["sync_task"], timeout=0.01)
+    assert "no end after" in str(cells["sync_task"]["error"])
+
+
+def test_bytecode_is_kept_and_ray_not_niced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    environment = harness.environment()
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+    assert environment["RAY_worker_niceness"] == "0"
+
+
+def test_a_missing_peer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nowhere(Peer):
+        name = title = "nowhere"
+        packages = ("no_such_package_anywhere",)
+
+    assert harness.absent(Nowhere) == "not installed"
+    assert harness.absent(PEERS["pool"]) is None
+
+
+def test_one_row_for_real(tmp_path: Path) -> None:
+    page, data = tmp_path / "page.md", tmp_path / "data.json"
+    argv = [sys.executable, "-m", "bench", "--peers", "raw", "pool", "--rows", "sync_task"]
+    argv += ["--rounds", "1", "--json", str(data), "--out", str(page)]
+    done = subprocess.run(argv, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (cells,) = json.loads(data.read_text())["rounds"]
+    assert 0 < cells["raw"]["sync_task"]["value"] < cells["pool"]["sync_task"]["value"] * 10
+    assert page.read_text().startswith("# What it costs\n\nMade by `python -m bench --peers raw")
+    assert "not measured" in page.read_text()
+
+
+@pytest.mark.parametrize("argv", [["--rounds", "0"], ["--rows", "speed"], ["--peers", "dask"]])
+def test_wrong_arguments_are_refused(argv: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *argv], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert argv[0] in done.stderr

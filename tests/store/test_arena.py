@@ -1,0 +1,418 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from snakepit.store import (
+    AdoptedArena,
+    Arena,
+    Ledger,
+    Mappings,
+    Shortage,
+    platform,
+    reopen_read_only,
+)
+from snakepit.store.platform import HUGE_PAGE, PAGE, memory_file
+from tests.store.helpers import MiB, a_ledger, an_arena, backed, count_fds, ended_well, fork, mapped
+
+
+def nothing() -> None:
+    pass
+
+
+def test_parts_come_back_aligned_and_whole() -> None:
+    with an_arena() as (arena, ledger, mappings):
+        parts = [b"stream", bytearray(b"x" * 100), memoryview(b""), np.arange(1000.0).data, b"end"]
+        stored = arena.write(parts)
+        assert stored.sizes == (6, 100, 0, 8000, 3)
+        views = mappings.view(3, stored.offset, stored.sizes, nothing, 0)
+        assert [bytes(view) for view in views] == [bytes(part) for part in parts]
+        for view in views:
+            if view.nbytes:
+                assert np.frombuffer(view, np.uint8).ctypes.data % 64 == 0
+        assert ledger.used() == arena.backed == backed(arena.fd)
+
+
+def test_empty_objects_have_places_of_their_own() -> None:
+    with an_arena() as (arena, _, mappings):
+        none, empty = arena.write([]), arena.write([b""])
+        assert none.sizes == () and empty.sizes == (0,)
+        assert none.offset != empty.offset
+        assert [bytes(v) for v in mappings.view(3, empty.offset, (0,), nothing, 0)] == [b""]
+        assert arena.release(none.offset) and arena.release(empty.offset)
+
+
+def test_the_size_is_virtual_and_sealed() -> None:
+    with an_arena(limit=10**11) as (arena, ledger, _):
+        assert arena.size >= 10**11 and arena.size % HUGE_PAGE == 0
+        assert backed(arena.fd) == ledger.used() == 0
+        for size in (0, arena.size + 1):
+            with pytest.raises(PermissionError):
+                os.ftruncate(arena.fd, size)
+
+
+def test_freed_memory_stays_warm_until_trimmed() -> None:
+    with an_arena() as (arena, ledger, _):
+        keep = arena.write([b"k" * 100])
+        freed = arena.write([bytes(8 * MiB)])
+        used = ledger.used()
+        assert arena.release(freed.offset) == 8 * MiB
+        assert ledger.used() == used == backed(arena.fd) and arena.warm >= 8 * MiB
+        assert arena.write([bytes(8 * MiB)]).offset == freed.offset
+        assert ledger.used() == used
+        arena.release(freed.offset)
+        assert arena.trim() == used - PAGE
+        assert ledger.used() == arena.backed == backed(arena.fd) == PAGE
+        assert arena.live == 1
+        arena.release(keep.offset)
+        assert arena.trim() == PAGE and ledger.used() == backed(arena.fd) == 0
+
+
+def test_more_than_the_limit_is_refused_and_leaves_no_trace() -> None:
+    with an_arena(limit=4 * MiB, size=16 * MiB) as (arena, ledger, _):
+        held = arena.write([bytes(MiB)])
+        for nbytes in (3 * MiB + 1, 100 * MiB):
+            with pytest.raises(Shortage) as caught:
+                arena.write([memoryview(bytearray(nbytes))])
+            assert caught.value.needed >= nbytes and caught.value.limit == 4 * MiB
+            assert ledger.used() == backed(arena.fd) == MiB
+            assert arena.live == 1
+        full = arena.write([bytes(3 * MiB)])
+        for stored in (held, full):
+            arena.release(stored.offset)
+
+
+def test_a_write_trims_what_is_warm_before_it_gives_up() -> None:
+    with an_arena(limit=8 * MiB, size=64 * MiB) as (arena, ledger, _):
+        pieces = [arena.write([bytes(MiB)]) for _ in range(8)]
+        for piece in pieces[::2]:
+            arena.release(piece.offset)
+        # Four warm holes of 1 MiB, none of which fits.
+        large = arena.write([bytes(4 * MiB)])
+        assert ledger.used() == backed(arena.fd) == 8 * MiB
+        assert large.offset not in {piece.offset for piece in pieces}
+
+
+def test_a_fragmented_arena_says_how_much_fits() -> None:
+    with an_arena(limit=64 * MiB, size=4 * MiB) as (arena, _, _):
+        pieces = [arena.write([bytes(MiB)]) for _ in range(4)]
+        arena.release(pieces[1].offset)
+        arena.release(pieces[3].offset)
+        with pytest.raises(Shortage) as caught:
+            arena.write([bytes(2 * MiB)])
+        assert (caught.value.needed, caught.value.available) == (2 * MiB, MiB)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.ENOMEM])
+def test_a_system_out_of_memory_half_way_leaves_no_trace(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    genuine = os.posix_fallocate
+
+    def half(fd: int, offset: int, length: int) -> None:
+        genuine(fd, offset, length // 2)
+        raise OSError(code, os.strerror(code))
+
+    with an_arena() as (arena, ledger, mappings):
+        keep = arena.write([b"keep" * 2000])
+        used = ledger.used()
+        with monkeypatch.context() as patch:
+            patch.setattr(platform.os, "posix_fallocate", half)
+            with pytest.raises(Shortage) as caught:
+                arena.write([bytes(MiB)])
+        assert caught.value.available == 0
+        assert ledger.used() == arena.backed == backed(arena.fd) == used
+        assert arena.write([bytes(MiB)]).sizes == (MiB,)
+        [view] = mappings.view(3, keep.offset, keep.sizes, nothing, 0)
+        assert bytes(view) == b"keep" * 2000
+
+
+def test_other_errors_of_the_system_pass_and_leave_no_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(fd: int, offset: int, length: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    with an_arena() as (arena, ledger, _):
+        with monkeypatch.context() as patch:
+            patch.setattr(platform.os, "posix_fallocate", broken)
+            with pytest.raises(OSError, match="broken"):
+                arena.write([b"x"])
+        assert ledger.used() == arena.live == 0
+
+
+def test_a_real_limit_on_memory_is_an_error_and_no_sigbus() -> None:
+    """RLIMIT_FSIZE is the one real shortage that needs no privilege."""
+    import resource
+
+    with a_ledger(limit=64 * MiB) as ledger:
+
+        def child() -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            arena = Arena(1, 64 * MiB, ledger, 1)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (MiB, MiB))
+            fits = arena.write([bytes(MiB // 2)])
+            with pytest.raises(Shortage):
+                arena.write([bytes(2 * MiB)])
+            assert ledger.used() == MiB // 2 == backed(arena.fd)
+            arena.release(fits.offset)
+            assert arena.write([bytes(MiB // 2)]) == fits
+            arena.close()
+
+        assert ended_well(fork(child))
+        assert ledger.used() == 0
+
+
+def test_an_unknown_offset_is_refused() -> None:
+    with an_arena() as (arena, _, _):
+        stored = arena.write([bytes(200)])
+        for offset in (stored.offset + 64, -64, 10**9):
+            with pytest.raises(ValueError, match="no live extent"):
+                arena.release(offset)
+        arena.release(stored.offset)
+        with pytest.raises(ValueError):
+            arena.release(stored.offset)
+
+
+def test_a_bad_part_takes_nothing() -> None:
+    with an_arena() as (arena, ledger, _):
+        with pytest.raises(TypeError):
+            arena.write([b"good", "bad"])  # type: ignore[list-item]
+        assert arena.live == ledger.used() == 0
+
+
+def test_an_interrupted_copy_gives_its_extent_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with an_arena() as (arena, _, _):
+        with monkeypatch.context() as patch:
+            patch.setattr("snakepit.store.arena.copy_all", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                arena.write([bytes(1000)])
+        assert arena.live == 0 and arena.warm == PAGE
+
+
+def test_close_gives_everything_up_and_late_releases_are_harmless() -> None:
+    before = count_fds()
+    with a_ledger() as ledger:
+        arena = Arena(41, 64 * MiB, ledger, 1)
+        stored = arena.write([bytes(MiB)])
+        assert mapped("snakepit-41") == 1
+        arena.close()
+        arena.close()
+        assert ledger.used() == 0 and mapped("snakepit-41") == 0
+        assert arena.release(stored.offset) == 0
+        with pytest.raises(RuntimeError, match="closed"):
+            arena.write([b"x"])
+        with pytest.raises(RuntimeError, match="closed"):
+            arena.trim()
+    assert count_fds() == before
+
+
+def test_a_reader_outlives_the_arena() -> None:
+    with an_arena() as (arena, _, mappings):
+        arena.release(arena.write([bytes(MiB)]).offset)
+        stored = arena.write([b"last words"])
+        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, 0)
+        arena.close()
+        mappings.close()
+        assert bytes(view) == b"last words"
+
+
+def test_close_while_a_copy_runs_waits_for_nobody_and_breaks_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from snakepit.store import arena as module
+
+    copying, closed = threading.Event(), threading.Event()
+    genuine = module.copy_all
+
+    def paused(*arguments: list[int]) -> None:
+        copying.set()
+        closed.wait()
+        genuine(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "copy_all", paused)
+    with an_arena() as (arena, ledger, _):
+        results: list[object] = []
+        writer = threading.Thread(target=lambda: results.append(arena.write([b"x" * MiB])))
+        writer.start()
+        copying.wait()
+        arena.close()
+        assert ledger.used() == 0
+        closed.set()
+        writer.join()
+        assert len(results) == 1 and ledger.used() == 0
+
+
+def test_close_while_pages_are_being_made_refunds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = os.posix_fallocate
+    with an_arena() as (arena, ledger, _):
+
+        def late(fd: int, offset: int, length: int) -> None:
+            genuine(fd, offset, length)
+            arena.close()
+
+        monkeypatch.setattr(platform.os, "posix_fallocate", late)
+        with pytest.raises(RuntimeError, match="closed"):
+            arena.write([b"x"])
+        assert ledger.used() == 0
+
+
+def test_a_forked_child_cannot_write_and_its_close_takes_nothing() -> None:
+    with an_arena() as (arena, ledger, mappings):
+        stored = arena.write([b"parent"])
+        used = ledger.used()
+
+        def child() -> None:
+            with pytest.raises(RuntimeError, match="forked"):
+                arena.write([b"child"])
+            arena.close()
+
+        assert ended_well(fork(child))
+        assert ledger.used() == used
+        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, 0)
+        assert bytes(view) == b"parent"
+
+
+def test_threads_write_and_release_at_once_and_every_byte_is_right() -> None:
+    with an_arena(limit=32 * MiB) as (arena, ledger, mappings):
+
+        def work(seed: int) -> None:
+            dice = np.random.default_rng(seed)
+            for _ in range(60):
+                data = dice.integers(0, 256, int(dice.integers(1, 200_000)), np.uint8)
+                stored = arena.write([data.data, b"tail"])
+                view, tail = mappings.view(3, stored.offset, stored.sizes, nothing, seed)
+                assert bytes(view) == data.tobytes() and bytes(tail) == b"tail"
+                arena.release(stored.offset)
+                if dice.random() < 0.1:
+                    arena.trim()
+
+        failures: list[BaseException] = []
+
+        def guarded(seed: int) -> None:
+            try:
+                work(seed)
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=guarded, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert arena.live == 0
+        assert arena.backed == ledger.used() == backed(arena.fd)
+        arena.trim()
+        assert ledger.used() == backed(arena.fd) == 0
+
+
+def test_two_processes_fill_one_budget_and_neither_exceeds_it() -> None:
+    limit = 16 * MiB
+    with a_ledger(limit=limit) as ledger:
+
+        def hog(slot: int) -> None:
+            arena = Arena(slot, limit, ledger, slot)
+            held = []
+            for _ in range(200):
+                try:
+                    held.append(arena.write([bytes(MiB // 2)]))
+                except Shortage:
+                    while held:
+                        arena.release(held.pop().offset)
+                    arena.trim()
+                assert ledger.used() <= limit
+                assert backed(arena.fd) <= ledger.held(slot)
+            arena.close()
+
+        assert ended_well(fork(lambda: hog(1)), fork(lambda: hog(2)))
+        assert ledger.used() == 0
+
+
+class TestAdoption:
+    """The driver takes over what a killed worker had sealed."""
+
+    SIZE = 64 * MiB
+
+    def test_live_objects_survive_and_all_else_goes_back(self) -> None:
+        before = count_fds()
+        with a_ledger(limit=self.SIZE) as ledger:
+            fd, live = self._killed_worker(ledger)
+            assert ledger.held(2) > 3 * MiB
+            arena = AdoptedArena(7, fd, self.SIZE, ledger, source=2, slot=0, live=live)
+            assert ledger.held(2) == 0
+            assert ledger.used() == ledger.held(0) == arena.backed == backed(fd)
+            assert ledger.used() < MiB + 4 * PAGE and arena.live == 2
+
+            mappings = Mappings()
+            mappings.add(7, reopen_read_only(arena.fd), self.SIZE)
+            first, second = sorted(live)
+            [view] = mappings.view(7, second, (live[second],), nothing, 0)
+            with pytest.raises(ValueError, match="no live extent"):
+                arena.release(first + 64)
+            arena.release(first)
+            assert ledger.used() == backed(fd) and not arena.closed
+            assert bytes(view) == b"B" * MiB
+            del view
+            mappings.close()
+            arena.release(second)
+            assert arena.closed and ledger.used() == 0
+            with pytest.raises(ValueError):
+                arena.release(second)
+            arena.close()
+        assert count_fds() == before
+
+    def test_nothing_alive_closes_at_once(self) -> None:
+        with a_ledger(limit=self.SIZE) as ledger:
+            fd, _ = self._killed_worker(ledger)
+            arena = AdoptedArena(7, fd, self.SIZE, ledger, source=2, slot=0, live={})
+            assert arena.closed and ledger.used() == 0
+
+    def test_close_gives_up_the_live_ones(self) -> None:
+        with a_ledger(limit=self.SIZE) as ledger:
+            fd, live = self._killed_worker(ledger)
+            arena = AdoptedArena(7, fd, self.SIZE, ledger, source=2, slot=0, live=live)
+            arena.close()
+            arena.close()
+            assert ledger.used() == 0 and arena.release(min(live)) == 0
+
+    def test_what_cannot_have_lived_is_refused(self) -> None:
+        with a_ledger(limit=self.SIZE) as ledger:
+            fd, live = self._killed_worker(ledger)
+            copy = os.dup(fd)
+            with pytest.raises(ValueError):
+                AdoptedArena(7, fd, self.SIZE, ledger, source=2, slot=0, live={0: 1, 1: 1})
+            with pytest.raises(ValueError, match="holds less"):
+                AdoptedArena(7, copy, self.SIZE, ledger, source=3, slot=0, live=live)
+            assert ledger.held(2) and not ledger.held(0)
+
+    def _killed_worker(self, ledger: Ledger) -> tuple[int, dict[int, int]]:
+        """Its segment as the driver holds it, and what it had sealed."""
+        fd = memory_file("snakepit-7", self.SIZE)
+        out, into = os.pipe()
+
+        def worker() -> None:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("snakepit.store.arena.memory_file", lambda name, size: fd)
+                arena = Arena(7, self.SIZE, ledger, 2)
+            gone = arena.write([bytes(2 * MiB)])
+            small = arena.write([b"A" * 100])
+            arena.write([b"unsealed" * 1000])
+            large = arena.write([b"B" * MiB])
+            arena.release(gone.offset)
+            os.write(into, f"{small.offset} {large.offset}".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        os.waitpid(fork(worker), 0)
+        first, second = map(int, os.read(out, 100).split())
+        os.close(out)
+        os.close(into)
+        return fd, {first: 100, second: MiB}

@@ -1,0 +1,75 @@
+"""The list of packages in setup.cfg is whole, and each way to install maps workers/."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROBE = """
+import importlib.metadata, importlib.util, sys
+import snakepit, snakepit.workers
+assert importlib.util.find_spec("workers") is None, "workers/ is importable under its own name"
+entry, = importlib.metadata.entry_points(group="console_scripts", name="snakepit")
+assert entry.value == "snakepit.cli:main", entry
+assert "snakepit/py.typed" in {str(p) for p in importlib.metadata.files("snakepit")} or editable
+print(snakepit.workers.__file__)
+"""
+
+
+def packages(folder: str, name: str) -> set[str]:
+    """The packages below a folder of the repository, under the name that it is installed as."""
+    top = ROOT / folder
+    return {
+        ".".join([name, *init.parent.relative_to(top).parts]) for init in top.rglob("__init__.py")
+    }
+
+
+def test_setup_cfg_lists_every_package() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    listed = settings["options"]["packages"].split()
+    found = packages("snakepit", "snakepit") | packages("workers", "snakepit.workers")
+    assert listed == sorted(found)
+
+
+def test_no_folder_of_modules_lacks_its_init_file() -> None:
+    folders = {
+        file.parent for top in ("snakepit", "workers") for file in (ROOT / top).rglob("*.py")
+    }
+    assert [folder for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
+
+
+@pytest.mark.parametrize("mode", ["wheel", "editable", "strict"])
+def test_workers_are_installed_as_snakepit_workers(mode: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for folder in ("snakepit", "workers"):
+        shutil.copytree(
+            ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = venv / "bin" / "python"
+    build = {
+        "wheel": "build_wheel(OUT)",
+        "editable": "build_editable(OUT)",
+        "strict": "build_editable(OUT, {'editable_mode': 'strict'})",
+    }[mode].replace("OUT", repr(str(tmp_path)))
+    call = f"from setuptools import build_meta; build_meta.{build}"
+    subprocess.run([sys.executable, "-c", call], cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet"]
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", str(wheel)], check=True)
+    probe = f"editable = {mode != 'wheel'}\n{PROBE}"
+    answer = subprocess.run(
+        [python, "-P", "-c", probe], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip().startswith(str(venv if mode == "wheel" else source))

@@ -1,0 +1,38 @@
+"""The public names, pinned: to change them is a decision, not an accident."""
+
+from __future__ import annotations
+
+import snakepit
+import snakepit.exceptions
+
+NAMES = {
+    "init",
+    "shutdown",
+    "is_initialized",
+    "get_runtime_context",
+    "remote",
+    "method",
+    "get",
+    "put",
+    "wait",
+    "cancel",
+    "kill",
+    "get_actor",
+    "exit_actor",
+    "ObjectRef",
+    "RemoteFunction",
+    "ActorClass",
+    "ActorHandle",
+    "errors",
+    "exceptions",
+}
+
+
+def test_all_lists_the_public_names() -> None:
+    assert set(snakepit.__all__) == NAMES
+    assert len(snakepit.__all__) == len(NAMES)
+
+
+def test_each_public_name_exists_and_is_documented() -> None:
+    undocumented = [name for name in NAMES if not getattr(snakepit, name).__doc__]
+    assert undocumented == []

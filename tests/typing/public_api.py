@@ -1,0 +1,124 @@
+"""What type checkers must make of the public API; read by them, never run."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any, assert_type
+
+import snakepit
+from snakepit import ActorClass, ActorHandle, ObjectRef, RemoteFunction
+
+
+@snakepit.remote
+def double(number: int) -> int:
+    return 2 * number
+
+
+@snakepit.remote(num_cpus=0.5, resources={"camera": 1})
+def describe(number: int, unit: str = "m") -> str:
+    return f"{number} {unit}"
+
+
+@snakepit.remote(max_retries=-1, retry_exceptions=[OSError])
+def fetch(address: str) -> bytes:
+    return address.encode()
+
+
+@snakepit.remote(num_returns=2)
+def split(text: str) -> tuple[str, str]:
+    return text[:1], text[1:]
+
+
+@snakepit.remote
+class Counter:
+    def __init__(self, start: int = 0) -> None:
+        self.value = start
+
+    @snakepit.method(num_returns=2)
+    def both(self) -> tuple[int, int]:
+        return self.value, -self.value
+
+    def add(self, amount: int) -> int:
+        self.value += amount
+        return self.value
+
+
+@snakepit.remote(num_cpus=1, name="one")
+class Named:
+    pass
+
+
+@snakepit.remote(max_restarts=-1, max_task_retries=2, lifetime="non_detached")
+class Lasting:
+    pass
+
+
+def functions() -> None:
+    assert_type(double, RemoteFunction[ObjectRef[int]])
+    assert_type(double.remote(1), ObjectRef[int])
+    assert_type(double.remote(double.remote(1)), ObjectRef[int])
+    assert_type(describe.remote(1, unit="km"), ObjectRef[str])
+    assert_type(fetch.remote("a"), ObjectRef[bytes])
+    assert_type(double.options(num_cpus=2).remote(1), ObjectRef[int])
+    assert_type(double.options(name="twice", max_retries=0).remote(1), ObjectRef[int])
+    assert_type(snakepit.remote(len).remote("abc"), ObjectRef[int])
+
+
+def several_returns() -> None:
+    assert_type(split.remote("text"), Any)
+    assert_type(double.options(num_returns=0).remote(1), Any)
+
+
+def values() -> None:
+    ref = double.remote(1)
+    assert_type(snakepit.get(ref), int)
+    assert_type(snakepit.get(ref, timeout=1), int)
+    assert_type(snakepit.get([ref, ref]), list[int])
+    assert_type(snakepit.put("text"), ObjectRef[str])
+    assert_type(
+        snakepit.wait([ref], num_returns=1), tuple[list[ObjectRef[int]], list[ObjectRef[int]]]
+    )
+    assert_type(ref.future(), Future[int])
+    assert_type(ref.hex(), str)
+    mixed: list[ObjectRef[int] | ObjectRef[str]] = [ref, snakepit.put("text")]
+    assert_type(snakepit.get(mixed), list[Any])
+    widened(ref)
+
+
+def widened(wider: ObjectRef[float]) -> None:
+    assert_type(snakepit.get(wider), float)
+
+
+async def awaited() -> None:
+    assert_type(await double.remote(1), int)
+
+
+class Plain:
+    def add(self, amount: int) -> int:
+        return amount
+
+
+def actors() -> None:
+    made = snakepit.remote(Plain)
+    assert_type(made, ActorClass[Plain])
+    handle = made.remote()
+    assert_type(handle, ActorHandle[Plain])
+    assert_type(made.options(name="a", max_restarts=1).remote(), ActorHandle[Plain])
+    assert_type(handle.add.remote(1), Any)
+    assert_type(handle.add.options(num_returns=2).remote(1), Any)
+    assert_type(snakepit.get_actor("a"), ActorHandle[Any])
+    snakepit.kill(handle, no_restart=False)
+
+
+def life() -> None:
+    with snakepit.init(num_cpus=2, resources={"camera": 1.0}) as context:
+        assert_type(context["num_cpus"], Any)
+    assert_type(snakepit.is_initialized(), bool)
+    assert_type(snakepit.get_runtime_context().get_actor_id(), str | None)
+
+
+def mistakes() -> None:
+    snakepit.init(cpus=2)  # type: ignore[arg-type]
+    double.options(cpus=2)  # type: ignore[call-overload]
+    snakepit.remote(Plain).options(num_returns=2)  # type: ignore[call-arg]
+    snakepit.get(double)  # type: ignore[call-overload]
