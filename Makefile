@@ -63,10 +63,12 @@ build/types/stamp: $(SOURCES) pyproject.toml setup.cfg $(STAMPS)/test
 types: build/types/stamp
 	@cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p snakepit -p bench
+	@cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+		--cache-dir ../../.mypy_cache ../../tests/typing
 	@$(BIN)/basedpyright
 
 bench: $(STAMPS)/bench
-	@$(BIN)/python -m bench $(BENCH_ARGS)
+	@$(BIN)/python -m bench --out bench/RESULTS.md $(BENCH_ARGS)
 
 simulate: $(STAMPS)/test
 	@$(BIN)/python -m tests.policy.simulate --events 10000000

@@ -10,6 +10,9 @@ from .wire.messages import Template
 if TYPE_CHECKING:
     from .payload import Packed
 
+DEFAULT_POOL = "default"
+"""Where calls go that name no pool."""
+
 RETRY_ALL = b"*"
 """`Template.retry_exceptions` for every exception; else pickled types, or nothing for none."""
 
@@ -21,6 +24,8 @@ def complete(definition: Definition) -> tuple[Template, Packed | None]:
         SerializationError: the function, class or an exception type cannot be pickled.
     """
     template = definition.template
+    if not template.pool:
+        template = template._replace(pool=DEFAULT_POOL)
     retry_on = definition.retry_on
     if retry_on:
         types = RETRY_ALL if retry_on is True else _pack_types(retry_on, template.name)

@@ -243,3 +243,7 @@ def retire(runtime: Runtime) -> None:
 
 class ActorExit(BaseException):
     """Raised by `exit_actor` in a method; the worker ends the actor and answers the call."""
+
+
+class TaskInterrupt(KeyboardInterrupt):
+    """Raised inside a running call that was cancelled; user code may clean up, then it ends."""

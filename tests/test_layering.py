@@ -20,7 +20,8 @@ LAYERS: dict[str, float] = {
     "wire": 1,
     "policy": 1.5,  # pure too, and speaks of calls in the words of the messages
     **dict.fromkeys(("payload", "store", "transport", "protocol"), 2),
-    "values": 2.5,  # payload, store and protocol put together, for both sides of the mailbox
+    # Payload, store and protocol put together, for both sides of the mailbox.
+    **dict.fromkeys(("values", "definitions"), 2.5),
     "runtime": 3,
     "api": 4,
     **dict.fromkeys(

@@ -6,13 +6,14 @@ import configparser
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PROBE = """
-import importlib.metadata, importlib.util, sys
+import importlib.metadata, importlib.util
 import snakepit, snakepit.workers
 assert importlib.util.find_spec("workers") is None, "workers/ is importable under its own name"
 entry, = importlib.metadata.entry_points(group="console_scripts", name="snakepit")
@@ -67,7 +68,9 @@ def test_workers_are_installed_as_snakepit_workers(mode: str, tmp_path: Path) ->
     (wheel,) = tmp_path.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet"]
     subprocess.run([*pip, "install", "--no-deps", "--no-index", str(wheel)], check=True)
-    probe = f"editable = {mode != 'wheel'}\n{PROBE}"
+    # What snakepit needs comes from this environment, after what the new one has of its own.
+    needs = f"import sys; sys.path.append({sysconfig.get_path('purelib')!r})"
+    probe = f"{needs}\neditable = {mode != 'wheel'}\n{PROBE}"
     answer = subprocess.run(
         [python, "-P", "-c", probe], cwd=tmp_path, capture_output=True, text=True
     )

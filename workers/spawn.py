@@ -54,7 +54,7 @@ class Birth(NamedTuple):
     slot: int
     run: str
     label: str
-    env: Sequence[Sequence[str]]
+    env: Sequence[tuple[str, str]]
     slots: int
     status: memoryview
     mailbox: int

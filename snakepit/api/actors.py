@@ -29,8 +29,7 @@ class ActorFactory(Portable, Generic[T]):
 
     def __init__(self, definition: Definition, signature: Signature, table: MethodTable) -> None:
         """Made by `remote` and `options`, never by users."""
-        self._definition = definition
-        self._signature = signature
+        self._bind(definition, signature)
         self._table = table
 
     def remote(self, *args: Any, **kwargs: Any) -> ActorHandle[T]:

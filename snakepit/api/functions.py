@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from typing import Any, Final, Generic, NoReturn, TypeVar, Unpack, cast, final, overload
+from typing import Any, Final, Generic, NoReturn, TypeVar, Unpack, final, overload
 
 from ..errors import OptionError
 from ..protocol import Definition, current
@@ -38,10 +38,14 @@ class TaskCall(Portable, Generic[Out]):
     `Out` is what `.remote()` returns: `ObjectRef[int]` for a function that returns an int.
     """
 
+    __slots__ = ("_high", "_low", "_returns")
+
     def __init__(self, definition: Definition, signature: Signature) -> None:
         """Made by `remote` and `options`, never by users."""
-        self._definition = definition
-        self._signature = signature
+        self._bind(definition, signature)
+
+    def _bind(self, definition: Definition, signature: Signature) -> None:
+        super()._bind(definition, signature)
         self._low, self._high = signature.low, signature.high
         self._returns = definition.template.returns
 
@@ -63,9 +67,12 @@ class TaskCall(Portable, Generic[Out]):
             self._signature.check(f"{self._definition.template.name}.remote", args, kwargs)
         runtime = current() or running()
         identifier = runtime.submit(self._definition, args, kwargs)
-        if self._returns == 1:
-            return cast(Out, ObjectRef(runtime, identifier))
-        return cast(Out, several(runtime, identifier, self._returns))
+        made: Any = (
+            ObjectRef(runtime, identifier)
+            if self._returns == 1
+            else several(runtime, identifier, self._returns)
+        )
+        return made  # type: ignore[no-any-return]  # a cast would cost a call
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: a remote function runs by `.remote()`.

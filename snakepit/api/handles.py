@@ -80,7 +80,7 @@ class ActorMethod:
             self._signature.check(f"{self._definition.template.method}.remote", args, kwargs)
         identifier = runtime.call(core.id, self._definition, args, kwargs)
         if self._returns == 1:
-            return ObjectRef[Any](runtime, identifier)
+            return ObjectRef(runtime, identifier)
         return several(runtime, identifier, self._returns)
 
     def options(self, **options: Unpack[CallOptions]) -> ActorMethod:
@@ -192,5 +192,6 @@ def core_of(handle: ActorHandle[Any]) -> _Core:
 def rebuild_handle(run: str, identifier: int, description: Any) -> ActorHandle[Any]:
     """Make a handle from what was pickled, and count it."""
     runtime = runtime_of_run(run, "a handle")
+    table = table_of(description)
     runtime.hold(identifier)
-    return ActorHandle(runtime, identifier, table_of(description))
+    return ActorHandle(runtime, identifier, table)

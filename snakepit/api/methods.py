@@ -56,6 +56,9 @@ class MethodTable:
             definition = Definition(None, template, retry_on[name])
             self.entries[name] = MethodEntry(definition, Signature(parameters))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return table_of, (self.description,)
+
 
 def describe_class(cls: type[Any], max_task_retries: int) -> MethodTable:
     """Return the methods of a class.

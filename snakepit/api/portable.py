@@ -5,25 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from ..protocol import Definition
+from .signature import Signature
 
 
 class Portable:
-    """A `Definition` with what is known of the target's signature; pickled by value.
+    """A `Definition` with what is known of its target's signature; pickled by value.
 
     The state is restored as it was, never derived again from the target: when a function that
     names itself is unpickled, the function is still without its defaults and its name.
+
+    The two fields are slots because attributes of objects whose `__dict__` someone has looked at
+    take several times as long to read.
     """
 
-    _definition: Definition
+    __slots__ = ("_definition", "_signature")
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        own: Definition = state.pop("_definition")
-        state["_parts"] = own.target, own.template, own.retry_on
-        state.pop("_variants", None)
-        return state
+    def _bind(self, definition: Definition, signature: Signature) -> None:
+        self._definition = definition
+        self._signature = signature
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        own = dict(state)
-        target, template, retry_on = own.pop("_parts")
-        self.__dict__.update(own, _definition=Definition(target, template, retry_on), _variants={})
+    def __getstate__(self) -> tuple[Any, ...]:
+        own = self._definition
+        rest = dict(getattr(self, "__dict__", ()))
+        if "_variants" in rest:
+            rest["_variants"] = {}
+        return (own.target, own.template, own.retry_on), self._signature, rest
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        parts, signature, rest = state
+        self._bind(Definition(*parts), signature)
+        for name, value in rest.items():
+            setattr(self, name, value)

@@ -115,7 +115,7 @@ def several(runtime: Runtime, first: int, returns: int) -> Any:
     """Return what `.remote()` returns for a number of returns other than one."""
     if not returns:
         return None
-    return [ObjectRef[Any](runtime, first + place) for place in range(returns)]
+    return [ObjectRef(runtime, first + place) for place in range(returns)]
 
 
 def runtime_of(ref: ObjectRef[Any]) -> Runtime:

@@ -74,8 +74,8 @@ class Signature:
         try:
             explained.bind(*args, **kwargs)
         except TypeError as error:
-            shown = ", ".join(map(str, explained.parameters.values())).replace("=None", "=...")
-            raise TypeError(f"{name}({shown}): {error}") from None
+            shown = str(explained).replace("=None", "=...")
+            raise TypeError(f"{name}{shown}: {error}") from None
 
     def _accepts(self, given: int, kwargs: dict[str, Any]) -> bool:
         unused = len(kwargs)

@@ -12,7 +12,7 @@ from functools import partial
 from importlib import import_module
 from pickle import PickleBuffer
 from types import FunctionType
-from typing import Any, ClassVar, Final, final
+from typing import Any, ClassVar, Final, cast, final
 
 import cloudpickle
 from cloudpickle import list_registry_pickle_by_value
@@ -34,7 +34,7 @@ _REDUCERS: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
 
 # cloudpickle's own reductions by type, then those that libraries register; both stay live.
 _TABLES: Final[tuple[Mapping[type, Callable[[Any], Any]], ...]] = tuple(
-    cloudpickle.Pickler.dispatch_table.maps
+    cast(Any, cloudpickle.Pickler.dispatch_table).maps
 )
 
 

@@ -232,6 +232,19 @@ class Scheduler:
             call.to("back")
             self.placement.enqueue(call)
 
+    def undeliverable(self, number: int, identifier: int, reason: str) -> None:
+        """The shell could not put a call into its worker's mailbox."""
+        worker = self.placement.workers[number]
+        call = worker.inflight[identifier]
+        self.placement.take_back(worker, call)
+        if call.shape.template.kind == CREATE:
+            call.to("finish")
+            self.actors.end(self.actors.of(call.id), {"reason": reason})
+        else:
+            self.completion.fail_with(call, "object_lost", reason=reason)
+        if worker.actor is None:
+            self.placement.served(worker)
+
     def given_back(self, number: int, ids: Iterable[int]) -> None:
         """A worker returns calls that it has not begun."""
         worker = self.placement.workers[number]
@@ -466,9 +479,9 @@ class Scheduler:
 
     # --- the end ------------------------------------------------------------------------
 
-    def close(self, kind: str) -> None:
+    def close(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Resolve every call to a failure record of `kind`; refuse all that come later."""
-        self.closed = [kind, {}]
+        self.closed = [kind, dict(fields)]
         calls = {e.call.id: e.call for e in self.objects.entries.values() if e.call is not None}
         for entry in list(self.objects.entries.values()):
             actor = entry.actor

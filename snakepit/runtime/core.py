@@ -19,8 +19,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final, final
 
-from ..config import Config
-from ..errors import ObjectLostError, RuntimeClosedError
+from ..config import UNITS, Config
+from ..errors import ObjectLostError, RuntimeClosedError, SnakepitError
 from ..handles import Handles
 from ..ids import DRIVER
 from ..policy import actions as do
@@ -131,7 +131,10 @@ class Core:
             batch = actions[:]
             actions.clear()
             for action in batch:
-                perform[type(action)](action)
+                try:
+                    perform[type(action)](action)
+                except (OSError, SnakepitError) as error:
+                    self._undeliverable(action, error)
         touched, self._touched = self._touched, []
         for connection in touched:
             connection.touched = False
@@ -163,6 +166,17 @@ class Core:
         return result
 
     # --- actions --------------------------------------------------------------------------
+
+    def _undeliverable(self, action: Any, error: Exception) -> None:
+        # No descriptor is left to share a segment, or a message is too large for a frame.
+        if type(action) is do.Send:
+            self.scheduler.undeliverable(action.worker, action.call.id, str(error))
+        elif type(action) is do.Tell:
+            failure = ["object_lost", {"reason": str(error)}]
+            connection = self.connections[action.worker]
+            self.post(connection, wire.Value(action.id, wire.FAILURE, failure))
+        else:
+            raise error
 
     def _send(self, action: do.Send) -> None:
         connection = self.connections.get(action.worker)
@@ -246,13 +260,13 @@ class Core:
             arena = self.adopted[segment]
             arena.release(offset)
             if arena.closed:
-                self._forget_segment(segment)
+                self.forget_segment(segment)
         if not self._trim_armed:
             self._trim_armed = True
             self._wrote = False
             self.pump.arm(TRIM_AFTER, self._trim)
 
-    def _forget_segment(self, segment: int) -> None:
+    def forget_segment(self, segment: int) -> None:
         self.adopted.pop(segment, None)
         self.values.mappings.discard(segment)
         for connection in self.connections.values():
@@ -380,6 +394,19 @@ class Core:
     def wrote(self) -> None:
         """Something was written to the store: what is free may be of use soon."""
         self._wrote = True
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain facts about the runtime; the lock is held."""
+        resources = self.scheduler.resources
+        return {
+            "run": self.run,
+            "namespace": self.config.namespace,
+            "resources": {k: v / UNITS for k, v in resources.total.items()},
+            "available": {k: v / UNITS for k, v in resources.free.items()},
+            "workers": len(self.connections),
+            "object_store_memory": self.ledger.limit,
+            "object_store_used": self.ledger.used(),
+        }
 
     # --- the state of the machine -----------------------------------------------------------
 

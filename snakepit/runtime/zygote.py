@@ -47,6 +47,7 @@ _THREAD_LIMITS: Final = (
     "NUMEXPR_NUM_THREADS",
 )
 _STARTUP_TEXT: Final = 64 << 10
+_UNKNOWN: Final = 255
 
 
 @final
@@ -128,8 +129,10 @@ class ZygoteClient:
             pid = _spawn(settings, env, given, log)
             opened.remove(log)
             return cls(run, pid, ours, view, log)
-        except (OSError, OutOfPages) as error:
-            ours.close()
+        except BaseException as error:
+            ours.close()  # what has started already ends by this
+            if not isinstance(error, OSError | OutOfPages):
+                raise
             raise RuntimeStartError(
                 f"the zygote, the process that workers are forked from, cannot start: {error}"
             ) from error
@@ -221,8 +224,11 @@ class ZygoteClient:
         self._end(deadline or Deadline.after(1.0))
 
     def close(self) -> None:
-        """Close this process's descriptors and nothing else, as a fork of the driver must."""
-        self._channel.close()
+        """Close this process's descriptors, and nothing else.
+
+        A fork of the driver may call it; in the driver it comes after `stop` or `kill`.
+        """
+        self._channel.abandon()
         for fd in (self.pidfd, self._log):
             if fd >= 0:
                 os.close(fd)
@@ -247,7 +253,7 @@ class ZygoteClient:
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG if self.pidfd >= 0 else 0)
         except ChildProcessError:  # the user's own wait() has reaped it
-            self.exit_code = -1
+            self.exit_code = _UNKNOWN
             return True
         if pid:
             self.exit_code = os.waitstatus_to_exitcode(status)

@@ -1,7 +1,8 @@
 """The object store: arenas that processes write, mappings they read, one budget for all."""
 
 from snakepit.errors import ObjectStoreFullError as Shortage
-from snakepit.store.arena import AdoptedArena, Arena, Stored
+from snakepit.store.adopted import AdoptedArena
+from snakepit.store.arena import Arena, Stored
 from snakepit.store.copying import Part
 from snakepit.store.ledger import Ledger
 from snakepit.store.mappings import Mappings

@@ -1,4 +1,4 @@
-"""The memory that one process writes objects into, and what becomes of it when that process dies.
+"""The memory that one process writes objects into.
 
 An arena is one memory file as large (virtually) as the whole store, backed with pages only where
 extents were reserved, mapped once by its owner for writing and once by each reader for reading.
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 from snakepit.errors import ObjectStoreFullError
@@ -292,124 +292,3 @@ class Arena:
                     needed=length, available=0, limit=self._ledger.limit
                 ) from error
             raise
-
-
-@final
-class AdoptedArena:
-    """A dead process's arena, kept by the driver until its last live extent is released.
-
-    Nothing is written to it; each page that holds no live byte goes back at once.
-
-    Args:
-        number: The segment's number, as its readers know it.
-        fd: A read-write descriptor of it, owned by this object from now on.
-        size: `Arena.size`.
-        ledger: The store's budget.
-        source: The dead process's slot, free for another process afterwards.
-        slot: The slot that bears the charge from now on.
-        live: Offset of each extent still needed to its length in bytes.
-
-    Raises:
-        ValueError: `live` is not what an arena can have held; the descriptor is closed.
-    """
-
-    __slots__ = ("_extents", "_fd", "_ledger", "_lock", "_slot", "number", "size")
-
-    def __init__(
-        self,
-        number: int,
-        fd: int,
-        size: int,
-        ledger: Ledger,
-        *,
-        source: int,
-        slot: int,
-        live: Mapping[int, int],
-    ) -> None:
-        self.number = number
-        self.size = size
-        self._fd = fd
-        self._ledger = ledger
-        self._slot = slot
-        self._lock = threading.Lock()
-        try:
-            self._extents = Extents.restored(size, live)
-            if self._extents.backed > ledger.held(source):
-                raise ValueError(f"slot {source} holds less than its extents take")
-            for offset, length in self._extents.cold_ranges():
-                punch_hole(fd, offset, length)
-            charged = ledger.move(source, slot)
-            # What it had charged and not backed, or backed and not sealed, is gone as of now.
-            ledger.refund(slot, charged - self._extents.backed)
-            if not live:
-                self._shut()
-        except BaseException:
-            self._shut()
-            raise
-
-    @property
-    def fd(self) -> int:
-        """A read-write descriptor; readers get `reopen_read_only` of it. -1 when closed."""
-        return self._fd
-
-    @property
-    def closed(self) -> bool:
-        """Whether the last extent was released, and descriptor and memory with it."""
-        return self._fd < 0
-
-    @property
-    def live(self) -> int:
-        """How many extents are still held."""
-        with self._lock:
-            return self._extents.live
-
-    @property
-    def backed(self) -> int:
-        """Bytes that this arena still has charged to the ledger."""
-        with self._lock:
-            return self._extents.backed
-
-    def release(self, offset: int) -> int:
-        """Frees an extent that nobody reads any more, and its memory; the last one closes.
-
-        Args:
-            offset: Where it begins.
-
-        Returns:
-            Its length in bytes, alignment included; 0 if `close` came first.
-
-        Raises:
-            ValueError: No live extent begins there.
-        """
-        with self._lock:
-            if self._fd < 0 and self._extents.live:
-                return 0
-            length = self._extents.release(offset)
-            given = self._give_back()
-            if not self._extents.live:
-                given += self._extents.backed
-                self._shut()
-        self._ledger.refund(self._slot, given)
-        return length
-
-    def close(self) -> None:
-        """Gives everything up, for when nobody needs what is still live. Twice is harmless."""
-        with self._lock:
-            if self._fd < 0:
-                return
-            given = self._extents.backed
-            self._shut()
-        self._ledger.refund(self._slot, given)
-
-    def _give_back(self) -> int:
-        given = 0
-        for offset, length in self._extents.trim():
-            punched = punch_hole(self._fd, offset, length)
-            self._extents.chill(offset, length, kept=not punched)
-            given += length if punched else 0
-        return given
-
-    def _shut(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)

@@ -126,6 +126,11 @@ class FdConnection:
                 _close_all(self._batches.popleft())
             self._socket.close()
 
+    def abandon(self) -> None:
+        """Close it in a forked child, where the thread that held the lock may not exist."""
+        self._lock = threading.Lock()
+        self.close()
+
     def _flush(self) -> bool:
         while self._outbox:
             try:

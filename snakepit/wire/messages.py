@@ -171,7 +171,11 @@ class Result(NamedTuple):
 
 
 class Submit(NamedTuple):
-    """A task submits a call of its own. `deps` are (position or keyword, id); `refs` nested ids."""
+    """A task submits a call of its own, or with `methods` creates an actor.
+
+    `deps` are (position or keyword, id), `refs` the ids nested in the arguments, `parent` the call
+    that submits.
+    """
 
     call: int
     template: int
@@ -179,6 +183,8 @@ class Submit(NamedTuple):
     args: Payload
     deps: list[tuple[Where, int]]
     refs: list[int]
+    parent: int
+    methods: Any
 
 
 class Put(NamedTuple):
@@ -197,8 +203,9 @@ class Want(NamedTuple):
 
 
 class Blocked(NamedTuple):
-    """The current call waits for `ids`, all of them or some; it started none of `back`."""
+    """A running call waits for `ids`, all of them or some; the worker began none of `back`."""
 
+    call: int
     ids: list[int]
     every: bool
     back: list[int]
@@ -206,6 +213,8 @@ class Blocked(NamedTuple):
 
 class Unblocked(NamedTuple):
     """The call that was blocked goes on."""
+
+    call: int
 
 
 class Handles(NamedTuple):

@@ -127,9 +127,7 @@ class FakeRuntime:
 
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
         with self._changed:
-            self._changed.wait_for(
-                lambda: sum(i in self._outcomes for i in ids) >= count, timeout
-            )
+            self._changed.wait_for(lambda: sum(i in self._outcomes for i in ids) >= count, timeout)
         return {identifier for identifier in ids if identifier in self._outcomes}
 
     def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:

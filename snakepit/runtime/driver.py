@@ -1,0 +1,437 @@
+"""The driver's runtime: what the API calls, put together from core, pump and processes."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
+
+from ..config import UNITS, Config
+from ..deadline import Deadline
+from ..definitions import DEFAULT_POOL, complete
+from ..errors import ActorAlreadyExistsError, GetTimeoutError, RuntimeClosedError
+from ..faults import Failure, to_exception
+from ..ids import DRIVER, new_run
+from ..payload import pack, pack_call, unpack_exception
+from ..policy.calls import Call, Shape
+from ..policy.objects import PENDING, Entry
+from ..policy.placement import Pool
+from ..policy.scheduler import Scheduler
+from ..protocol import ActorRecord, Definition, Reference
+from ..values import INLINE, take_references
+from ..wire import messages as wire
+from .core import Core
+from .processes import Processes
+from .pump import Waiter
+from .requests import Inbox
+
+SHUTDOWN: Final = 5.0
+"""Seconds after which a shutdown kills what has not ended by itself."""
+
+LEAST_LIMIT: Final = 64
+"""Task processes that may live at one time on a small machine, blocked ones included."""
+
+_loads = pickle.loads
+
+
+def start(config: Config) -> DriverRuntime:
+    """Start a runtime; its processes are on their way when this returns.
+
+    Raises:
+        RuntimeStartError: the zygote cannot be started.
+    """
+    return DriverRuntime(config)
+
+
+@final
+class DriverRuntime:
+    """The runtime that owns the scheduler. Implements `snakepit.protocol.Runtime`."""
+
+    def __init__(self, config: Config) -> None:
+        self.run = new_run()
+        size = max(1, config.num_cpus)
+        limit = config.max_workers or max(LEAST_LIMIT, 4 * config.num_cpus)
+        pool = Pool(DEFAULT_POOL, size, limit, 1)
+        totals = {name: amount / UNITS for name, amount in config.totals().items()}
+        self._core = core = Core(config, self.run, Scheduler(totals, [pool]))
+        self._interrupts = core.interrupts
+        self._lock = core.lock
+        self._handles = core.handles
+        self._entries = core.entries
+        self._scheduler = core.scheduler
+        self._values = core.values
+        self.drop = core.handles.drop
+        self.hold = core.handles.hold
+        self._pid = os.getpid()
+        self._down = threading.Lock()
+        core.interrupts.install()
+        self._processes = Processes(core, Inbox(core))
+        # As many as can run at once here; more are forked when calls wait for them.
+        prestart = min(size, core.cores, limit) if config.num_cpus else 0
+        core.update(lambda: core.scheduler.prestart(DEFAULT_POOL, prestart))
+        core.pump.start()
+        atexit.register(self.shutdown)
+        _close_in_forked_children(self)
+
+    # --- calls ----------------------------------------------------------------------------
+
+    def submit(self, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """See `Runtime.submit`."""
+        return self._call(self._shape(definition), 0, args, kwargs)
+
+    def call(
+        self, actor: int, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> int:
+        """See `Runtime.call`."""
+        return self._call(self._shape(definition), actor, args, kwargs)
+
+    def _shape(self, definition: Definition) -> Shape:
+        owner, shape = definition.prepared
+        return shape if owner is self else self._prepare(definition)
+
+    def _prepare(self, definition: Definition) -> Shape:
+        template, code = complete(definition)
+        core = self._core
+        if code is not None and template.code not in core.codes:
+            payload, blob = self._encode(code)
+            with self._lock:
+                core.check_open()
+                refs = [*code.refs, *self._add_blob(blob, payload)]
+                core.scheduler.objects.pin(refs)
+                core.codes[template.code] = wire.Code(template.code, payload, refs)
+                core.scheduler.objects.drop(DRIVER, (blob,) if blob else ())
+        with self._lock:
+            shape = self._scheduler.shape(template)
+        definition.prepared = (self, shape)
+        return shape
+
+    def _call(
+        self,
+        shape: Shape,
+        actor: int,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        methods: Any = None,
+    ) -> int:
+        deps: tuple[tuple[wire.Where, int], ...] = ()
+        for value in args:
+            if isinstance(value, Reference):
+                args, kwargs, deps = take_references(args, kwargs, self)
+                break
+        if kwargs and not deps:
+            args, kwargs, deps = take_references(args, kwargs, self)
+        packed = pack_call(args, kwargs, what=shape.template.name)
+        refs = packed.refs
+        if deps:
+            refs = (*refs, *(identifier for _, identifier in deps))
+        if actor:
+            refs = (*refs, actor)
+        if packed.uses_numpy:
+            self._processes.preload("numpy")
+        payload, blob = self._encode(packed)
+        core = self._core
+        token = self._interrupts.enter()
+        try:
+            with self._lock:
+                if core.closed:
+                    core.check_open()
+                if self._handles.queue:
+                    core.drain_handles()
+                core.note_imports()
+                identifier = core.new_ids(shape.template.returns or 1)
+                if blob:
+                    refs = (*refs, *self._add_blob(blob, payload))
+                call = Call(identifier, shape, actor, payload, deps, refs, DRIVER)
+                if shape.template.kind == wire.CREATE:
+                    self._create(call, methods)
+                else:
+                    self._scheduler.submit(call)
+                if blob:
+                    self._scheduler.objects.drop(DRIVER, (blob,))
+                touched = core.perform()
+            core.flush(touched)
+        finally:
+            self._interrupts.leave(token)
+        return identifier
+
+    def create(
+        self,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        methods: Any,
+    ) -> int:
+        """See `Runtime.create`."""
+        return self._call(self._shape(definition), 0, args, kwargs, methods)
+
+    def _create(self, call: Call, methods: Any) -> None:
+        template = call.shape.template
+        if template.actor_name:
+            key = (template.namespace, template.actor_name)
+            if key in self._scheduler.actors.names:
+                raise ActorAlreadyExistsError(
+                    f"an actor named {template.actor_name!r} exists in namespace "
+                    f"{template.namespace!r}; get_actor() returns it, or choose another name"
+                )
+        self._scheduler.create(call, methods)
+
+    def _encode(self, packed: Any) -> tuple[wire.Payload, int]:
+        """Return a payload and the id that it is stored as, or 0 when it is not."""
+        parts = packed.parts
+        if len(parts) == 1 and len(parts[0]) <= INLINE and type(parts[0]) is bytes:
+            return parts[0], 0
+        blob = 0
+
+        def identifier() -> int:
+            nonlocal blob
+            blob = self._core.new_id()
+            return blob
+
+        self._core.wrote()
+        return self._values.encode(packed, identifier), blob
+
+    def _add_blob(self, blob: int, payload: wire.Payload) -> tuple[int, ...]:
+        # A stored argument is an object that nobody names; a worker's lease may outlive the call.
+        if not blob:
+            return ()
+        self._scheduler.put(blob, payload, (), DRIVER)
+        return (blob,)
+
+    # --- objects --------------------------------------------------------------------------
+
+    def put(self, value: Any) -> int:
+        """See `Runtime.put`."""
+        packed = pack(value, what="the value given to put()")
+        payload, identifier = self._encode(packed)
+        core = self._core
+        token = self._interrupts.enter()
+        try:
+            with self._lock:
+                if core.closed:
+                    core.check_open()
+                if self._handles.queue:
+                    core.drain_handles()
+                if not identifier:
+                    identifier = core.new_ids(1)
+                self._scheduler.put(identifier, payload, packed.refs, DRIVER)
+                touched = core.perform() if self._scheduler.actions else ()
+            core.flush(touched)
+        finally:
+            self._interrupts.leave(token)
+        return identifier
+
+    def get_one(self, identifier: int, timeout: float | None) -> Any:
+        """See `Runtime.get_one`."""
+        entry = self._entries.get(identifier)
+        if entry is None or entry.outcome == PENDING:
+            entry = self._await((identifier,), timeout)[0]
+        payload = entry.payload
+        if entry.outcome == wire.OK and type(payload) is bytes:
+            return _loads(payload)
+        return self._open(entry)
+
+    def get(self, ids: Sequence[int], timeout: float | None) -> list[Any]:
+        """See `Runtime.get`."""
+        entries = [self._entries.get(identifier) for identifier in ids]
+        if any(entry is None or entry.outcome == PENDING for entry in entries):
+            entries = list(self._await(tuple(ids), timeout))
+        return [self._open(entry) for entry in entries if entry is not None]
+
+    def _open(self, entry: Entry) -> Any:
+        outcome, payload = entry.outcome, entry.payload
+        if outcome == wire.OK:
+            return self._values.decode(payload)
+        if outcome == wire.FAILURE:
+            raise self._failure(payload)
+        raise unpack_exception(self._values.parts(payload))
+
+    def _failure(self, payload: Any) -> Exception:
+        kind, fields = payload
+        cause = fields.get("cause")
+        error = None
+        if cause is not None:
+            error = unpack_exception(self._values.parts(cause))
+            fields = {**fields, "error": str(error)}
+        exception = to_exception(Failure(kind, fields))
+        exception.__cause__ = error
+        return exception
+
+    def _await(self, ids: tuple[int, ...], timeout: float | None) -> list[Entry]:
+        deadline = Deadline.after(timeout)
+        while True:
+            waiter, entries = self._watch(ids)
+            if waiter.done:
+                return entries
+            if timeout == 0:
+                self._core.pump.step()
+            try:
+                done = self._core.pump.wait(waiter, deadline)
+            finally:
+                if not waiter.done:
+                    self._unwatch(waiter)
+            if not done:
+                missing = sum(entry.outcome == PENDING for entry in entries)
+                raise GetTimeoutError(
+                    f"{missing} of {len(ids)} results are not there after {timeout} s; "
+                    "wait longer, or look with wait() which ones are"
+                )
+            return entries
+
+    def _watch(self, ids: Sequence[int], count: int = 0) -> tuple[Waiter, list[Entry]]:
+        """Return a waiter for `count` of the objects, all by default, and their entries."""
+        core = self._core
+        with self._lock:
+            if self._handles.queue:
+                core.drain_handles()
+            if core.closed:
+                core.check_open()
+            try:
+                entries = [self._entries[identifier] for identifier in ids]
+            except KeyError as error:
+                raise RuntimeClosedError(
+                    f"object {error.args[0]:x} is unknown here: its last reference was dropped"
+                ) from None
+            pending = [entry for entry in entries if entry.outcome == PENDING]
+            resolved = len(entries) - len(pending)
+            waiter = Waiter((count or len(entries)) - resolved)
+            if not waiter.done:
+                unique = {entry.id: entry for entry in pending}
+                if not count:
+                    waiter.left = len(unique)
+                waiter.ids = tuple(unique)
+                for entry in unique.values():
+                    entry.waited = True
+                    core.waiters.setdefault(entry.id, []).append(waiter)
+        return waiter, entries
+
+    def _unwatch(self, waiter: Waiter) -> None:
+        with self._lock:
+            for identifier in waiter.ids:
+                waiters = self._core.waiters.get(identifier)
+                if waiters is not None and waiter in waiters:
+                    waiters.remove(waiter)
+                    if not waiters:
+                        del self._core.waiters[identifier]
+
+    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
+        """See `Runtime.wait`."""
+        waiter, entries = self._watch(ids, count)
+        if not waiter.done:
+            if timeout == 0:
+                self._core.pump.step()
+            try:
+                self._core.pump.wait(waiter, Deadline.after(timeout))
+            finally:
+                self._unwatch(waiter)
+        return {entry.id for entry in entries if entry.outcome != PENDING}
+
+    def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
+        """See `Runtime.when_done`."""
+        core = self._core
+        with self._lock:
+            core.check_open()
+            entry = self._entries.get(identifier)
+            pending = entry is not None and entry.outcome == PENDING
+            if entry is not None and pending:
+                entry.waited = True
+                core.waiters.setdefault(identifier, []).append(callback)
+        if not pending:
+            callback()
+
+    async def await_many(self, ids: Sequence[int]) -> list[Any]:
+        """See `Runtime.await_many`."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        for identifier in ids:
+            done = loop.create_future()
+
+            def settle(done: asyncio.Future[None] = done) -> None:
+                if not done.done():
+                    done.set_result(None)
+
+            def arrived(settle: Callable[[], None] = settle) -> None:
+                try:
+                    loop.call_soon_threadsafe(settle)
+                except RuntimeError:
+                    return  # The loop was closed meanwhile: nobody awaits any more.
+
+            self.when_done(identifier, arrived)
+            await done
+        return self.get(ids, 0)
+
+    # --- ending things --------------------------------------------------------------------
+
+    def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
+        """See `Runtime.cancel`."""
+        self._core.update(
+            lambda: self._scheduler.cancel(identifier, force=force, recursive=recursive)
+        )
+
+    def kill(self, actor: int, *, no_restart: bool) -> None:
+        """See `Runtime.kill`."""
+        self._core.update(lambda: self._scheduler.kill(actor, no_restart))
+
+    def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
+        """See `Runtime.find_actor`."""
+        where = self._core.config.namespace if namespace is None else namespace
+        actor = self._core.update(lambda: self._scheduler.find_actor(where, name, DRIVER))
+        if actor is None:
+            raise ValueError(
+                f"no actor named {name!r} lives in namespace {where!r}; it was never made, or "
+                "its last handle is gone"
+            )
+        return ActorRecord(actor.id, actor.creation.name, actor.methods)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Runtime.describe`."""
+        with self._lock:
+            return {**self._core.facts(), "worker": DRIVER, "task": None, "actor": None}
+
+    def shutdown(self) -> None:
+        """End every process of this runtime; calls that wait raise `RuntimeClosedError`."""
+        if os.getpid() != self._pid or not self._down.acquire(blocking=False):
+            return
+        core = self._core
+        token = self._interrupts.enter()
+        try:
+            atexit.unregister(self.shutdown)
+
+            def close() -> None:
+                core.scheduler.close("shutdown", {})
+                core.closed = True
+
+            core.update(close)
+            core.pump.close()
+            self._processes.stop(Deadline.after(SHUTDOWN))
+            self._values.close()
+            for fd, _ in core.segments.values():
+                os.close(fd)
+            core.segments.clear()
+            core.ledger.close()
+        finally:
+            self._interrupts.leave(token)
+            self._interrupts.uninstall()
+
+    def abandon(self) -> None:
+        """In a forked child: this runtime is the parent's; close what it has open here."""
+        atexit.unregister(self.shutdown)
+        self._core.closed = True
+        self._processes.abandon()
+
+
+def _close_in_forked_children(runtime: DriverRuntime) -> None:
+    weak = weakref.ref(runtime)
+
+    def abandon() -> None:
+        alive = weak()
+        if alive is not None and not alive._core.closed:
+            alive.abandon()
+
+    os.register_at_fork(after_in_child=abandon)
+
+

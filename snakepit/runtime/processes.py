@@ -1,0 +1,293 @@
+"""Worker processes as the driver sees them: spawned, heard, lost; and the zygote that forks them.
+
+The zygote's word is the authority for a worker's death: whatever the worker still sent is read
+first, then the scheduler decides about the calls that it did not answer. When the zygote itself is
+killed its workers die with it; the driver ends what bears the run's mark, and starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from typing import Any, Final, final
+
+from ..deadline import Deadline
+from ..errors import ProtocolError
+from ..faults import signal_name
+from ..policy import actions as do
+from ..policy.scheduler import UnknownCall
+from ..store import AdoptedArena
+from ..values import is_stored
+from ..wire import messages as wire
+from .connection import Connection
+from .core import SLOTS, Core
+from .logs import LogPrinter
+from .requests import Inbox
+from .zygote import ZygoteClient, ZygoteGone, raise_open_files
+
+MOST_ZYGOTES: Final = 3
+"""Zygotes in a row that may end before they are ready."""
+
+
+@final
+class Processes:
+    """The zygote's client and the workers' connections of one runtime."""
+
+    def __init__(self, core: Core, inbox: Inbox) -> None:
+        self._core = core
+        self._inbox = inbox
+        self._printer = LogPrinter()
+        self._free_slots = list(range(SLOTS - 1, 0, -1))
+        self._open_files = raise_open_files()
+        self._preloaded: set[str] = set()
+        self._failed_starts = 0
+        self._stopping = False
+        self._zygote = self._start_zygote()
+        core.spawn = self.spawn
+        core.kill = self.kill
+
+    # --- the zygote -----------------------------------------------------------------------
+
+    def _start_zygote(self) -> ZygoteClient:
+        core = self._core
+        zygote = ZygoteClient.start(
+            run=core.run,
+            slots=SLOTS,
+            ledger_fd=core.ledger.fd,
+            env=dict(os.environ),
+            log_to_driver=core.config.log_to_driver,
+            open_files=self._open_files,
+        )
+        core.pump.watch(zygote.fileno(), self._heard_zygote)
+        return zygote
+
+    def _heard_zygote(self, mask: int) -> None:
+        if mask & select.EPOLLOUT and self._zygote.flush():
+            self._core.pump.want_write(self._zygote.fileno(), False)
+        if not mask & ~select.EPOLLOUT:
+            return
+        try:
+            messages = self._zygote.receive()
+        except ZygoteGone:
+            self._lost_zygote()
+            return
+        for message in messages:
+            self._take(message)
+
+    def _send(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
+        if not self._zygote.send(message, fds):
+            self._core.pump.want_write(self._zygote.fileno(), True)
+
+    def _take(self, message: Any) -> None:
+        kind = type(message)
+        if kind is wire.Output:
+            self._core.pump.later(lambda: self._print(message))
+        elif kind is wire.Died:
+            self._died(message)
+        elif kind is wire.Spawned:
+            connection = self._core.connections.get(message.number)
+            if connection is not None:
+                connection.pid = message.pid
+        elif kind is wire.SpawnFailed:
+            self._bury(message.number, {"spawn": message.reason, "reason": message.reason})
+        elif kind is wire.Started:
+            self._failed_starts = 0
+
+    def _print(self, output: wire.Output) -> None:
+        self._printer.show(output)
+        if not self._stopping:
+            self._send(wire.Credit(len(output.text)))
+
+    def preload(self, module: str) -> None:
+        """Have the zygote import a module before the next fork, once."""
+        if module not in self._preloaded:
+            self._preloaded.add(module)
+            self._send(wire.Preload([module]))
+
+    def _lost_zygote(self) -> None:
+        core = self._core
+        core.pump.unwatch(self._zygote.fileno())
+        if self._stopping:
+            return
+        self._failed_starts += 1
+        text = self._zygote.startup_text()
+        self._zygote.kill()
+        code = self._zygote.exit_code
+        self._zygote.close()
+        self._preloaded.clear()
+        how = signal_name(-code) if code is not None and code < 0 else f"exit code {code}"
+        reason = f"the zygote, which all workers are forked from, ended ({how})"
+        if text:
+            reason += f"; it printed:\n{text}"
+        hopeless = self._failed_starts >= MOST_ZYGOTES
+        if not hopeless:
+            self._zygote = self._start_zygote()
+        else:
+            self._stopping = True
+            core.update(lambda: core.scheduler.close("runtime_failed", {"reason": reason}))
+        for number in list(core.connections):
+            self._bury(number, {"exit_code": None, "signal": "SIGKILL", "stderr": reason})
+
+    # --- workers --------------------------------------------------------------------------
+
+    def spawn(self, action: do.Spawn) -> None:
+        """Have a worker forked; the core's lock is held."""
+        core = self._core
+        sockets: list[socket.socket] = []
+        try:
+            if not self._free_slots:
+                raise OSError(f"{SLOTS} worker processes run already, as many as there may be")
+            for _ in range(2):
+                sockets.extend(socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
+            mailbox, theirs, control, their_control = sockets
+            fds = (os.dup(theirs.fileno()), os.dup(their_control.fileno()))
+        except OSError as error:
+            for sock in sockets:
+                sock.close()
+            core.scheduler.died(action.worker, {"spawn": str(error), "reason": str(error)}, 0)
+            return
+        theirs.close()
+        their_control.close()
+        slot = self._free_slots.pop()
+        self._zygote.status(slot)[:16] = bytes(16)
+        connection = self._connect(action.worker, slot, mailbox, control)
+        core.post(connection, wire.Welcome(
+            wire.VERSION, core.run, core.config.namespace, core.config.object_store_memory
+        ))  # fmt: skip
+        env = [tuple(pair) for pair in action.env]
+        self._send(wire.Spawn(action.worker, slot, action.label, env), fds)
+
+    def _connect(
+        self, number: int, slot: int, mailbox: socket.socket, control: socket.socket
+    ) -> Connection:
+        pump = self._core.pump
+        fd = mailbox.fileno()
+        connection = Connection(
+            number, slot, mailbox, control, lambda waiting: pump.want_write(fd, waiting)
+        )
+        self._core.connections[number] = connection
+        pump.watch(fd, lambda mask: self._heard(connection, mask))
+        pump.watch(connection.control_fd, lambda mask: self._heard_control(connection, mask))
+        return connection
+
+    def _heard(self, connection: Connection, mask: int) -> None:
+        if mask & select.EPOLLOUT:
+            connection.outbox.writable()
+        if mask & ~select.EPOLLOUT:
+            self._read(connection)
+
+    def _read(self, connection: Connection) -> bool:
+        """Take what one read of a mailbox brings; tell whether it brought anything."""
+        try:
+            messages = connection.read()
+            if messages:
+                self._inbox.take(connection, messages)
+        except (ProtocolError, UnknownCall) as error:
+            self._distrust(connection, error)
+            return False
+        if connection.ended:
+            self._core.pump.unwatch(connection.mailbox_fd)
+        return bool(messages)
+
+    def _distrust(self, connection: Connection, error: Exception) -> None:
+        import logging
+
+        logging.getLogger("snakepit").error(
+            "worker %d is ended: it sent what it must not: %s", connection.number, error
+        )
+        self._core.pump.unwatch(connection.mailbox_fd)
+        connection.ended = True
+        self.kill(connection.number)
+
+    def _heard_control(self, connection: Connection, mask: int) -> None:
+        pump = self._core.pump
+        if mask & select.EPOLLOUT and connection.flush_control():
+            pump.want_write(connection.control_fd, False)
+        if mask & ~select.EPOLLOUT and not connection.read_control(self._core.take_control):
+            pump.unwatch(connection.control_fd)
+
+    def kill(self, number: int) -> None:
+        """Kill a worker's process group, through the zygote, which alone knows that it lives."""
+        self._send(wire.Signal(number, signal.SIGKILL))
+
+    def _died(self, message: wire.Died) -> None:
+        code = message.code
+        cause = {
+            "exit_code": code if code >= 0 else None,
+            "signal": signal_name(-code) if code < 0 else None,
+            "stderr": message.stderr,
+            "pid": message.pid,
+        }
+        self._bury(message.number, cause)
+
+    def _bury(self, number: int, cause: dict[str, Any]) -> None:
+        core = self._core
+        connection = core.connections.get(number)
+        if connection is None:
+            return
+        while not connection.ended and self._read(connection):
+            pass
+        connection.read_control(core.take_control)
+        started = int.from_bytes(self._zygote.status(connection.slot)[:8], "little")
+        core.pump.unwatch(connection.mailbox_fd)
+        core.pump.unwatch(connection.control_fd)
+
+        def bury() -> None:
+            core.scheduler.died(number, cause, started)
+            del core.connections[number]
+            self._inherit(connection)
+
+        core.update(bury)
+        connection.close()
+
+    def _inherit(self, connection: Connection) -> None:
+        """Keep what the dead worker stored for those who need it; the lock is held."""
+        core = self._core
+        number, slot = connection.number, connection.slot
+        self._free_slots.append(slot)
+        segment = core.segments.get(number)
+        if segment is None:
+            core.ledger.reset(slot)
+            return
+        live = {
+            entry.payload[2]: sum(entry.payload[3]) + 64 * len(entry.payload[3])
+            for entry in core.entries.values()
+            if entry.outcome == wire.OK
+            and is_stored(entry.payload)
+            and entry.payload[1] == number
+        }
+        fd, size = segment
+        arena = AdoptedArena(number, fd, size, core.ledger, source=slot, slot=0, live=live)
+        if arena.closed:
+            core.forget_segment(number)
+        else:
+            core.adopted[number] = arena
+
+    # --- the end --------------------------------------------------------------------------
+
+    def stop(self, deadline: Deadline) -> None:
+        """End all processes, printing what they still have to say, and close everything."""
+        self._stopping = True
+        core = self._core
+        core.pump.unwatch(self._zygote.fileno())
+
+        def deliver(message: Any) -> None:
+            if type(message) is wire.Output:
+                self._printer.show(message)
+
+        self._zygote.stop(deadline, deliver)
+        self._zygote.close()
+        for connection in list(core.connections.values()):
+            core.pump.unwatch(connection.mailbox_fd)
+            core.pump.unwatch(connection.control_fd)
+            connection.close()
+        core.connections.clear()
+
+    def abandon(self) -> None:
+        """In a forked child: close the sockets, touch nothing else."""
+        self._stopping = True
+        self._zygote.close()
+        for connection in self._core.connections.values():
+            connection.close()

@@ -1,0 +1,176 @@
+"""What workers send: each message becomes an event of the scheduler, in order, under one lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+from ..policy.calls import Call
+from ..wire import messages as wire
+from .connection import Connection
+from .core import Core
+
+
+@final
+class Inbox:
+    """Takes the messages of all workers."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._scheduler = core.scheduler
+        self._take: dict[type[Any], Callable[[Connection, Any], None]] = {
+            wire.Result: self._result,
+            wire.Handles: self._handles,
+            wire.Submit: self._submit,
+            wire.Put: self._put,
+            wire.Want: self._want,
+            wire.Blocked: self._blocked,
+            wire.Unblocked: self._unblocked,
+            wire.GivenBack: self._given_back,
+            wire.Define: self._define,
+            wire.Code: self._code,
+            wire.NeedCode: self._need_code,
+            wire.Request: self._request,
+            wire.Hello: self._hello,
+        }
+
+    def take(self, connection: Connection, messages: list[Any]) -> None:
+        """Handle what one read brought, perform what follows, and write it.
+
+        Raises:
+            ProtocolError: a message that no worker may send.
+            UnknownCall: an answer to no question.
+        """
+        core = self._core
+        take = self._take
+        with core.lock:
+            if core.handles.queue:
+                core.drain_handles()
+            try:
+                for message in messages:
+                    handler = take.get(type(message))
+                    if handler is None:
+                        raise wire.ProtocolError(f"a worker sent {type(message).__name__}")
+                    handler(connection, message)
+            finally:
+                touched = core.perform()
+        core.flush(touched)
+
+    def _result(self, connection: Connection, message: wire.Result) -> None:
+        self._scheduler.result(connection.number, *message)
+
+    def _handles(self, connection: Connection, message: wire.Handles) -> None:
+        self._scheduler.objects.hold(connection.number, message.added)
+        self._scheduler.objects.drop(connection.number, message.dropped)
+
+    def _submit(self, connection: Connection, message: wire.Submit) -> None:
+        shape = connection.theirs[message.template]
+        deps = tuple((where, identifier) for where, identifier in message.deps)
+        refs = (*message.refs, *(identifier for _, identifier in deps))
+        if message.actor:
+            refs = (*refs, message.actor)
+        call = Call(
+            message.call,
+            shape,
+            message.actor,
+            message.args,
+            deps,
+            refs,
+            connection.number,
+            message.parent,
+        )
+        if shape.template.kind == wire.CREATE:
+            self._scheduler.create(call, message.methods)
+        else:
+            self._scheduler.submit(call)
+
+    def _put(self, connection: Connection, message: wire.Put) -> None:
+        self._scheduler.put(message.id, message.payload, message.refs, connection.number)
+
+    def _want(self, connection: Connection, message: wire.Want) -> None:
+        self._scheduler.want(connection.number, message.ids, message.values)
+
+    def _blocked(self, connection: Connection, message: wire.Blocked) -> None:
+        self._scheduler.blocked(
+            connection.number, message.call, message.ids, message.every, message.back
+        )
+
+    def _unblocked(self, connection: Connection, message: wire.Unblocked) -> None:
+        self._scheduler.unblocked(connection.number, message.call)
+
+    def _given_back(self, connection: Connection, message: wire.GivenBack) -> None:
+        self._scheduler.given_back(connection.number, message.calls)
+
+    def _define(self, connection: Connection, message: wire.Define) -> None:
+        fields = list(message.template)
+        fields[5] = tuple((name, amount) for name, amount in fields[5])
+        fields[15] = tuple((name, value) for name, value in fields[15])
+        connection.theirs[message.number] = self._scheduler.shape(wire.Template(*fields))
+
+    def _code(self, connection: Connection, message: wire.Code) -> None:
+        connection.codes.add(message.digest)
+        if message.digest not in self._core.codes:
+            self._core.codes[message.digest] = message
+            self._scheduler.objects.pin(message.refs)
+
+    def _need_code(self, connection: Connection, message: wire.NeedCode) -> None:
+        self._core.send_code(connection, message.digest)
+
+    def _hello(self, connection: Connection, message: wire.Hello) -> None:
+        if message.version != wire.VERSION:
+            raise wire.ProtocolError(
+                f"worker {connection.number} speaks version {message.version} of the protocol, "
+                f"not {wire.VERSION}"
+            )
+        connection.pid = message.pid
+        self._scheduler.hello(connection.number)
+
+    # --- questions ------------------------------------------------------------------------
+
+    def _request(self, connection: Connection, message: wire.Request) -> None:
+        answer = getattr(self, f"_answer_{message.operation}", None)
+        if answer is None:
+            raise wire.ProtocolError(f"a worker asked for {message.operation!r}")
+        outcome, body = answer(connection, *message.arguments)
+        self._core.post(connection, wire.Answer(message.request, outcome, body))
+
+    def _answer_find_actor(
+        self, connection: Connection, namespace: str, name: str
+    ) -> tuple[int, Any]:
+        actor = self._scheduler.find_actor(namespace, name, connection.number)
+        if actor is None:
+            return wire.OK, None
+        return wire.OK, [actor.id, actor.creation.name, actor.methods]
+
+    def _answer_has_name(self, connection: Connection, actor: int) -> tuple[int, Any]:
+        entry = self._core.entries.get(actor)
+        found = entry.actor if entry is not None else None
+        return wire.OK, found is not None and (
+            found.failure is None or found.failure[1].get("reason") != "name_taken"
+        )
+
+    def _answer_cancel(
+        self, connection: Connection, identifier: int, force: bool, recursive: bool
+    ) -> tuple[int, Any]:
+        self._scheduler.cancel(identifier, force=force, recursive=recursive)
+        return wire.OK, None
+
+    def _answer_kill(
+        self, connection: Connection, actor: int, no_restart: bool
+    ) -> tuple[int, Any]:
+        self._scheduler.kill(actor, no_restart)
+        return wire.OK, None
+
+    def _answer_relieve(self, connection: Connection, needed: int) -> tuple[int, Any]:
+        core = self._core
+        core.values.trim()
+        for number in core.segments:
+            if number in core.connections and number != connection.number:
+                core.tell(number, wire.Trim())
+        return wire.OK, None
+
+    def _answer_nothing(self, connection: Connection) -> tuple[int, Any]:
+        return wire.OK, None
+
+    def _answer_describe(self, connection: Connection) -> tuple[int, Any]:
+        return wire.OK, self._core.facts()

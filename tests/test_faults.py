@@ -1,0 +1,101 @@
+"""Failures as records, and the exceptions made from them."""
+
+from __future__ import annotations
+
+import pickle
+
+import msgpack
+import pytest
+
+from snakepit import errors
+from snakepit.faults import KINDS, Failure, signal_name, to_exception
+
+EXPECTED = {
+    "worker_crashed": errors.WorkerCrashedError,
+    "poisoned": errors.PoisonedCallError,
+    "actor_died": errors.ActorDiedError,
+    "actor_init_failed": errors.ActorDiedError,
+    "actor_unavailable": errors.ActorUnavailableError,
+    "cancelled": errors.TaskCancelledError,
+    "nesting_depth": errors.NestingDepthError,
+    "unschedulable": errors.TaskUnschedulableError,
+    "actor_unschedulable": errors.ActorUnschedulableError,
+    "object_lost": errors.ObjectLostError,
+    "store_full": errors.ObjectStoreFullError,
+    "shutdown": errors.RuntimeClosedError,
+    "stale_reference": errors.StaleReferenceError,
+    "pending_calls": errors.PendingCallsLimitExceeded,
+}
+
+
+def test_every_kind_is_expected() -> None:
+    assert set(EXPECTED) == KINDS
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_failure_needs_no_field_and_survives_pickle(kind: str) -> None:
+    error = to_exception(Failure(kind, {}))
+    assert type(error) is EXPECTED[kind]
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
+    assert "None" not in str(error)
+
+
+def test_each_exception_is_new() -> None:
+    failure = Failure("cancelled", {"call": "f"})
+    assert to_exception(failure) is not to_exception(failure)
+
+
+def test_a_failure_is_plain_data() -> None:
+    failure = Failure("worker_crashed", {"pid": 4, "signal": "SIGSEGV", "stderr": None})
+    assert Failure(*msgpack.unpackb(msgpack.packb(failure))) == failure
+
+
+def test_a_crash_says_what_died_how_and_what_to_do() -> None:
+    error = to_exception(
+        Failure(
+            "worker_crashed",
+            {
+                "call": "load",
+                "pid": 41,
+                "signal": "SIGKILL",
+                "stderr": "first\nlast\n",
+                "running": "load(7)",
+                "attempts": 2,
+            },
+        )
+    )
+    assert isinstance(error, errors.WorkerCrashedError)
+    assert (error.pid, error.signal, error.exit_code) == (41, "SIGKILL", None)
+    assert (error.call, error.running, error.attempts) == ("load", "load(7)", 2)
+    assert error.stderr == "first\nlast\n"
+    for piece in ("load", "41", "SIGKILL", "out-of-memory", "2 times", "last", "load(7)"):
+        assert piece in str(error)
+
+
+def test_an_exit_is_told_from_a_signal() -> None:
+    error = to_exception(Failure("worker_crashed", {"exit_code": 3}))
+    assert isinstance(error, errors.WorkerCrashedError)
+    assert error.exit_code == 3
+    assert "exited with code 3" in str(error)
+    assert "os._exit" in str(error)
+
+
+def test_an_actor_says_why_it_is_dead() -> None:
+    killed = to_exception(Failure("actor_died", {"actor": "Counter", "reason": "it was killed"}))
+    assert str(killed) == "actor Counter is dead: it was killed"
+    failed = to_exception(Failure("actor_init_failed", {"actor": "A", "error": "ValueError: no"}))
+    assert isinstance(failed, errors.ActorDiedError)
+    assert failed.error == "ValueError: no"
+    assert "ValueError: no" in str(failed)
+
+
+def test_an_unknown_kind_is_a_defect_that_says_so() -> None:
+    error = to_exception(Failure("surprise", {"a": 1}))
+    assert isinstance(error, errors.ProtocolError)
+    assert "surprise" in str(error)
+
+
+def test_signals_have_names() -> None:
+    assert signal_name(11) == "SIGSEGV"
+    assert signal_name(63) == "signal 63"

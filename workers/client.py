@@ -1,0 +1,414 @@
+"""The runtime inside a worker: what tasks may ask, as messages to the driver.
+
+Guarantees:
+* Messages that mention an id leave before the news that this worker dropped its last handle on it,
+  and after the news of its first.
+* A thread in `get` or `wait` reads the mailbox while it waits. The call that runs in the main
+  thread frees its slot meanwhile; its worker gives back what it had not begun, and runs what the
+  driver sends it to run on this stack.
+
+Nothing relies on the GIL: ids come from a lock, the mailbox guards itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
+
+from snakepit.deadline import Deadline
+from snakepit.definitions import complete
+from snakepit.errors import ActorAlreadyExistsError, GetTimeoutError
+from snakepit.faults import Failure, to_exception
+from snakepit.handles import HandleCounts, Handles
+from snakepit.ids import first_id
+from snakepit.payload import pack, pack_call, unpack_exception
+from snakepit.protocol import ActorRecord, Definition
+from snakepit.values import Values, take_references
+from snakepit.wire import messages as wire
+
+from .interruption import Interruption
+from .mailbox import Mailbox
+
+ANSWER: Final = 60.0
+"""Seconds to wait for the driver's answer to a question; it may be busy in C code."""
+
+
+@final
+class WorkerRuntime:
+    """A worker's client of the driver. Implements `snakepit.protocol.Runtime`."""
+
+    def __init__(
+        self,
+        number: int,
+        run: str,
+        mailbox: Mailbox,
+        values: Values,
+        handles: Handles,
+        interruption: Interruption,
+        give_back: Callable[[], list[int]],
+    ) -> None:
+        self.run = run
+        self.number = number
+        self.namespace = ""
+        self.actor = 0
+        self.hold = handles.hold
+        self.drop = handles.drop
+        self._mailbox = mailbox
+        self._values = values
+        self._handles = handles
+        self._counts = HandleCounts()
+        self._interruption = interruption
+        self._give_back = give_back
+        self._lock = threading.RLock()
+        self._next_id = first_id(number)
+        self._next_request = 0
+        self._templates: dict[wire.Template, int] = {}
+        self._sent_codes: set[bytes] = set()
+        self._arrived: dict[int, tuple[int, Any]] = {}
+        self._known: dict[int, int] = {}
+        self._callbacks: dict[int, list[Callable[[], None]]] = {}
+        self._answers: dict[int, wire.Answer] = {}
+        self._main = threading.main_thread().ident
+        self.waiting = False
+        self.run_nested: Callable[[], None] = lambda: None
+        self.has_nested: Callable[[], bool] = lambda: False
+
+    # --- what the driver sends ------------------------------------------------------------
+
+    def value(self, message: wire.Value) -> None:
+        """An object that was wanted has come, or the news of it."""
+        with self._lock:
+            self._known[message.id] = message.outcome
+            if message.payload != b"":
+                self._arrived[message.id] = (message.outcome, message.payload)
+            callbacks = self._callbacks.pop(message.id, [])
+        for callback in callbacks:
+            callback()
+
+    def answer(self, message: wire.Answer) -> None:
+        """A question has been answered."""
+        self._answers[message.request] = message
+
+    # --- handles --------------------------------------------------------------------------
+
+    def handle_changes(self) -> tuple[list[int], list[int]]:
+        """Return ids with a first handle, and those whose last has gone, since the last time."""
+        with self._lock:
+            if not self._handles.queue:
+                return [], []
+            return self._counts.changes(self._handles.drain())
+
+    def report_handles(self) -> None:
+        """Tell the driver of changed handles."""
+        with self._lock:
+            added, dropped = self.handle_changes()
+            if added or dropped:
+                self._mailbox.send(wire.Handles(added, dropped))
+
+    def _new_ids(self, count: int) -> int:
+        with self._lock:
+            first = self._next_id
+            self._next_id += count
+            return first
+
+    # --- calls ----------------------------------------------------------------------------
+
+    def submit(self, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """See `Runtime.submit`."""
+        return self._call(definition, 0, args, kwargs, None)
+
+    def call(
+        self, actor: int, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> int:
+        """See `Runtime.call`."""
+        return self._call(definition, actor, args, kwargs, None)
+
+    def create(
+        self,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        methods: Any,
+    ) -> int:
+        """See `Runtime.create`."""
+        actor = self._call(definition, 0, args, kwargs, methods)
+        name = definition.template.actor_name
+        if name and not self._ask("has_name", actor):
+            self.drop(actor)
+            raise ActorAlreadyExistsError(
+                f"an actor named {name!r} exists in namespace {definition.template.namespace!r}; "
+                "get_actor() returns it, or choose another name"
+            )
+        return actor
+
+    def _call(
+        self,
+        definition: Definition,
+        actor: int,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        methods: Any,
+    ) -> int:
+        number, template = self._number(definition)
+        args, kwargs, deps = take_references(args, kwargs, self)
+        packed = pack_call(args, kwargs, what=template.name)
+        payload, blob = self._encode(packed)
+        creates = template.kind == wire.CREATE
+        count = 0 if creates else template.returns
+        with self._lock:
+            self._report_added()
+            identifier = self._new_ids(max(1, count))
+            for returned in range(identifier, identifier + (1 if creates else count)):
+                self._counts.own(returned)
+            refs = list(packed.refs)
+            messages: list[tuple[Any, ...]] = []
+            if blob:
+                refs.append(blob)
+                messages.append(wire.Put(blob, payload, []))
+            messages.append(
+                wire.Submit(
+                    identifier, number, actor, payload, list(deps), refs, self._parent(), methods
+                )
+            )
+            self._mailbox.send(*messages)
+        if blob:
+            self.drop(blob)
+        return identifier
+
+    def _report_added(self) -> None:
+        # A first handle must be known before a message relies on it; drops may wait.
+        if self._handles.queue:
+            self.report_handles()
+
+    def _parent(self) -> int:
+        stack = self._interruption.stack
+        return stack[-1] if stack and threading.get_ident() == self._main else 0
+
+    def _number(self, definition: Definition) -> tuple[int, wire.Template]:
+        owner, prepared = definition.prepared
+        if owner is self:
+            return prepared  # type: ignore[no-any-return]
+        template, code = complete(definition)
+        with self._lock:
+            if code is not None and template.code not in self._sent_codes:
+                payload, blob = self._encode(code)
+                refs = list(code.refs)
+                if blob:
+                    refs.append(blob)
+                    self._mailbox.send(wire.Put(blob, payload, []))
+                self._mailbox.send(wire.Code(template.code, payload, refs))
+                self._sent_codes.add(template.code)
+                if blob:
+                    self.drop(blob)
+            number = self._templates.get(template)
+            if number is None:
+                number = self._templates[template] = len(self._templates) + 1
+                self._mailbox.send(wire.Define(number, list(template)))
+        definition.prepared = (self, (number, template))
+        return number, template
+
+    def _encode(self, packed: Any) -> tuple[wire.Payload, int]:
+        blob = 0
+
+        def identifier() -> int:
+            nonlocal blob
+            blob = self._new_ids(1)
+            self._counts.own(blob)
+            return blob
+
+        return self._values.encode(packed, identifier), blob
+
+    def encode_result(self, packed: Any, identifier: int) -> wire.Payload:
+        """Return the payload of a call's result, stored as the object that it is."""
+        return self._values.encode(packed, lambda: identifier)
+
+    # --- objects --------------------------------------------------------------------------
+
+    def put(self, value: Any) -> int:
+        """See `Runtime.put`."""
+        packed = pack(value, what="the value given to put()")
+        payload, identifier = self._encode(packed)
+        with self._lock:
+            self._report_added()
+            if not identifier:
+                identifier = self._new_ids(1)
+                self._counts.own(identifier)
+            self._mailbox.send(wire.Put(identifier, payload, list(packed.refs)))
+        return identifier
+
+    def get_one(self, identifier: int, timeout: float | None) -> Any:
+        """See `Runtime.get_one`."""
+        return self.get((identifier,), timeout)[0]
+
+    def get(self, ids: Sequence[int], timeout: float | None) -> list[Any]:
+        """See `Runtime.get`."""
+        wanted = list(dict.fromkeys(ids))
+        self._report_added()
+        arrived: dict[int, tuple[int, Any]] = {}
+        with self._lock:
+            self._mailbox.send(wire.Want(wanted, True))
+        try:
+            done = self._block(wanted, lambda: all(i in self._arrived for i in wanted), timeout)
+        finally:
+            with self._lock:
+                for identifier in wanted:
+                    if identifier in self._arrived:
+                        arrived[identifier] = self._arrived.pop(identifier)
+                    self._known.pop(identifier, None)
+        if not done:
+            missing = sum(identifier not in arrived for identifier in wanted)
+            raise GetTimeoutError(
+                f"{missing} of {len(wanted)} results are not there after {timeout} s; "
+                "wait longer, or look with wait() which ones are"
+            )
+        return [self._open(*arrived[identifier]) for identifier in ids]
+
+    def _open(self, outcome: int, payload: Any) -> Any:
+        if outcome == wire.OK:
+            return self._values.decode(payload)
+        if outcome == wire.FAILURE:
+            raise self.failure(payload)
+        raise unpack_exception(self._values.parts(payload))
+
+    def failure(self, payload: Any) -> Exception:
+        """Return the exception that a failure record stands for."""
+        kind, fields = payload
+        cause = fields.get("cause")
+        error = None
+        if cause is not None:
+            error = unpack_exception(self._values.parts(cause))
+            fields = {**fields, "error": str(error)}
+        exception = to_exception(Failure(kind, fields))
+        exception.__cause__ = error
+        return exception
+
+    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
+        """See `Runtime.wait`."""
+        wanted = list(ids)
+        self._report_added()
+        with self._lock:
+            self._mailbox.send(wire.Want(wanted, False))
+
+        def enough() -> bool:
+            known = self._known
+            return sum(identifier in known for identifier in wanted) >= count
+
+        # A poll still gives the driver the moment that an answer takes.
+        self._block(wanted, enough, timeout, every=count == len(wanted))
+        with self._lock:
+            return {
+                identifier for identifier in wanted if self._known.pop(identifier, None) is not None
+            }
+
+    def _block(
+        self,
+        ids: list[int],
+        ready: Callable[[], Any],
+        timeout: float | None,
+        every: bool = True,
+    ) -> bool:
+        """Wait for the driver; the running call frees its slot meanwhile."""
+        if timeout == 0:
+            # Ask something that is answered after what was wanted.
+            self._ask("nothing")
+            return bool(ready())
+        deadline = Deadline.after(timeout)
+        call = self._parent()
+        if not call:
+            return self._mailbox.wait_for(ready, deadline)
+        interruption = self._interruption
+        was_open, interruption.open = interruption.open, False
+        was_waiting, self.waiting = self.waiting, True
+        try:
+            back = [] if self.actor else self._give_back()
+            self._mailbox.send(wire.Blocked(call, ids, every, back))
+            try:
+                return self._wait_and_help(ready, deadline)
+            finally:
+                self._mailbox.send(wire.Unblocked(call))
+        finally:
+            self.waiting = was_waiting
+            interruption.open = was_open
+
+    def _wait_and_help(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
+        while True:
+            done = self._mailbox.wait_for(lambda: ready() or self.has_nested(), deadline)
+            if not self.has_nested():
+                return done
+            # Its own waits come and go below this one, on the same stack.
+            self.waiting = False
+            self.run_nested()
+            self.waiting = True
+
+    def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
+        """See `Runtime.when_done`."""
+        self._report_added()
+        with self._lock:
+            waiting = self._callbacks.setdefault(identifier, [])
+            waiting.append(callback)
+            if len(waiting) == 1:
+                self._mailbox.send(wire.Want([identifier], False))
+
+    async def await_many(self, ids: Sequence[int]) -> list[Any]:
+        """See `Runtime.await_many`."""
+        import asyncio
+
+        return await asyncio.to_thread(self.get, list(ids), None)
+
+    # --- questions ------------------------------------------------------------------------
+
+    def _ask(self, operation: str, *arguments: Any) -> Any:
+        with self._lock:
+            self._next_request += 1
+            request = self._next_request
+            self._mailbox.send(wire.Request(request, operation, list(arguments)))
+        interruption = self._interruption
+        was_open, interruption.open = interruption.open, False
+        try:
+            done = self._mailbox.wait_for(lambda: request in self._answers, Deadline.after(ANSWER))
+        finally:
+            interruption.open = was_open
+        if not done:
+            raise GetTimeoutError(f"the driver did not answer {operation!r} within {ANSWER} s")
+        answer = self._answers.pop(request)
+        if answer.outcome == wire.FAILURE:
+            raise self.failure(answer.body)
+        return answer.body
+
+    def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
+        """See `Runtime.cancel`."""
+        self._ask("cancel", identifier, force, recursive)
+
+    def kill(self, actor: int, *, no_restart: bool) -> None:
+        """See `Runtime.kill`."""
+        self._ask("kill", actor, no_restart)
+
+    def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
+        """See `Runtime.find_actor`."""
+        where = self.namespace if namespace is None else namespace
+        found = self._ask("find_actor", where, name)
+        if found is None:
+            raise ValueError(
+                f"no actor named {name!r} lives in namespace {where!r}; it was never made, or "
+                "its last handle is gone"
+            )
+        identifier, label, methods = found
+        with self._lock:
+            self._counts.own(identifier)
+        return ActorRecord(identifier, label, methods)
+
+    def relieve(self, needed: int) -> bool:
+        """Have everybody else give free memory of the store back; see `Values`."""
+        self._ask("relieve", needed)
+        return True
+
+    def describe(self) -> dict[str, Any]:
+        """See `Runtime.describe`."""
+        facts: dict[str, Any] = self._ask("describe")
+        return {
+            **facts,
+            "worker": self.number,
+            "task": self._parent() or None,
+            "actor": self.actor or None,
+        }

@@ -1,0 +1,62 @@
+"""The worker's control thread: what must not wait until a call has ended.
+
+It takes descriptors of segments, cancels, gives unstarted calls back, trims the arena and answers
+pings. It needs the GIL: while C code holds it, none of this happens (see `Interruption`).
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, final
+
+from snakepit.transport.fds import FdConnection, PeerGone
+from snakepit.wire import messages as wire
+
+
+@final
+class Control:
+    """The control socket and the thread that serves it.
+
+    Args:
+        sock: the connected socket.
+        take: takes each message with its descriptors, in the control thread.
+    """
+
+    __slots__ = ("_connection", "_encode", "_sending", "_take", "_thread")
+
+    def __init__(self, sock: socket.socket, take: Callable[[Any, tuple[int, ...]], None]) -> None:
+        self._connection = FdConnection(sock)
+        self._encode = wire.Encoder()
+        self._sending = threading.Lock()
+        self._take = take
+        self._thread = threading.Thread(target=self._serve, name="snakepit-control", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def send(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
+        """Send a message; waits while the driver's end is full."""
+        with self._sending:
+            done = self._connection.send(self._encode(message), fds)
+            while not done:
+                select.select((), (self._connection,), ())
+                done = self._connection.flush()
+
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._connection.fileno(), select.POLLIN)
+        while True:
+            poll.poll()
+            try:
+                bodies = self._connection.receive()
+            except PeerGone:
+                return  # The driver has gone; the zygote ends this process.
+            for body in bodies:
+                message = wire.decode(body)
+                segment = type(message) is wire.Segment
+                fds = self._connection.take_descriptors() if segment else ()
+                self._take(message, fds)

@@ -1,0 +1,78 @@
+"""Cancelling a running call: an exception that strikes the right call or none.
+
+The control thread asks with a real-time signal; the handler, which runs in the main thread between
+two instructions of Python, raises only while the call that was meant runs user code. Sections of
+our own (a read of the mailbox, a reply) are never torn. The signal is repeated with growing pauses
+until that call has ended, for user code may catch the exception and go on, or sit in C code that
+retries; C code that never returns to the interpreter cannot be interrupted, only ended.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Final, final
+
+from snakepit.protocol import TaskInterrupt
+
+SIGNAL: Final = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
+FIRST_PAUSE: Final = 0.005
+LONGEST_PAUSE: Final = 1.0
+
+
+@final
+class Interruption:
+    """What runs in the main thread, and what of it has been cancelled.
+
+    Attributes:
+        stack: ids of the calls on the main thread's stack, the running one last.
+        open: whether user code runs right now, so that an exception may strike.
+    """
+
+    __slots__ = ("_changed", "_main", "_wanted", "open", "stack")
+
+    def __init__(self) -> None:
+        self.stack: list[int] = []
+        self.open = False
+        self._wanted: set[int] = set()
+        self._main = threading.main_thread().ident
+        self._changed = threading.Condition()
+
+    def install(self) -> None:
+        """Install the handler; call it in the main thread."""
+        signal.signal(SIGNAL, self._strike)
+
+    def _strike(self, number: int, frame: FrameType | None) -> None:
+        if self.open and self.stack and self.stack[-1] in self._wanted:
+            self.open = False
+            raise TaskInterrupt("this call was cancelled")
+
+    def cancelled(self, call: int) -> bool:
+        """Tell whether the call was cancelled."""
+        return call in self._wanted
+
+    def want(self, call: int) -> None:
+        """Cancel a call, before or while it runs."""
+        with self._changed:
+            self._wanted.add(call)
+            self._changed.notify_all()
+
+    def ended(self, call: int) -> None:
+        """The call has ended: nothing is to strike any more."""
+        if self._wanted:
+            with self._changed:
+                self._wanted.discard(call)
+                self._changed.notify_all()
+
+    def strike_until_ended(self, call: int) -> None:
+        """Signal the main thread until the call has left its stack; in the control thread."""
+        pause = FIRST_PAUSE
+        while True:
+            with self._changed:
+                if call not in self._wanted or call not in self.stack:
+                    return
+            signal.pthread_kill(self._main or 0, SIGNAL)
+            with self._changed:
+                self._changed.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,0 +1,184 @@
+"""The worker's mailbox: read by whichever thread waits, written frame by frame.
+
+Purpose: the main thread reads its calls itself, spinning for a moment when the driver said that a
+core is free for it; a thread that waits in `get()` reads likewise, until its answer is there.
+
+Guarantees:
+* One thread reads at a time, and messages are handled in the order they came, by the reader.
+* A frame is written whole; frames of one thread keep their order.
+* A signal's exception strikes only while a reader blocks, never between a read and its handling.
+
+Assumptions: the reader's role is guarded by a condition; nothing relies on the GIL.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, final
+
+from snakepit.deadline import Deadline
+from snakepit.wire.frames import FrameDecoder
+from snakepit.wire.messages import Encoder, decode
+
+READ_SIZE = 256 << 10
+SPIN = 100e-6
+
+
+@final
+class DriverGone(Exception):
+    """The mailbox has been closed: there is nobody left to work for."""
+
+
+@final
+class Mailbox:
+    """Both directions of the socket to the driver.
+
+    Args:
+        sock: the connected socket; made blocking.
+        handle: takes each message, in the reading thread.
+        interruptible: called with True before the reader blocks and with False after.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_decoder",
+        "_encode",
+        "_handle",
+        "_interruptible",
+        "_misses",
+        "_poll",
+        "_reading",
+        "_socket",
+        "_writing",
+        "spin",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        handle: Callable[[Any], None],
+        interruptible: Callable[[bool], None],
+    ) -> None:
+        sock.setblocking(True)
+        self._socket = sock
+        self._handle = handle
+        self._interruptible = interruptible
+        self._decoder = FrameDecoder()
+        self._encode = Encoder()
+        self._writing = threading.Lock()
+        self._changed = threading.Condition()
+        self._reading = False
+        self._misses = 0
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self.spin = False
+
+    # --- writing --------------------------------------------------------------------------
+
+    def send(self, *messages: tuple[Any, ...]) -> None:
+        """Write messages, joined.
+
+        Raises:
+            DriverGone: nobody reads any more.
+        """
+        with self._writing:
+            frames = [self._encode(message) for message in messages]
+            data = frames[0] if len(frames) == 1 else b"".join(frames)
+            try:
+                self._socket.sendall(data)
+            except OSError as error:
+                raise DriverGone(str(error)) from None
+
+    # --- reading --------------------------------------------------------------------------
+
+    def wait_for(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
+        """Read and handle messages until `ready()`; False if the deadline came first.
+
+        Raises:
+            DriverGone: the driver has ended.
+        """
+        while not ready():
+            if not self._take_role(ready, deadline):
+                if deadline.expired:
+                    return bool(ready())
+                continue
+            try:
+                self._read(deadline)
+            finally:
+                self._leave_role()
+            if deadline.expired:
+                return bool(ready())
+        return True
+
+    def _take_role(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
+        with self._changed:
+            if not self._reading:
+                self._reading = True
+                return True
+            if not ready():
+                self._interruptible(True)
+                try:
+                    self._changed.wait(deadline.remaining())
+                finally:
+                    self._interruptible(False)
+            return False
+
+    def _leave_role(self) -> None:
+        with self._changed:
+            self._reading = False
+            self._changed.notify_all()
+
+    def _read(self, deadline: Deadline) -> None:
+        if not (self.spin and self._misses < 3 and self._spin()):
+            timeout = deadline.remaining()
+            started = perf_counter()
+            self._interruptible(True)
+            try:
+                came = self._poll.poll(None if timeout is None else timeout * 1000 + 1)
+            finally:
+                self._interruptible(False)
+            if not came:
+                return
+            # What came this soon would have been caught by spinning.
+            self._misses = 0 if perf_counter() - started < 2 * SPIN else self._misses + 1
+        self._receive()
+
+    def _spin(self) -> bool:
+        poll = self._poll.poll
+        end = perf_counter() + SPIN
+        while not poll(0):
+            if perf_counter() > end:
+                return False
+        self._misses = 0
+        return True
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(READ_SIZE)
+        except OSError as error:
+            raise DriverGone(str(error)) from None
+        if not data:
+            raise DriverGone("end of file")
+        for body in self._decoder.feed(data):
+            self._handle(decode(body))
+
+    def read_waiting(self) -> None:
+        """Handle what lies in the socket, unless another thread is reading it anyway."""
+        with self._changed:
+            if self._reading:
+                return
+            self._reading = True
+        try:
+            while self._poll.poll(0):
+                self._receive()
+        finally:
+            self._leave_role()
+
+    def notify(self) -> None:
+        """Have all waiters look again: something changed that no message says."""
+        with self._changed:
+            self._changed.notify_all()
