@@ -38,6 +38,8 @@ class Handles:
         """Note one less; safe in finalizers."""
         self.queue.append(identifier)
         if self.sleeping:
+            # Once is enough: whoever wakes drains the queue before it sleeps again.
+            self.sleeping = False
             self._poke()
 
     def drain(self) -> list[int]:

@@ -167,7 +167,8 @@ class ActorTable:
         assert actor is not None
         self._release(worker)
         unbegun = [call for call in worker.inflight.values() if call not in begun]
-        worker.inflight.clear()
+        for call in begun + unbegun:
+            self._placement.take_back(worker, call)
         actor.worker = None
         if actor.state is DEAD:
             return

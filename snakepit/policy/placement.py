@@ -87,6 +87,7 @@ class Placement:
         self._starting = 0
         self._next_worker = 1
         self.watching = False
+        self.busy = 0
         self.find_waiter: Callable[[Call], Worker | None] | None = None
         self.place_actor: Callable[[Call], None] | None = None
 
@@ -206,6 +207,8 @@ class Placement:
         call.sequence = worker.sequence
         call.worker = worker.number
         call.nested = nested
+        if not worker.inflight:
+            self.busy += 1
         worker.inflight[call.id] = call
         self.actions.append(Send(worker.number, call, nested))
         if worker.actor is not None:
@@ -227,6 +230,8 @@ class Placement:
     def take_back(self, worker: Worker, call: Call) -> None:
         """A call has left the worker: ended, given back, or lost with it."""
         del worker.inflight[call.id]
+        if not worker.inflight:
+            self.busy -= 1
         if worker.blocked.pop(call.id, None) is None and call.nested:
             self.resources.change(call.shape.klass.needs, -1)
         if call.nested:

@@ -206,11 +206,8 @@ class Core:
         )
 
     def _spin_flag(self) -> int:
-        placement = self.scheduler.placement
-        running = len(placement.workers)
-        for pool in placement.pools.values():
-            running -= len(pool.idle)
-        return wire.SPIN if running < self.cores or self.cores == 1 else 0
+        # At most one worker less than there are cores: the driver may spin too.
+        return wire.SPIN if self.scheduler.placement.busy < self.cores else 0
 
     def _define(self, connection: Connection, number: int, template: wire.Template) -> None:
         connection.templates.add(number)
@@ -418,11 +415,7 @@ class Core:
             self._imports_version += 1
 
     def _cores_are_busy(self) -> bool:
-        placement = self.scheduler.placement
-        busy = 0
-        for pool in placement.pools.values():
-            busy += len(pool.workers) - len(pool.idle) - pool.starting
-        return busy >= self.cores
+        return self.scheduler.placement.busy >= self.cores
 
     def _before_block(self) -> None:
         self.handles.sleeping = True

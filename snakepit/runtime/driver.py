@@ -154,6 +154,7 @@ class DriverRuntime:
                     self._scheduler.objects.drop(DRIVER, (blob,))
                 touched = core.perform()
             core.flush(touched)
+            core.pump.called()
         finally:
             self._interrupts.leave(token)
         return identifier
@@ -220,6 +221,7 @@ class DriverRuntime:
                 self._scheduler.put(identifier, payload, packed.refs, DRIVER)
                 touched = core.perform() if self._scheduler.actions else ()
             core.flush(touched)
+            core.pump.called()
         finally:
             self._interrupts.leave(token)
         return identifier

@@ -31,6 +31,9 @@ from .interrupts import Interrupts
 GRACE: Final = 0.001
 """Seconds that the background thread lets pass between looks while others pump."""
 
+CALLS: Final = 64
+"""Calls after which a thread that only makes calls looks for results."""
+
 SPIN: Final = 100e-6
 """Seconds to poll before blocking: about what waking an idle core costs."""
 
@@ -85,7 +88,7 @@ class Pump:
         self._timer_count = 0
         self._blocking = False
         self._callbacks: deque[Callable[[], None]] = deque()
-        self._pumped = 0
+        self.activity = 0
         self._spin_misses = 0
         self._long_wait = False
         self._closed = False
@@ -161,7 +164,7 @@ class Pump:
             while not waiter.done:
                 if self._role.acquire(blocking=False):
                     try:
-                        self._pumped += 1
+                        self.activity += 1
                         self._pump(waiter, deadline)
                     finally:
                         self._give_up_role()
@@ -289,8 +292,8 @@ class Pump:
     def _background(self) -> None:
         seen = -1
         while not self._closed:
-            if self._pumped != seen or self._long_wait:
-                seen = self._pumped
+            if self.activity != seen or self._long_wait:
+                seen = self.activity
                 self._rest()
                 continue
             if not self._role.acquire(blocking=False):
@@ -317,11 +320,21 @@ class Pump:
         """Serve what is there now, if nobody else pumps: for event loops."""
         if self._role.acquire(blocking=False):
             try:
-                self._pumped += 1
+                self.activity += 1
                 self._serve(self._epoll.poll(0))
             finally:
                 self._give_up_role()
             self._run_callbacks()
+
+    def called(self) -> None:
+        """A thread has made a call: while it makes many, it serves now and then itself.
+
+        The background thread keeps away from it: two threads that take turns with the GIL, or
+        with the lock, cost each other more than the work.
+        """
+        self.activity += 1
+        if not self.activity % CALLS:
+            self.step()
 
     def fileno(self) -> int:
         """The epoll descriptor: readable when there is something to serve."""
