@@ -76,7 +76,20 @@ _SIGNAL_ADVICE: Final = {
 
 def _death(fields: _Fields) -> dict[str, Any]:
     found = {name: fields.get(name) for name in _DEATH_FIELDS}
-    return found | {name: fields.get(name) or "" for name in _DEATH_TEXTS}
+    found["attempts"] = _attempts(fields)
+    found |= {name: fields.get(name) or "" for name in _DEATH_TEXTS}
+    found["running"] = _names(fields)
+    return found
+
+
+def _attempts(fields: _Fields) -> int | None:
+    """How often a call was started: each start that the scheduler counts ended in a death."""
+    return fields.get("attempts") or fields.get("deaths")
+
+
+def _names(fields: _Fields) -> str:
+    running = fields.get("running") or ""
+    return running if isinstance(running, str) else ", ".join(running)
 
 
 def _how(fields: _Fields) -> str:
@@ -94,7 +107,7 @@ def _process(fields: _Fields) -> str:
 
 
 def _running(fields: _Fields) -> str:
-    what = fields.get("running")
+    what = _names(fields)
     return f" while it ran {what}" if what else ""
 
 
@@ -107,14 +120,23 @@ def _advice(fields: _Fields) -> str:
     return ""
 
 
+def _no_process(fields: _Fields) -> str:
+    return (
+        f"no worker process can be started for it: {fields.get('spawn')}. "
+        "End some actors, or raise the limits of processes and of open files (ulimit -u, -n)"
+    )
+
+
 def _text(*sentences: str, stderr: str | None = "") -> str:
     text = ". ".join(s for s in sentences if s)
     return f"{text}\nIts last lines on stderr:\n{stderr.rstrip()}" if stderr else text
 
 
 def _worker_crashed(fields: _Fields) -> errors.SnakepitError:
-    attempts = fields.get("attempts") or 0
+    attempts = _attempts(fields) or 0
     call = fields.get("call") or "a call"
+    if fields.get("spawn"):
+        return errors.WorkerCrashedError(f"{call}: {_no_process(fields)}", **_death(fields))
     return errors.WorkerCrashedError(
         _text(
             f"{call}: {_process(fields)} {_how(fields)}{_running(fields)}",
@@ -127,7 +149,7 @@ def _worker_crashed(fields: _Fields) -> errors.SnakepitError:
 
 
 def _poisoned(fields: _Fields) -> errors.SnakepitError:
-    attempts = fields.get("attempts") or "several"
+    attempts = _attempts(fields) or "several"
     return errors.PoisonedCallError(
         _text(
             f"{fields.get('call') or 'a call'} killed {attempts} workers and is not tried again: "
@@ -154,10 +176,30 @@ def _actor_error(
     )
 
 
+_ACTOR_ENDS: Final = {
+    "killed": "kill() ended it",
+    "exit_actor": "it ended itself by exit_actor()",
+    "out of scope": "its last handle is gone",
+    "shutdown": "the runtime was shut down",
+    "name_taken": "it was never made, since its name is another actor's",
+}
+
+
 def _actor_died(fields: _Fields) -> errors.SnakepitError:
-    reason = fields.get("reason")
-    if reason:
-        return _actor_error(errors.ActorDiedError, fields, f"{_actor(fields)} is dead: {reason}")
+    reason = fields.get("reason") or "died"
+    if reason == "init":
+        return _actor_init_failed(fields)
+    if reason == "unschedulable":
+        return _actor_unschedulable(fields)
+    if reason == "argument":
+        text = f"{_actor(fields)} was never made: an argument of its constructor has no value"
+        return _actor_error(errors.ActorDiedError, fields, text, fields.get("error") or "")
+    if fields.get("spawn"):
+        text = f"{_actor(fields)} is dead: {_no_process(fields)}"
+        return _actor_error(errors.ActorDiedError, fields, text)
+    if reason != "died":
+        why = _ACTOR_ENDS.get(reason, reason)
+        return _actor_error(errors.ActorDiedError, fields, f"{_actor(fields)} is dead: {why}")
     return _actor_error(
         errors.ActorDiedError,
         fields,
@@ -198,8 +240,14 @@ def _nesting_depth(fields: _Fields) -> errors.SnakepitError:
     )
 
 
+def _quantities(amounts: Any) -> str:
+    if isinstance(amounts, Mapping):
+        return ", ".join(f"{amount:g} {name}" for name, amount in sorted(amounts.items()))
+    return str(amounts or "")
+
+
 def _impossible(fields: _Fields) -> str:
-    wanted, total = fields.get("needed"), fields.get("total")
+    wanted, total = _quantities(fields.get("needs")), _quantities(fields.get("total"))
     text = f"{fields.get('call') or 'it'} asks for {wanted or 'more than there is'}"
     return f"{text}, but this runtime has {total} in all" if total else text
 
@@ -237,6 +285,10 @@ def _shutdown(fields: _Fields) -> errors.SnakepitError:
     return errors.RuntimeClosedError(f"the runtime was shut down{before}")
 
 
+def _runtime_failed(fields: _Fields) -> errors.SnakepitError:
+    return errors.RuntimeClosedError(f"the runtime has ended: {fields.get('reason')}")
+
+
 def _stale_reference(fields: _Fields) -> errors.SnakepitError:
     return errors.StaleReferenceError(
         f"reference {fields.get('reference') or ''} belongs to another runtime than the present "
@@ -265,6 +317,7 @@ _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
     "object_lost": _object_lost,
     "store_full": _store_full,
     "shutdown": _shutdown,
+    "runtime_failed": _runtime_failed,
     "stale_reference": _stale_reference,
     "pending_calls": _pending_calls,
 }

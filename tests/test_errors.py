@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import errno
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -127,7 +128,7 @@ MIXED: list[Exception] = [
     OwnNames(),
     Many([ValueError(1), KeyError(2)], 7),
     ExceptionGroup("several", [OSError(2, "z")]),
-    caught(lambda: open("/nowhere/to/be/found")),
+    caught(lambda: os.stat("/nowhere/to/be/found")),
     caught(lambda: b"\xff".decode()),
     caught(lambda: compile("1+", "file", "exec")),
     caught(lambda: json.loads("{")),

@@ -22,6 +22,7 @@ EXPECTED = {
     "actor_unschedulable": errors.ActorUnschedulableError,
     "object_lost": errors.ObjectLostError,
     "store_full": errors.ObjectStoreFullError,
+    "runtime_failed": errors.RuntimeClosedError,
     "shutdown": errors.RuntimeClosedError,
     "stale_reference": errors.StaleReferenceError,
     "pending_calls": errors.PendingCallsLimitExceeded,

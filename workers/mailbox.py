@@ -17,6 +17,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from os import sched_yield
 from time import perf_counter
 from typing import Any, final
 
@@ -151,6 +152,8 @@ class Mailbox:
         poll = self._poll.poll
         end = perf_counter() + SPIN
         while not poll(0):
+            # The kernel may have put the driver on this very core: let it have it.
+            sched_yield()
             if perf_counter() > end:
                 return False
         self._misses = 0

@@ -29,6 +29,8 @@ def receiver(sock: socket.socket) -> Callable[[], bytes]:
             try:
                 return receive(4096, socket.MSG_DONTWAIT)
             except BlockingIOError:
+                # Both sides may have been put on one core, where a spin without this is lost.
+                os.sched_yield()
                 if perf_counter_ns() > end:
                     poller.poll()
 

@@ -31,10 +31,53 @@ class OutOfBand:
         return type(self.value), (PickleBuffer(self.value),)
 
 
+@final
+class Buffers:
+    """Collects the out-of-band parts of one stream, in order.
+
+    Up to Python 3.12 the garbage collector crashes on a cycle that holds a memoryview and a
+    PickleBuffer over it, and a kept traceback soon makes a cycle. So nothing here stays longer
+    than it must, and a part lies over the memory itself, not over a memoryview of it.
+
+    Attributes:
+        parts: flat views of the buffers, none of them copied.
+    """
+
+    __slots__ = ("parts",)
+
+    def __init__(self) -> None:
+        self.parts: list[memoryview] = []
+
+    def keep(self, buffer: PickleBuffer) -> None:
+        """Take a buffer from the pickler: its `buffer_callback`."""
+        try:
+            part = buffer.raw()
+        except BufferError:
+            buffer.release()
+            raise
+        view = part.obj
+        if isinstance(view, memoryview) and view.c_contiguous:
+            try:
+                part = view.cast("B")
+            except TypeError:  # a format that cannot be cast
+                pass
+        self.parts.append(part)
+
+
 def reduce_memoryview(view: memoryview) -> tuple[Any, ...]:
     """Reduce a memoryview of any shape to a buffer, its format and its shape."""
-    whole = PickleBuffer(view if view.c_contiguous else view.tobytes())
-    return load_memoryview, (whole, view.format, view.shape)
+    code, shape = view.format, view.shape or ()
+    if view.c_contiguous and 0 not in shape:
+        flat: memoryview | bytes = view
+    else:
+        flat = view.tobytes()
+    try:
+        load_memoryview(memoryview(flat).cast("B"), code, shape)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"a memoryview of format {code!r} cannot be rebuilt; send numpy.asarray(view) instead"
+        ) from error
+    return load_memoryview, (PickleBuffer(flat), code, shape)
 
 
 def load_memoryview(buffer: Any, code: str, shape: tuple[int, ...]) -> memoryview:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pickle import PickleBuffer
 from typing import Any, Final, NamedTuple
 
+from .buffers import Buffers
 from .dumps import finish
 from .loads import unpack
 from .packed import Packed, Part
@@ -45,7 +45,7 @@ def pack_code(definition: Any) -> Code:
 
     from .pickler import dump
 
-    buffers: list[PickleBuffer] = []
+    buffers = Buffers()
     try:
         stream, refs = dump(definition, buffers)
         packed = finish(stream, buffers, refs)

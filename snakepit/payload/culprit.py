@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, final
 
 from ..carried import reduce_exception
 from ..errors import SerializationError
+from .buffers import Buffers
 from .pickler import ValuePickler
 from .references import start_collecting, stop_collecting
 
@@ -47,7 +48,7 @@ class Culprit(NamedTuple):
 
     path: str
     value: Any
-    error: Exception
+    error: str
 
 
 class _Child(NamedTuple):
@@ -75,14 +76,14 @@ def explain(error: Exception, what: str, roots: dict[str, Any]) -> Serialization
     culprit = find(roots)
     if culprit is None:
         return SerializationError(
-            f"cannot send {what}: {_reason(error)}. {_DEFAULT_HINT}", path=next(iter(roots), "")
+            f"cannot send {what}: {reason(error)}. {_DEFAULT_HINT}", path=next(iter(roots), "")
         )
     kind = type(culprit.value)
     name = f"{kind.__module__}.{kind.__qualname__}"
     hint = next((text for starts, text in _HINTS if name.startswith(starts)), _DEFAULT_HINT)
     return SerializationError(
         f"cannot send {what}: {culprit.path}, of type {name.removeprefix('builtins.')}, "
-        f"cannot be pickled ({_reason(culprit.error)}). {hint}",
+        f"cannot be pickled ({culprit.error}). {hint}",
         path=culprit.path,
     )
 
@@ -109,26 +110,27 @@ class _Search:
         # By id; the values are kept, or a new object could take the place of a seen one.
         self._seen: dict[int, Any] = {}
 
-    def trial(self, value: Any) -> Exception | None:
-        """Pickle a value into nothing; None if that works, or if there is no time to try."""
+    def trial(self, value: Any) -> str | None:
+        """Pickle a value into nothing; say why it fails, if it does and there is time to try."""
         self._trials -= 1
         if self._trials < 0 or monotonic() > self._until:
             return None
         try:
-            ValuePickler(_Nowhere(), _forget).dump(value)
+            ValuePickler(_Nowhere(), Buffers()).dump(value)
         except Exception as error:
-            return error
+            # As text: the exception itself would keep, by its traceback, all that was tried.
+            return reason(error)
         return None
 
-    def inside(self, path: str, value: Any, error: Exception, depth: int) -> Culprit | None:
+    def inside(self, path: str, value: Any, error: str, depth: int) -> Culprit | None:
         """Find the culprit in a value that fails with `error`."""
         self._seen[id(value)] = value
         if depth >= DEEPEST:
             return Culprit(path, value, error)
         try:
             children = list(islice(_children(value), MOST_CHILDREN))
-        except Exception as refusal:
-            return Culprit(path, value, refusal)
+        except Exception:
+            return Culprit(path, value, error)
         fresh = [child for child in children if id(child.value) not in self._seen]
         found = self._among(path, fresh, depth)
         if found is None and len(fresh) == len(children):
@@ -162,11 +164,8 @@ class _Nowhere:
         return len(data)
 
 
-def _forget(buffer: Any) -> None:
-    return None
-
-
-def _reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
+    """Say what kind of error it is, and its message."""
     return f"{type(error).__name__}: {error}"
 
 

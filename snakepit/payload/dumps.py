@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pickle import PickleBuffer, dumps
+from pickle import dumps
 from types import NoneType
 from typing import Any, Final
 
-from .buffers import LARGE, OutOfBand, is_large, is_plain_array
+from .buffers import LARGE, Buffers, OutOfBand, is_large, is_plain_array
 from .packed import Packed, Part
 
 _SCALARS: Final = frozenset({int, float, complex, bool, str, NoneType})
@@ -77,14 +77,14 @@ def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any], *, what: str = "cal
 
 
 def _pack(value: Any, depth: int, what: str, roots: dict[str, Any]) -> Packed:
-    buffers: list[PickleBuffer] = []
+    buffers = Buffers()
     refs: tuple[int, ...] = ()
     try:
         grade = _grade(value, depth)
         if grade == _PLAIN:
             return Packed([dumps(value, 5)], (), False)
         if grade == _BUFFERS:
-            stream = dumps(value, 5, buffer_callback=buffers.append)
+            stream = dumps(value, 5, buffer_callback=buffers.keep)
         else:
             stream, refs = _slow_pickler()(value, buffers)
         return finish(stream, buffers, refs)
@@ -103,9 +103,9 @@ def _slow_pickler() -> Callable[..., tuple[bytes, tuple[int, ...]]]:
     return dump
 
 
-def finish(stream: bytes, buffers: list[PickleBuffer], refs: tuple[int, ...]) -> Packed:
-    """Make the parts of a stream and its buffers, none of which is copied."""
-    parts: list[Part] = [stream, *(buffer.raw() for buffer in buffers)]
+def finish(stream: bytes, buffers: Buffers, refs: tuple[int, ...]) -> Packed:
+    """Make the parts of a stream and its buffers."""
+    parts: list[Part] = [stream, *buffers.parts]
     # A guess that may fail either way; a stream of megabytes is not searched to its end for it.
     return Packed(parts, refs, stream.find(b"numpy", 0, _NUMPY_SEARCH) >= 0)
 

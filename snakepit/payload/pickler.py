@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from pickle import PickleBuffer
 from types import FunctionType
 from typing import Any, ClassVar, Final, cast, final
 
@@ -19,7 +18,7 @@ from cloudpickle import list_registry_pickle_by_value
 
 from ..carried import reduce_exception
 from .arrow import reduce_batch, reduce_table
-from .buffers import reduce_array, reduce_memoryview
+from .buffers import Buffers, reduce_array, reduce_memoryview
 from .references import start_collecting, stop_collecting
 
 # By name, so that no library is loaded for the question.
@@ -44,23 +43,18 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     Args:
         file: where the stream goes.
-        keep_buffer: called with each out-of-band buffer.
+        buffers: where the out-of-band buffers go.
         force_exceptions: distrust the reductions that exceptions define themselves.
     """
 
     # Looked up below instead: the C code is slow to ask a mapping that is no dict, for each object.
     dispatch_table: ClassVar[dict[type, Any]] = {}
 
-    def __init__(
-        self,
-        file: Any,
-        keep_buffer: Callable[[PickleBuffer], Any],
-        *,
-        force_exceptions: bool = False,
-    ) -> None:
-        super().__init__(file, 5, keep_buffer)
+    def __init__(self, file: Any, buffers: Buffers, *, force_exceptions: bool = False) -> None:
+        super().__init__(file, 5, buffers.keep)
         self._force_exceptions = force_exceptions
-        # Many objects are of few types; None leaves a type to pickle.
+        # Many objects are of few types; None leaves a type to pickle. No method of this object
+        # may be among the values: the cycle would keep the whole pickled value alive.
         self._plans: dict[type, Callable[[Any], Any] | None] = {}
 
     def reducer_override(self, obj: Any) -> Any:
@@ -70,11 +64,14 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             reduce = self._plans[kind]
         except KeyError:
             reduce = self._plans[kind] = self._plan(kind)
-        return NotImplemented if reduce is None else reduce(obj)
+        if reduce is None:
+            return NotImplemented
+        reduced = reduce(obj)
+        return super().reducer_override(obj) if reduced is None else reduced
 
     def _plan(self, kind: type) -> Callable[[Any], Any] | None:
         if kind is FunctionType or issubclass(kind, type):
-            return self._reduce_definition
+            return _reduce_to_name
         reduce = _REDUCERS.get((kind.__module__, kind.__name__))
         if reduce is not None:
             return reduce
@@ -84,37 +81,38 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         for table in _TABLES:
             if kind in table:
                 return table[kind]
-        return _reduce_exception if is_exception else None
-
-    def _reduce_definition(self, obj: Any) -> Any:
-        """By name where the name leads to it, or to what a decorator made of it.
-
-        Asked here and not of cloudpickle, which takes ten times as long and would send a
-        decorated function, with all the globals that it mentions, by value.
-        """
-        name, qualname = obj.__module__, obj.__qualname__
-        module = sys.modules.get(name) if isinstance(name, str) else None
-        if module is not None and name != "__main__" and not list_registry_pickle_by_value():
-            found = _lookup(module, qualname)
-            if found is obj:
-                return NotImplemented
-            if found is not None and getattr(found, "__wrapped__", None) is obj:
-                return load_wrapped, (name, qualname)
-        return super().reducer_override(obj)
+        return reduce_exception if is_exception else None
 
 
-def _reduce_exception(exc: BaseException) -> Any:
-    return reduce_exception(exc) or NotImplemented
+def _reduce_to_name(definition: Any) -> Any:
+    """Reduce a definition to a name that leads to it, or to what a decorator made of it.
+
+    Asked before cloudpickle, which takes ten times as long and would send a decorated function,
+    with all the globals that it mentions, by value.
+
+    Returns:
+        NotImplemented or a reduction; None where there is no such name.
+    """
+    name, qualname = definition.__module__, definition.__qualname__
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is None or name == "__main__" or list_registry_pickle_by_value():
+        return None
+    found = _lookup(module, qualname)
+    if found is definition:
+        return NotImplemented
+    if found is not None and getattr(found, "__wrapped__", None) is definition:
+        return load_wrapped, (name, qualname)
+    return None
 
 
 def dump(
-    value: Any, buffers: list[PickleBuffer], *, force_exceptions: bool = False
+    value: Any, buffers: Buffers, *, force_exceptions: bool = False
 ) -> tuple[bytes, tuple[int, ...]]:
     """Pickle a value of any type.
 
     Args:
         value: what to pickle.
-        buffers: gets the out-of-band buffers.
+        buffers: where the out-of-band buffers go.
         force_exceptions: distrust the reductions that exceptions define themselves.
 
     Returns:
@@ -122,12 +120,17 @@ def dump(
     """
     found: list[int] = []
     file = io.BytesIO()
-    pickler = ValuePickler(file, buffers.append, force_exceptions=force_exceptions)
+    pickler = ValuePickler(file, buffers, force_exceptions=force_exceptions)
     token = start_collecting(found)
     try:
         pickler.dump(value)
+    except BaseException:
+        buffers.parts.clear()
+        raise
     finally:
         stop_collecting(token)
+        # A traceback may keep this frame: it shall not keep all that was pickled.
+        pickler.clear_memo()
     return file.getvalue(), tuple(dict.fromkeys(found))
 
 

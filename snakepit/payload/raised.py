@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pickle import PickleBuffer, dumps, loads
+from pickle import dumps, loads
 from typing import Any
 
 from ..errors import CauseUnavailableError, TaskError, task_error
+from .buffers import Buffers
 from .dumps import finish
 from .packed import Packed, Part
 
@@ -29,7 +30,7 @@ def pack_exception(exc: BaseException, *, task_name: str, pid: int) -> Packed:
     """
     kind = f"{type(exc).__module__}.{type(exc).__qualname__}"
     text = _safely_str(exc)
-    buffers: list[PickleBuffer] = []
+    buffers = Buffers()
     refs: tuple[int, ...] = ()
     stream, reason = b"", ""
     try:
@@ -65,7 +66,7 @@ def unpack_exception(parts: Sequence[Part]) -> TaskError:
     return task_error(cause, task_name=task_name, pid=pid, remote_traceback=traceback)
 
 
-def _dump(exc: BaseException) -> tuple[bytes, list[PickleBuffer], tuple[int, ...]]:
+def _dump(exc: BaseException) -> tuple[bytes, Buffers, tuple[int, ...]]:
     """Pickle an exception so that it can be read back, which is tried."""
     try:
         return _dump_and_try(exc, force=False)
@@ -74,14 +75,12 @@ def _dump(exc: BaseException) -> tuple[bytes, list[PickleBuffer], tuple[int, ...
         return _dump_and_try(exc, force=True)
 
 
-def _dump_and_try(
-    exc: BaseException, *, force: bool
-) -> tuple[bytes, list[PickleBuffer], tuple[int, ...]]:
+def _dump_and_try(exc: BaseException, *, force: bool) -> tuple[bytes, Buffers, tuple[int, ...]]:
     from .pickler import dump
 
-    buffers: list[PickleBuffer] = []
+    buffers = Buffers()
     stream, refs = dump(exc, buffers, force_exceptions=force)
-    copy: Any = loads(stream, buffers=[buffer.raw() for buffer in buffers])
+    copy: Any = loads(stream, buffers=buffers.parts)
     if type(copy) is not type(exc):
         raise TypeError(f"it comes back as {type(copy).__qualname__}")
     return stream, buffers, refs

@@ -121,6 +121,11 @@ class Connection:
                 take(message, fds)
         return True
 
+    def abandon(self) -> None:
+        """Close both sockets in a forked child, where no lock's holder exists."""
+        self._mailbox.close()
+        self._control.abandon()
+
     def close(self) -> None:
         """Close both sockets."""
         self._mailbox.close()

@@ -157,13 +157,37 @@ class Core:
 
     def update(self, event: Callable[[], Any]) -> Any:
         """Run one event under the lock, perform what follows, and write it."""
-        with self.lock:
-            if self.handles.queue:
-                self.drain_handles()
-            result = event()
-            touched = self.perform()
-        self.flush(touched)
+        token = self.interrupts.enter()
+        try:
+            with self.lock:
+                if self.handles.queue:
+                    self.drain_handles()
+                result = event()
+                touched = self.perform()
+            self.flush(touched)
+        finally:
+            self.interrupts.leave(token)
         return result
+
+    def close(self) -> None:
+        """Give up everything but the processes; nobody pumps, calls or reads any more."""
+        self.closed = True
+        self.pump.close()
+        self.values.close()
+        for fd, _ in self.segments.values():
+            os.close(fd)
+        self.segments.clear()
+        self.ledger.close()
+
+    def abandon(self) -> None:
+        """Close in a forked child what it inherited; what it has mapped stays readable."""
+        self.closed = True
+        self.pump.abandon()
+        self.interrupts.uninstall()
+        for fd, _ in self.segments.values():
+            os.close(fd)
+        self.segments.clear()
+        self.ledger.close()
 
     # --- actions --------------------------------------------------------------------------
 

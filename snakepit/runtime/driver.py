@@ -69,9 +69,25 @@ class DriverRuntime:
         self._pid = os.getpid()
         self._down = threading.Lock()
         core.interrupts.install()
-        self._processes = Processes(core, Inbox(core))
+        # A Ctrl-C waits until the runtime is whole, and then ends it.
+        token = core.interrupts.enter()
+        try:
+            self._processes = Processes(core, Inbox(core))
+        except BaseException:
+            core.close()
+            core.interrupts.uninstall()
+            raise
+        self._begin(size, limit)
+        try:
+            core.interrupts.leave(token)
+        except BaseException:
+            self.shutdown()
+            raise
+
+    def _begin(self, size: int, limit: int) -> None:
+        core = self._core
         # As many as can run at once here; more are forked when calls wait for them.
-        prestart = min(size, core.cores, limit) if config.num_cpus else 0
+        prestart = min(size, core.cores, limit) if core.config.num_cpus else 0
         core.update(lambda: core.scheduler.prestart(DEFAULT_POOL, prestart))
         core.pump.start()
         atexit.register(self.shutdown)
@@ -97,17 +113,25 @@ class DriverRuntime:
         template, code = complete(definition)
         core = self._core
         if code is not None and template.code not in core.codes:
-            payload, blob = self._encode(code)
-            with self._lock:
-                core.check_open()
-                refs = [*code.refs, *self._add_blob(blob, payload)]
-                core.scheduler.objects.pin(refs)
-                core.codes[template.code] = wire.Code(template.code, payload, refs)
-                core.scheduler.objects.drop(DRIVER, (blob,) if blob else ())
+            token = self._interrupts.enter()
+            try:
+                self._add_code(template.code, code)
+            finally:
+                self._interrupts.leave(token)
         with self._lock:
             shape = self._scheduler.shape(template)
         definition.prepared = (self, shape)
         return shape
+
+    def _add_code(self, digest: bytes, code: Any) -> None:
+        core = self._core
+        payload, blob = self._encode(code)
+        with self._lock:
+            core.check_open()
+            refs = [*code.refs, *self._add_blob(blob, payload)]
+            core.scheduler.objects.pin(refs)
+            core.codes[digest] = wire.Code(digest, payload, refs)
+            core.scheduler.objects.drop(DRIVER, (blob,) if blob else ())
 
     def _call(
         self,
@@ -132,10 +156,10 @@ class DriverRuntime:
             refs = (*refs, actor)
         if packed.uses_numpy:
             self._processes.preload("numpy")
-        payload, blob = self._encode(packed)
         core = self._core
         token = self._interrupts.enter()
         try:
+            payload, blob = self._encode(packed)
             with self._lock:
                 if core.closed:
                     core.check_open()
@@ -155,9 +179,20 @@ class DriverRuntime:
                 touched = core.perform()
             core.flush(touched)
             core.pump.called()
-        finally:
+        except BaseException:
             self._interrupts.leave(token)
+            raise
+        self._hand_over(token, range(identifier, identifier + (shape.template.returns or 1)))
         return identifier
+
+    def _hand_over(self, token: int, ids: Sequence[int]) -> None:
+        """Close the section in which these were made; after a Ctrl-C nobody will hold them."""
+        try:
+            self._interrupts.leave(token)
+        except BaseException:
+            for identifier in ids:
+                self.drop(identifier)
+            raise
 
     def create(
         self,
@@ -207,10 +242,10 @@ class DriverRuntime:
     def put(self, value: Any) -> int:
         """See `Runtime.put`."""
         packed = pack(value, what="the value given to put()")
-        payload, identifier = self._encode(packed)
         core = self._core
         token = self._interrupts.enter()
         try:
+            payload, identifier = self._encode(packed)
             with self._lock:
                 if core.closed:
                     core.check_open()
@@ -222,8 +257,10 @@ class DriverRuntime:
                 touched = core.perform() if self._scheduler.actions else ()
             core.flush(touched)
             core.pump.called()
-        finally:
+        except BaseException:
             self._interrupts.leave(token)
+            raise
+        self._hand_over(token, (identifier,))
         return identifier
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:
@@ -264,7 +301,8 @@ class DriverRuntime:
 
     def _await(self, ids: tuple[int, ...], timeout: float | None) -> list[Entry]:
         deadline = Deadline.after(timeout)
-        while True:
+        token = self._interrupts.enter()
+        try:
             waiter, entries = self._watch(ids)
             if waiter.done:
                 return entries
@@ -275,16 +313,21 @@ class DriverRuntime:
             finally:
                 if not waiter.done:
                     self._unwatch(waiter)
-            if not done:
-                missing = sum(entry.outcome == PENDING for entry in entries)
-                raise GetTimeoutError(
-                    f"{missing} of {len(ids)} results are not there after {timeout} s; "
-                    "wait longer, or look with wait() which ones are"
-                )
-            return entries
+        finally:
+            self._interrupts.leave(token)
+        if not done:
+            missing = sum(entry.outcome == PENDING for entry in entries)
+            raise GetTimeoutError(
+                f"{missing} of {len(ids)} results are not there after {timeout} s; "
+                "wait longer, or look with wait() which ones are"
+            )
+        return entries
 
     def _watch(self, ids: Sequence[int], count: int = 0) -> tuple[Waiter, list[Entry]]:
-        """Return a waiter for `count` of the objects, all by default, and their entries."""
+        """Return a waiter for `count` of the objects, all by default, and their entries.
+
+        The caller has opened a section: a waiter must not be registered and then forgotten.
+        """
         core = self._core
         with self._lock:
             if self._handles.queue:
@@ -321,26 +364,34 @@ class DriverRuntime:
 
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
         """See `Runtime.wait`."""
-        waiter, entries = self._watch(ids, count)
-        if not waiter.done:
-            if timeout == 0:
-                self._core.pump.step()
-            try:
-                self._core.pump.wait(waiter, Deadline.after(timeout))
-            finally:
-                self._unwatch(waiter)
+        token = self._interrupts.enter()
+        try:
+            waiter, entries = self._watch(ids, count)
+            if not waiter.done:
+                if timeout == 0:
+                    self._core.pump.step()
+                try:
+                    self._core.pump.wait(waiter, Deadline.after(timeout))
+                finally:
+                    self._unwatch(waiter)
+        finally:
+            self._interrupts.leave(token)
         return {entry.id for entry in entries if entry.outcome != PENDING}
 
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""
         core = self._core
-        with self._lock:
-            core.check_open()
-            entry = self._entries.get(identifier)
-            pending = entry is not None and entry.outcome == PENDING
-            if entry is not None and pending:
-                entry.waited = True
-                core.waiters.setdefault(identifier, []).append(callback)
+        token = self._interrupts.enter()
+        try:
+            with self._lock:
+                core.check_open()
+                entry = self._entries.get(identifier)
+                pending = entry is not None and entry.outcome == PENDING
+                if entry is not None and pending:
+                    entry.waited = True
+                    core.waiters.setdefault(identifier, []).append(callback)
+        finally:
+            self._interrupts.leave(token)
         if not pending:
             callback()
 
@@ -410,20 +461,18 @@ class DriverRuntime:
             core.update(close)
             core.pump.close()
             self._processes.stop(Deadline.after(SHUTDOWN))
-            self._values.close()
-            for fd, _ in core.segments.values():
-                os.close(fd)
-            core.segments.clear()
-            core.ledger.close()
+            core.close()
         finally:
-            self._interrupts.leave(token)
-            self._interrupts.uninstall()
+            try:
+                self._interrupts.leave(token)
+            finally:
+                self._interrupts.uninstall()
 
     def abandon(self) -> None:
         """In a forked child: this runtime is the parent's; close what it has open here."""
         atexit.unregister(self.shutdown)
-        self._core.closed = True
         self._processes.abandon()
+        self._core.abandon()
 
 
 def _close_in_forked_children(runtime: DriverRuntime) -> None:

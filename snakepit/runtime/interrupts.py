@@ -65,6 +65,11 @@ class Interrupts:
                 self._pending = False
                 self._original(signal.SIGINT, None)
 
+    def breathe(self) -> None:
+        """Let through what came, at a moment when nothing is torn: for loops that may be long."""
+        if self._pending:
+            self.resume(self.pause())
+
     def pause(self) -> int:
         """Let signals strike while the main thread blocks; return what `resume` needs."""
         if threading.get_ident() != self.main:

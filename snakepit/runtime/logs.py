@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import final
+from typing import TextIO, final
 
 from ..wire.messages import Output
 
@@ -32,7 +32,16 @@ class LogPrinter:
         text = output.text.decode("utf-8", "backslashreplace")
         lines = text.splitlines() or [""]
         try:
-            stream.write("".join(f"{prefix}{line}\n" for line in lines))
+            self._write(stream, "".join(f"{prefix}{line}\n" for line in lines))
             stream.flush()
         except (OSError, ValueError):
             self._broken.add(output.stream)
+
+    @staticmethod
+    def _write(stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError as error:
+            # The stream's encoding lacks a character of theirs.
+            encoded = text.encode(error.encoding, "backslashreplace")
+            stream.write(encoded.decode(error.encoding))

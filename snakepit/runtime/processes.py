@@ -14,7 +14,7 @@ import socket
 from typing import Any, Final, final
 
 from ..deadline import Deadline
-from ..errors import ProtocolError
+from ..errors import ProtocolError, RuntimeStartError
 from ..faults import signal_name
 from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
@@ -96,9 +96,12 @@ class Processes:
             self._failed_starts = 0
 
     def _print(self, output: wire.Output) -> None:
-        self._printer.show(output)
-        if not self._stopping:
-            self._send(wire.Credit(len(output.text)))
+        try:
+            self._printer.show(output)
+        finally:
+            # Without its credit the zygote would hold back all that comes after.
+            if not self._stopping:
+                self._send(wire.Credit(len(output.text)))
 
     def preload(self, module: str) -> None:
         """Have the zygote import a module before the next fork, once."""
@@ -112,23 +115,40 @@ class Processes:
         if self._stopping:
             return
         self._failed_starts += 1
-        text = self._zygote.startup_text()
-        self._zygote.kill()
-        code = self._zygote.exit_code
-        self._zygote.close()
-        self._preloaded.clear()
+        lost = self._zygote
+        text = lost.startup_text()
+        lost.kill()
+        code = lost.exit_code
         how = signal_name(-code) if code is not None and code < 0 else f"exit code {code}"
         reason = f"the zygote, which all workers are forked from, ended ({how})"
         if text:
             reason += f"; it printed:\n{text}"
-        hopeless = self._failed_starts >= MOST_ZYGOTES
-        if not hopeless:
-            self._zygote = self._start_zygote()
-        else:
+        with core.lock:
+            # What is spawned from here on belongs to the next zygote.
+            orphans = [(number, self._begun(each)) for number, each in core.connections.items()]
+            failure = self._replace_zygote()
+        lost.close()
+        if failure is not None:
             self._stopping = True
+            reason += failure
             core.update(lambda: core.scheduler.close("runtime_failed", {"reason": reason}))
-        for number in list(core.connections):
-            self._bury(number, {"exit_code": None, "signal": "SIGKILL", "stderr": reason})
+        for number, begun in orphans:
+            self._bury(number, {"exit_code": None, "signal": "SIGKILL", "stderr": reason}, begun)
+
+    def _replace_zygote(self) -> str | None:
+        """Start another zygote, or return why there can be none."""
+        if self._failed_starts >= MOST_ZYGOTES:
+            return f"; {self._failed_starts} in a row ended before they were ready"
+        self._preloaded.clear()
+        try:
+            self._zygote = self._start_zygote()
+        except RuntimeStartError as error:
+            return f"; {error}"
+        return None
+
+    def _begun(self, connection: Connection) -> int:
+        """Return the sequence of the last call that a worker has begun."""
+        return int.from_bytes(self._zygote.status(connection.slot)[:8], "little")
 
     # --- workers --------------------------------------------------------------------------
 
@@ -142,14 +162,12 @@ class Processes:
             for _ in range(2):
                 sockets.extend(socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
             mailbox, theirs, control, their_control = sockets
-            fds = (os.dup(theirs.fileno()), os.dup(their_control.fileno()))
+            fds = (theirs.detach(), their_control.detach())
         except OSError as error:
             for sock in sockets:
                 sock.close()
             core.scheduler.died(action.worker, {"spawn": str(error), "reason": str(error)}, 0)
             return
-        theirs.close()
-        their_control.close()
         slot = self._free_slots.pop()
         self._zygote.status(slot)[:16] = bytes(16)
         connection = self._connect(action.worker, slot, mailbox, control)
@@ -222,7 +240,7 @@ class Processes:
         }
         self._bury(message.number, cause)
 
-    def _bury(self, number: int, cause: dict[str, Any]) -> None:
+    def _bury(self, number: int, cause: dict[str, Any], begun: int | None = None) -> None:
         core = self._core
         connection = core.connections.get(number)
         if connection is None:
@@ -230,7 +248,7 @@ class Processes:
         while not connection.ended and self._read(connection):
             pass
         connection.read_control(core.take_control)
-        started = int.from_bytes(self._zygote.status(connection.slot)[:8], "little")
+        started = self._begun(connection) if begun is None else begun
         core.pump.unwatch(connection.mailbox_fd)
         core.pump.unwatch(connection.control_fd)
 
@@ -290,4 +308,4 @@ class Processes:
         self._stopping = True
         self._zygote.close()
         for connection in self._core.connections.values():
-            connection.close()
+            connection.abandon()

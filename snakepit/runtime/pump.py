@@ -22,6 +22,7 @@ import select
 import threading
 from collections import deque
 from collections.abc import Callable
+from os import sched_yield
 from time import monotonic, perf_counter
 from typing import Final, final
 
@@ -179,6 +180,7 @@ class Pump:
 
     def _pump(self, waiter: Waiter, deadline: Deadline) -> None:
         while not waiter.done and not self._callbacks:
+            self._interrupts.breathe()
             if self._spin_misses < 3 and not self._busy():
                 if self._spin(waiter):
                     continue
@@ -201,6 +203,8 @@ class Pump:
                 self._serve(events)
                 self._spin_misses = 0
                 return True
+            # The kernel may have put the worker on this very core: let it have it.
+            sched_yield()
             if perf_counter() > end:
                 return False
 
@@ -342,6 +346,8 @@ class Pump:
 
     def close(self) -> None:
         """End the background thread and close the epoll set; nobody waits any more."""
+        if self._closed:
+            return
         self._closed = True
         self.poke()
         self._background_bell.ring()
@@ -350,7 +356,16 @@ class Pump:
         for waiter in list(self._sleepers):
             waiter.ring()
         with self._role:
-            self._handlers.clear()
-            self._epoll.close()
-            os.close(self._wake_fd)
-            self._wake_fd = -1
+            self._close_descriptors()
+
+    def abandon(self) -> None:
+        """Close it in a forked child, which has neither the thread nor the locks' holders."""
+        self._closed = True
+        self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        self._handlers.clear()
+        self._epoll.close()
+        # Finalizers poke at any time: the number must not be another file's by then.
+        wake_fd, self._wake_fd = self._wake_fd, -1
+        os.close(wake_fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import gc
 import pathlib
 import pickle
 from typing import Any
@@ -166,6 +167,19 @@ def test_a_released_memoryview_is_an_error() -> None:
     view.release()
     with pytest.raises(SerializationError, match="released"):
         pack([view], what="a view")
+
+
+def test_a_memoryview_that_could_not_be_rebuilt_is_an_error() -> None:
+    with pytest.raises(SerializationError, match=r"numpy\.asarray"):
+        pack(memoryview(np.zeros(3, ">i4")), what="a view")
+
+
+def test_parts_over_memoryviews_may_end_in_a_cycle() -> None:
+    view = memoryview(bytearray(100))
+    cycle: list[Any] = [view, pack(view, what="a view")]
+    cycle.append(cycle)
+    del view, cycle
+    gc.collect()
 
 
 def test_whatever_exports_buffers_travels_out_of_band() -> None:

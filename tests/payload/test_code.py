@@ -136,6 +136,9 @@ def test_arrays_in_closures_travel_out_of_band_and_numpy_is_foretold() -> None:
     assert len(code.packed.parts) == 2
     assert code.packed.uses_numpy
     assert unpack_code(code.packed.parts)() == values.sum()
+
+
+def test_code_without_arrays_foretells_none() -> None:
     assert not pack_code(lambda: 1).packed.uses_numpy
 
 

@@ -12,7 +12,6 @@ import pytest
 from snakepit.store import (
     Arena,
     Shortage,
-    platform,
 )
 from snakepit.store.platform import HUGE_PAGE, PAGE, OutOfPages
 from tests.store.helpers import MiB, a_ledger, an_arena, backed, count_fds, ended_well, fork, mapped
@@ -119,7 +118,7 @@ def test_a_system_out_of_memory_half_way_leaves_no_trace(
         keep = arena.write([b"keep" * 2000])
         used = ledger.used()
         with monkeypatch.context() as patch:
-            patch.setattr(platform.os, "posix_fallocate", half)
+            patch.setattr(os, "posix_fallocate", half)
             with pytest.raises(Shortage) as caught:
                 arena.write([bytes(MiB)])
         assert caught.value.available == 0
@@ -137,7 +136,7 @@ def test_other_errors_of_the_system_pass_and_leave_no_trace(
 
     with an_arena() as (arena, ledger, _):
         with monkeypatch.context() as patch:
-            patch.setattr(platform.os, "posix_fallocate", broken)
+            patch.setattr(os, "posix_fallocate", broken)
             with pytest.raises(OSError, match="broken"):
                 arena.write([b"x"])
         assert ledger.used() == arena.live == 0
@@ -273,7 +272,7 @@ def test_close_while_pages_are_being_made_refunds_them(monkeypatch: pytest.Monke
             genuine(fd, offset, length)
             arena.close()
 
-        monkeypatch.setattr(platform.os, "posix_fallocate", late)
+        monkeypatch.setattr(os, "posix_fallocate", late)
         with pytest.raises(RuntimeError, match="closed"):
             arena.write([b"x"])
         assert ledger.used() == 0

@@ -52,7 +52,7 @@ def test_no_memory_for_the_counters_is_a_clear_error(monkeypatch: pytest.MonkeyP
     def no_room(fd: int, offset: int, length: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(platform.os, "posix_fallocate", no_room)
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
     with pytest.raises(Shortage):
         Ledger.create(1, 1)
 

@@ -1,0 +1,431 @@
+"""What must hold after each event, and what must hold when nothing moves any more.
+
+The checker trusts only the scheduler's tables of calls, entries and resources, and holds them
+against the books of the world.
+
+Actions for workers that have died are legal: `Tell`, `Kill`, `Retire`, `AskBack` and `Interrupt`
+may name a worker whose death the scheduler does not know of yet, and `Tell` one whose death it
+knows; the shell drops them. `Send` names only workers that it believes alive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from snakepit.ids import DRIVER
+from snakepit.policy import actions as do
+from snakepit.policy.actors import ALIVE, DEAD, PENDING, STARTING
+from snakepit.policy.calls import DONE, READY, SENT
+from snakepit.policy.objects import PENDING as UNKNOWN
+from snakepit.wire.messages import (
+    CANCELLED,
+    CREATE,
+    ERROR,
+    EXITED,
+    FAILURE,
+    METHOD,
+    OK,
+    RETRYABLE,
+    TASK,
+)
+
+if TYPE_CHECKING:
+    from .world import Player, Task, World
+
+
+class Violation(AssertionError):
+    """The scheduler broke a promise."""
+
+
+@final
+class Checker:
+    """Checks one world, event by event."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.free: dict[str, int] = {}
+        self.spawned: set[int] = set()
+
+    # --- before an event --------------------------------------------------------------------
+
+    def before(self, name: str, args: tuple[Any, ...]) -> None:
+        """Note what the event is measured against."""
+        self.free = dict(self.world.scheduler.resources.free)
+        if name == "cancel":
+            self._cancel(args[0], recursive=args[2])
+
+    def _cancel(self, identifier: int, recursive: bool) -> None:
+        world = self.world
+        task = world.producer.get(identifier)
+        if task is None or task.resolved or identifier not in world.alive:
+            return
+        if recursive:
+            for other in list(world.tasks.values()):
+                if other.call.parent == task.call.id and not other.cancelled:
+                    self._cancel(other.call.id, recursive=True)
+        task.cancelled = True
+
+    # --- after an event ---------------------------------------------------------------------
+
+    def after(
+        self, name: str, args: tuple[Any, ...], actions: list[do.Action],
+        mentions: tuple[int, ...], result: Any,
+    ) -> None:  # fmt: skip
+        """Check what the scheduler did, and bring the world's books up to date."""
+        world = self.world
+        frees: dict[int, Any] = {}
+        told: list[int] = []
+        for action in actions:
+            kind = type(action)
+            if kind is do.Send:
+                self._sent(action)  # type: ignore[arg-type]
+            elif kind is do.Spawn:
+                self._spawn(action.worker)  # type: ignore[union-attr]
+            elif kind is do.Free:
+                world.require(action.id not in frees, f"{action!r} twice")  # type: ignore[union-attr]
+                frees[action.id] = action.payload  # type: ignore[union-attr]
+            elif kind is do.Resolved:
+                told.append(action.id)  # type: ignore[union-attr]
+            elif kind is do.Retire:
+                self._retired(action.worker)  # type: ignore[union-attr]
+        resolved = [t for t in world.tasks.values() if t.call.state is DONE]
+        for task in resolved:
+            self._resolved(task, name, args)
+        self._watched(told, resolved)
+        for player in list(world.players.values()):
+            self._player(player)
+        for identifier in mentions:
+            world.unrefer(identifier)
+        self._gone(frees)
+        self._resources(name)
+        if world.events % 256 == 0:
+            self.audit()
+
+    def _sent(self, action: do.Send) -> None:
+        world = self.world
+        call = action.call
+        worker = world.workers.get(action.worker)
+        if worker is None:
+            raise Violation(f"{call!r} is sent to worker {action.worker}, which is gone")
+        world.require(worker.live, f"{call!r} is sent to {worker!r} before it is ready")
+        world.require(not worker.retired, f"{call!r} is sent to {worker!r}, which leaves")
+        world.require(call.state is SENT and call.worker == action.worker, f"{call!r} is not sent")
+        task = world.creations.get(call.id) if call.shape.template.kind == CREATE else None
+        if call.shape.template.kind == CREATE:
+            if task is None or task.call is not call:
+                from .world import Task
+
+                task = world.creations[call.id] = Task(call)
+        else:
+            task = world.tasks.get(call.id)
+        if task is None:
+            raise Violation(f"{call!r} is sent after its end")
+        world.require(not task.where, f"{task!r} is sent twice")
+        world.require(not task.cancelled, f"{task!r} is sent although it was cancelled")
+        if action.nested:
+            blocked = all(i in worker.blocked for i in worker.sent)
+            world.require(
+                worker.sent and blocked and not worker.actor, f"{task!r} is nested in {worker!r}"
+            )
+        elif not worker.actor:
+            world.require(not worker.blocked, f"{task!r} is sent to {worker!r}, which waits")
+        task.where = action.worker
+        task.nested = action.nested
+        worker.sent[call.id] = task
+
+    def _spawn(self, number: int) -> None:
+        from .process import Worker
+
+        world = self.world
+        world.require(number not in self.spawned, f"worker {number} is spawned twice")
+        self.spawned.add(number)
+        record = world.scheduler.placement.workers[number]
+        worker = Worker(world, number, record.actor is not None)
+        world.workers[number] = worker
+        world.crew.append(worker)
+        pool = record.pool
+        world.require(
+            len(pool.workers) <= pool.limit, f"{len(pool.workers)} workers in {pool.name}"
+        )
+
+    def _retired(self, number: int) -> None:
+        worker = self.world.workers.get(number)
+        self.world.require(worker is not None, f"worker {number} is retired after its death")
+        assert worker is not None
+        self.world.require(not worker.retired, f"worker {number} is retired twice")
+        self.world.require(worker.live, f"worker {number} is retired before it is ready")
+        worker.retired = True
+
+    def _watched(self, told: list[int], resolved: list[Task]) -> None:
+        world = self.world
+        for identifier in told:
+            world.require(identifier in world.watched, f"{identifier:x} is announced for nobody")
+            world.watched.discard(identifier)
+        for task in resolved:
+            for identifier in task.call.returns:
+                world.require(
+                    identifier not in world.watched, f"{identifier:x} resolved and nobody was told"
+                )
+
+    # --- calls ----------------------------------------------------------------------------
+
+    def _resolved(self, task: Task, name: str, args: tuple[Any, ...]) -> None:
+        world = self.world
+        call = task.call
+        own = name == "result" and args[1] == call.id
+        world.require(
+            world.closed or not task.where, f"{task!r} ended while worker {task.where} has it"
+        )
+        entry = world.scheduler.objects.entries.get(call.id) if call.returns else None
+        if entry is not None:
+            self._legal(task, own, name, args, entry.outcome, entry.payload)
+            for index, identifier in enumerate(call.returns):
+                other = world.scheduler.objects.entries.get(identifier)
+                if other is not None and other.outcome == OK:
+                    world.require(other.payload is args[3][index], f"{task!r}: wrong value")
+        task.resolved = True
+        del world.tasks[call.id]
+        for identifier in call.returns:
+            world.unrefer(identifier)
+        for identifier in call.refs:
+            world.unrefer(identifier)
+
+    def _legal(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], outcome: int, payload: Any
+    ) -> None:
+        world = self.world
+        said = args[2] if own else -1
+        if outcome == OK:
+            world.require(own and said == OK, f"{task!r} has a value that nobody returned")
+            return
+        if own and said in (ERROR, FAILURE, RETRYABLE) and payload is args[3][0]:
+            retries = task.call.shape.template.max_retries
+            left = retries < 0 or task.attempts <= retries
+            gone = world.closed or task.cancelled
+            world.require(
+                said != RETRYABLE or gone or not left, f"{task!r} had retries left and failed"
+            )
+            return
+        if self._by_argument(task, payload):
+            return
+        world.require(outcome == FAILURE, f"{task!r} has an error that nobody raised")
+        kind = payload[0]
+        check = getattr(self, f"_legal_{kind}", None)
+        world.require(check is not None, f"{task!r} failed with {payload}")
+        assert check is not None
+        world.require(
+            check(task, own, name, args, payload), f"{task!r} failed with {payload} after {name}"
+        )
+
+    def _by_argument(self, task: Task, payload: Any) -> bool:
+        entries = self.world.scheduler.objects.entries
+        for _, identifier in task.call.deps:
+            entry = entries.get(identifier)
+            if entry is not None and entry.payload is payload:
+                return True
+        # The argument may have gone with the call that it fails.
+        return any(i not in entries for _, i in task.call.deps)
+
+    def _legal_cancelled(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return task.cancelled and (not own or args[2] == CANCELLED)
+
+    def _legal_worker_crashed(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        retries = task.call.shape.template.max_retries
+        if payload[1]["deaths"] == 0 and name == "died":
+            return task.deaths == 0 or not task.running
+        used_up = task.cancelled or 0 <= retries < task.deaths
+        return name == "died" and task.kind == TASK and used_up
+
+    def _legal_poisoned(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return name == "died" and task.deaths >= 3
+
+    def _legal_actor_died(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        if task.kind != METHOD:
+            return False
+        if own:
+            return bool(args[2] == EXITED)
+        player = self.world.players.get(task.call.actor)
+        return player is None or player.actor.state is DEAD
+
+    def _legal_actor_unavailable(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        retries = task.call.shape.template.max_retries
+        used_up = task.cancelled or 0 <= retries < task.deaths
+        return name == "died" and task.kind == METHOD and used_up
+
+    def _legal_unschedulable(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return name == "submit" and not task.call.shape.klass.possible
+
+    def _legal_object_lost(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return name == "undeliverable" and bool(args[1] == task.call.id)
+
+    def _legal_shutdown(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return self.world.closed
+
+    # --- actors ---------------------------------------------------------------------------
+
+    def _player(self, player: Player) -> None:
+        world = self.world
+        actor = player.actor
+        state = actor.state
+        if state == player.state:
+            return
+        pinned = state in (PENDING, STARTING)
+        if pinned != player.pinned:
+            player.pinned = pinned
+            (world.refer if pinned else world.unrefer)(actor.id)
+        if state is PENDING:
+            player.made = False
+        elif state is ALIVE:
+            player.made = True
+        template = actor.creation.shape.template
+        if state is DEAD or (state is ALIVE and not template.max_restarts):
+            for identifier in player.refs:
+                world.unrefer(identifier)
+            player.refs = ()
+        player.state = state
+
+    # --- objects --------------------------------------------------------------------------
+
+    def _gone(self, frees: dict[int, Any]) -> None:
+        world = self.world
+        entries = world.scheduler.objects.entries
+        gone = world.alive.difference(entries)
+        for identifier in gone:
+            world.alive.discard(identifier)
+            for inner in world.contents.pop(identifier, ()):
+                world.unrefer(inner)
+            payload = world.stored.pop(identifier, None)
+            world.require(
+                frees.pop(identifier, None) is payload, f"{identifier:x} is gone, its value is not"
+            )
+            world.producer.pop(identifier, None)
+        for identifier in gone:
+            world.require(
+                identifier not in world.truth,
+                f"{identifier:x} is gone, and {world.truth.get(identifier)} refer to it",
+            )
+            world.players.pop(identifier, None) if (
+                identifier in world.players
+                and world.players[identifier].actor.state is DEAD
+            ) else None
+        world.require(not frees, f"freed what lives: {frees}")
+        world.require(len(entries) == len(world.alive), "there are entries that nobody made")
+
+    # --- resources ------------------------------------------------------------------------
+
+    def _resources(self, name: str) -> None:
+        world = self.world
+        resources = world.scheduler.resources
+        free = dict(resources.total)
+        for record in world.scheduler.placement.workers.values():
+            worker = world.workers.get(record.number)
+            if record.actor is not None:
+                player = world.players[record.actor.id]
+                template = record.actor.creation.shape.template
+                waits = worker is not None and bool(worker.blocked)
+                if not waits and (template.resources or not player.made):
+                    for key, amount in record.actor.creation.shape.klass.needs:
+                        free[key] = free.get(key, 0) - amount
+            elif worker is not None and worker.sent:
+                plain = None
+                waits = False
+                for identifier, task in worker.sent.items():
+                    klass = task.call.shape.klass
+                    if not task.nested:
+                        world.require(
+                            plain is None or plain is klass, f"{worker!r} mixes resources"
+                        )
+                        plain = klass
+                        waits = waits or identifier in worker.blocked
+                    elif identifier not in worker.blocked:
+                        for key, amount in klass.needs:
+                            free[key] = free.get(key, 0) - amount
+                if plain is not None and not waits:
+                    for key, amount in plain.needs:
+                        free[key] = free.get(key, 0) - amount
+        now = resources.free
+        if free != now:
+            keys = {*free, *now}
+            wrong = {k: (now.get(k, 0), free.get(k, 0)) for k in keys}
+            wrong = {k: pair for k, pair in wrong.items() if pair[0] != pair[1]}
+            world.require(not wrong, f"free resources (have, should be): {wrong}")
+        if name != "unblocked":
+            for key, amount in now.items():
+                world.require(
+                    amount >= 0 or amount >= self.free.get(key, 0), f"{key} is oversold: {amount}"
+                )
+
+    # --- audits ---------------------------------------------------------------------------
+
+    def audit(self) -> None:
+        """Compare the tables in full."""
+        world = self.world
+        scheduler = world.scheduler
+        for number, record in scheduler.placement.workers.items():
+            worker = world.workers.get(number)
+            sent = worker.sent if worker is not None else {}
+            world.require(
+                record.inflight.keys() == sent.keys(), f"worker {number} has {sent}, not "
+                f"{record.inflight}"
+            )
+            world.require(
+                set(record.blocked) == (worker.blocked if worker else set()),
+                f"worker {number} waits in {worker and worker.blocked}, not {record.blocked}",
+            )
+        for pool in scheduler.placement.pools.values():
+            world.require(len(pool.workers) <= pool.limit, f"too many workers in {pool.name}")
+            for number in pool.idle:
+                world.require(
+                    not scheduler.placement.workers[number].inflight, f"{number} is not idle"
+                )
+        for task in world.tasks.values():
+            world.require(
+                (task.call.state is SENT) == bool(task.where), f"{task!r} is lost or doubled"
+            )
+            if task.kind != CREATE:
+                world.require(
+                    task.call.deaths == task.deaths, f"{task!r} is charged {task.call.deaths} "
+                    f"deaths, not {task.deaths}"
+                )
+        for identifier, entry in scheduler.objects.entries.items():
+            local = world.driver.count.get(identifier, 0)
+            world.require(entry.local == local, f"{identifier:x}: {entry.local} handles, not {local}")
+            task = world.producer.get(identifier)
+            pending = task is not None and not task.resolved
+            if identifier not in world.actor_ids:
+                world.require(
+                    pending == (entry.outcome == UNKNOWN), f"{identifier:x} is {entry.outcome}"
+                )
+        for process in scheduler.objects.held:
+            world.require(process != DRIVER and process in world.workers, f"{process} holds")
+
+    def settled(self) -> None:
+        """With no message on its way, what is referred to is exactly what exists."""
+        world = self.world
+        self.audit()
+        for identifier in world.alive:
+            world.require(identifier in world.truth, f"{identifier:x} stays, and nobody refers to it")
+        for pool in world.scheduler.placement.pools.values():
+            extra = len(pool.workers) - pool.starting - pool.size
+            world.require(
+                extra <= 0 or not pool.idle, f"{len(pool.idle)} idle workers stay in {pool.name}"
+            )
+        for klass in list(world.scheduler.placement.waiting):
+            stuck = [c for c in klass.queue if c.state is not DONE and c.state is not READY]
+            world.require(not stuck, f"queued, and not ready: {stuck}")

@@ -1,0 +1,427 @@
+"""Simulated processes: who holds which handles, and a worker as the protocol wants it to be.
+
+What a worker has to keep to, because the scheduler's promises rest on it:
+
+* It begins calls in the order of its mailbox, and has begun, returned or answered every earlier
+  call when it begins one (its status page then tells which calls had begun when it died).
+* `Blocked` returns every call that it has not begun; while it is blocked it returns what comes
+  without the NESTED flag, and begins at once what comes with it; back in a blocked call it returns
+  what is left.  An actor's worker returns nothing.
+* `Unblocked` precedes the result of a call that was blocked, whatever ended the wait.
+* New handles are reported before any later message; lost ones never before a message that mentions
+  them, nor between a question for an actor's name and its answer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, final
+
+from snakepit.ids import first_id
+from snakepit.wire.messages import CANCELLED, METHOD
+
+from . import program
+
+if TYPE_CHECKING:
+    from .dice import Dice
+    from .world import Task, World
+
+
+class Process:
+    """A process with handles, each counted."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.count: dict[int, int] = {}
+        self.next_id = first_id(number)
+
+    def new_ids(self, count: int) -> int:
+        """Return the first of `count` fresh ids."""
+        first = self.next_id
+        self.next_id += count
+        return first
+
+    def own(self, ids: Iterable[int]) -> None:
+        """Take handles that the scheduler counts by itself."""
+        for identifier in ids:
+            known = self.count.get(identifier, 0)
+            self.count[identifier] = known + 1
+            if not known:
+                self.world.refer(identifier)
+
+
+@final
+class Frame:
+    """A call on a worker's stack: what it refers to, and what it waits for."""
+
+    __slots__ = (
+        "asking",
+        "borrowed",
+        "hung",
+        "interrupted",
+        "refs",
+        "slack",
+        "soft",
+        "task",
+        "told",
+        "values",
+        "waits",
+        "watched",
+    )
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.refs: list[int] = []
+        self.borrowed: set[int] = set()
+        self.waits: set[int] | None = None
+        self.watched: tuple[int, ...] = ()
+        self.slack = 0
+        self.values = False
+        self.soft = False
+        self.told = False
+        self.asking = False
+        self.hung = False
+        self.interrupted = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something that it waits for is missing."""
+        return self.waits is not None and len(self.waits) > self.slack
+
+    def __repr__(self) -> str:
+        return f"<Frame {self.task.call.id:x} waits={self.waits}>"
+
+
+@final
+class Worker(Process):
+    """One worker process with its channels to the driver."""
+
+    def __init__(self, world: World, number: int, actor: bool) -> None:
+        super().__init__(world, number)
+        self.actor = actor
+        self.state = "new"
+        self.inbox: deque[tuple[Any, ...]] = deque()
+        self.control: deque[tuple[Any, ...]] = deque()
+        self.out: deque[tuple[str, tuple[Any, ...], tuple[int, ...]]] = deque()
+        self.queue: deque[tuple[Any, ...]] = deque()
+        self.stack: list[Frame] = []
+        self.stash: list[int] = []
+        self.reported: set[int] = set()
+        self.added: set[int] = set()
+        self.dropped: set[int] = set()
+        self.ready: set[int] = set()
+        self.have: dict[int, tuple[int, ...]] = {}
+        self.early: set[int] = set()
+        self.started = 0
+        self.retiring = False
+        self.cause: dict[str, Any] = {}
+        # What the driver should believe of it, by the events that it was given.
+        self.sent: dict[int, Task] = {}
+        self.blocked: set[int] = set()
+        self.live = False
+        self.retired = False
+
+    # --- handles --------------------------------------------------------------------------
+
+    def own(self, ids: Iterable[int]) -> None:
+        for identifier in ids:
+            super().own((identifier,))
+            self.reported.add(identifier)
+            self.dropped.discard(identifier)
+
+    def gain(self, identifier: int, frame: Frame | None = None) -> None:
+        """Take a handle out of a call's arguments (`frame`) or out of a value."""
+        super().own((identifier,))
+        self.dropped.discard(identifier)
+        if identifier not in self.reported:
+            if frame is None:
+                self.added.add(identifier)
+            else:
+                frame.borrowed.add(identifier)
+
+    def lose(self, identifier: int) -> None:
+        """Let one handle go."""
+        left = self.count[identifier] - 1
+        if left:
+            self.count[identifier] = left
+            return
+        del self.count[identifier]
+        self.world.unrefer(identifier)
+        self.added.discard(identifier)
+        self.ready.discard(identifier)
+        self.have.pop(identifier, None)
+        if identifier in self.reported:
+            self.dropped.add(identifier)
+
+    def report(self, drops: bool) -> bool:
+        """Tell of new handles, and with `drops` of lost ones."""
+        added = sorted(self.added)
+        dropped = sorted(self.dropped) if drops and not self.asks else []
+        if not added and not dropped:
+            return False
+        self.reported.update(added)
+        self.added.clear()
+        self.reported.difference_update(dropped)
+        self.dropped.difference_update(dropped)
+        self.emit("handles", self.number, added, dropped, mentions=tuple(added))
+        return True
+
+    @property
+    def asks(self) -> bool:
+        """Whether a question for a name is open."""
+        return any(frame.asking for frame in self.stack)
+
+    # --- messages out ---------------------------------------------------------------------
+
+    def emit(self, name: str, *args: Any, mentions: tuple[int, ...] = ()) -> None:
+        """Put a message on the way to the driver."""
+        for identifier in mentions:
+            self.world.refer(identifier)
+        self.out.append((name, args, mentions))
+        if self.world.tracing:
+            self.world.note(f"worker {self.number} sends {name} {_plain(args[1:])}")
+
+    def send(self, name: str, *args: Any, mentions: tuple[int, ...] = ()) -> None:
+        """Put a message on the way, after the news of handles that it may rely on."""
+        self.report(drops=self.world.dice.chance(300))
+        self.emit(name, *args, mentions=mentions)
+
+    # --- what happens to it ---------------------------------------------------------------
+
+    def die(self, cause: dict[str, Any]) -> None:
+        """The process ends; what it has sent stays on its way."""
+        if self.state == "dead":
+            return
+        self.state = "dead"
+        self.cause = cause
+        self.inbox.clear()
+        self.control.clear()
+        self.queue.clear()
+        for identifier in self.count:
+            self.world.unrefer(identifier)
+        self.count.clear()
+        if self.world.tracing:
+            self.world.note(f"worker {self.number} ends: {cause}, started {self.started}")
+
+    def act(self, dice: Dice) -> bool:
+        """Do one thing; tell whether there was any."""
+        if self.state == "new":
+            return self._start(dice)
+        if self.state == "dead":
+            if self.out:
+                self.world.deliver(self, 1 + dice.below(3))
+            else:
+                self.world.bury(self)
+            return True
+        first = dice.below(7)
+        for turn in (first, first + 1, first + 2, first + 3):
+            kind = turn % 4
+            if kind == 0 and self.out:
+                self.world.deliver(self, 1 + dice.below(3))
+                return True
+            if kind == 1 and self.inbox:
+                self.read()
+                return True
+            if kind == 2 and self.run(dice):
+                return True
+            if kind == 3 and self.control:
+                self._obey(dice)
+                return True
+        return False
+
+    def _start(self, dice: Dice) -> bool:
+        if self.control and self.control.popleft()[0] == "kill":
+            self.die({"signal": "SIGKILL"})
+        elif not self.world.rushed and dice.chance(self.world.setting.start_fails):
+            self.die({"exit_code": 1} if dice.below(2) else {"spawn": "no memory"})
+        else:
+            self.state = "live"
+            self.emit("hello", self.number)
+        return True
+
+    def _obey(self, dice: Dice) -> None:
+        kind, *args = self.control.popleft()
+        if kind == "kill":
+            self.die({"signal": "SIGKILL"})
+        elif kind == "back":
+            if self.world.setting.asks_unread:
+                while self.inbox:
+                    self.read()
+            self.give_back()
+        else:
+            self._interrupt(args[0], args[1], dice)
+
+    def _interrupt(self, identifier: int, force: bool, dice: Dice) -> None:
+        for frame in self.stack:
+            if frame.task.call.id == identifier:
+                if force and dice.below(2):
+                    self.die({"exit_code": 70})
+                elif dice.below(4):
+                    frame.interrupted = True
+                return
+        for item in self.queue:
+            if item[1].call.id == identifier:
+                self.queue.remove(item)
+                self.drop_unbegun(item[1])
+                return
+        self.early.add(identifier)
+
+    def drop_unbegun(self, task: Task) -> None:
+        """Answer for a call that was cancelled before it began."""
+        self.world.skip(task)
+        self.send("result", self.number, task.call.id, CANCELLED, [], [], 0, [])
+
+    def give_back(self) -> None:
+        """Return every call that has not begun; an actor's calls stay."""
+        if self.queue and not self.actor:
+            ids = [item[1].call.id for item in self.queue]
+            self.queue.clear()
+            self.send("given_back", self.number, ids)
+
+    def read(self) -> None:
+        """Take one message of the driver."""
+        message = self.inbox.popleft()
+        kind = message[0]
+        if kind == "execute":
+            self._take(message)
+        elif kind == "value":
+            _, identifier, values, inner = message
+            if identifier in self.count:
+                self.ready.add(identifier)
+                if values:
+                    self.have[identifier] = inner
+            for frame in self.stack:
+                if frame.waits is not None and (values or not frame.values):
+                    frame.waits.discard(identifier)
+        elif kind == "answer":
+            frame = next(frame for frame in self.stack if frame.asking)
+            frame.asking = False
+            if message[1]:
+                self.own((message[1],))
+                frame.refs.append(message[1])
+                self.world.unrefer(message[1])
+        else:
+            self.retiring = True
+
+    def _take(self, message: tuple[Any, ...]) -> None:
+        task = message[1]
+        if task.call.id in self.early:
+            self.early.discard(task.call.id)
+            self.drop_unbegun(task)
+            return
+        top = self.stack[-1] if self.stack else None
+        if top is not None and top.told and not self.actor:
+            if message[3]:
+                self.begin(message)
+            else:
+                self.send("given_back", self.number, [task.call.id])
+            return
+        self.queue.append(message)
+
+    def begin(self, message: tuple[Any, ...]) -> None:
+        """Begin a call: on an empty stack, or on top of one that waits."""
+        _, task, sequence, _, refs, inner = message
+        self.world.began(task, self, sequence)
+        self.started = sequence
+        frame = Frame(task)
+        self.stack.append(frame)
+        for identifier in (*refs, *inner):
+            self.gain(identifier, frame)
+            frame.refs.append(identifier)
+        frame.hung = not self.world.rushed and self.world.dice.chance(self.world.setting.hang)
+        if self.world.tracing:
+            self.world.note(f"worker {self.number} begins {task.call!r}")
+
+    def finish(
+        self, outcome: int, values: list[Any], contained: list[list[int]], exits: bool = False
+    ) -> None:
+        """End the call on top."""
+        self.report(drops=False)
+        mentions = tuple(i for ids in contained for i in ids)
+        for identifier in mentions:
+            self.world.refer(identifier)
+        frame = self.stack.pop()
+        for identifier in frame.refs:
+            self.lose(identifier)
+        kept = [i for i in sorted(frame.borrowed) if i in self.count and i not in self.reported]
+        self.reported.update(kept)
+        self.emit(
+            "result", self.number, frame.task.call.id, outcome, values, contained,
+            self.world.dice.pick((50, 500, 5000, 50000)), kept, mentions=(*mentions, *kept),
+        )  # fmt: skip
+        for identifier in mentions:
+            self.world.unrefer(identifier)
+        if exits:
+            self.die({"exit_code": 0})
+        elif self.stack:
+            self.give_back()
+
+    # --- running --------------------------------------------------------------------------
+
+    def run(self, dice: Dice) -> bool:
+        """Take the call on top one step further; tell whether there was anything to do."""
+        if not self.stack:
+            return self._idle(dice)
+        frame = self.stack[-1]
+        if frame.asking:
+            return False
+        if frame.waits is not None:
+            return self._wait(frame, dice)
+        if frame.interrupted:
+            self.finish(CANCELLED, [], [])
+        elif frame.hung and not self.world.released:
+            return False
+        else:
+            program.advance(self, frame, dice)
+        return True
+
+    def _idle(self, dice: Dice) -> bool:
+        if self.queue:
+            self.begin(self.queue.popleft())
+        elif self.retiring and not self.inbox:
+            self.die({"exit_code": 0})
+        elif self.stash and dice.below(2):
+            self.lose(self.stash.pop(dice.below(len(self.stash))))
+        else:
+            return self.report(drops=True)
+        return True
+
+    def _wait(self, frame: Frame, dice: Dice) -> bool:
+        timed_out = frame.soft and not self.world.rushed and dice.chance(50)
+        if frame.interrupted or timed_out or not frame.waiting:
+            if frame.told:
+                self.send("unblocked", self.number, frame.task.call.id)
+            frame.told = False
+            if not frame.waiting and frame.values:
+                for identifier in frame.watched:
+                    for inner in self.have.get(identifier, ()):
+                        if dice.below(2):
+                            self.gain(inner)
+                            frame.refs.append(inner)
+            frame.waits = None
+            return True
+        if frame.told:
+            return False
+        frame.told = True
+        back = []
+        if not self.actor:
+            back = [item[1].call.id for item in self.queue]
+            self.queue.clear()
+        self.send(
+            "blocked", self.number, frame.task.call.id, frame.watched, not frame.slack, back
+        )
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{'actor' if self.actor else 'pool'} worker {self.number} {self.state}>"
+
+
+def _plain(args: tuple[Any, ...]) -> str:
+    return " ".join(repr(a) for a in args)
+
+
+def is_method(task: Task) -> bool:
+    """Tell whether the call is an actor's method."""
+    return task.call.shape.template.kind == METHOD

@@ -1,0 +1,197 @@
+"""What simulated user code does: in a worker's call, step by step, and in the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from snakepit.ids import DRIVER
+from snakepit.policy.calls import Call
+from snakepit.policy.objects import PENDING
+from snakepit.wire.messages import CREATE, ERROR, EXITED, FAILURE, METHOD, OK, RETRYABLE
+
+if TYPE_CHECKING:
+    from .dice import Dice
+    from .process import Frame, Process, Worker
+    from .world import World
+
+
+def make_call(world: World, process: Process, known: Sequence[int], parent: int) -> Call:
+    """Make a task, an actor or a method call out of the references that the caller has."""
+    dice = world.dice
+    setting = world.setting
+    actors = [i for i in known if i in world.actor_ids]
+    objects = [i for i in known if i not in world.actor_ids]
+    actor = 0
+    kind = dice.below(10)
+    if actors and kind < 5:
+        template = dice.pick(setting.methods)
+        actor = dice.pick(actors)
+    elif kind == 9:
+        template = dice.pick(setting.actors)
+    else:
+        template = dice.pick(setting.tasks)
+    deps = tuple((n, i) for n, i in enumerate(dice.some(objects, 2)))
+    nested = dice.some(known, 2)
+    refs = (*nested, *(i for _, i in deps))
+    if actor:
+        refs = (*refs, actor)
+    identifier = process.new_ids(max(1, template.returns))
+    shape = world.scheduler.shape(template)
+    if template.kind == CREATE:
+        world.actor_ids.add(identifier)
+    return Call(identifier, shape, actor, b"", deps, refs, process.number, parent)
+
+
+def made_ids(call: Call) -> list[int]:
+    """Return the ids on which the caller of a call gets handles."""
+    if call.shape.template.kind == CREATE:
+        return [call.id]
+    return list(call.returns)
+
+
+def values_of(world: World, call: Call, known: Sequence[int]) -> tuple[list[Any], list[list[int]]]:
+    """Return payloads for all returns of a call, and what is inside them."""
+    count = len(call.returns)
+    values = [world.payload(world.dice.below(3) == 0) for _ in range(count)]
+    contained = [world.dice.some(known, 2) for _ in range(count)]
+    return values, contained if any(contained) else []
+
+
+# --- in a worker ------------------------------------------------------------------------------
+
+
+def advance(worker: Worker, frame: Frame, dice: Dice) -> None:
+    """Let the running call do one thing."""
+    world = worker.world
+    if world.rushed:
+        _finish(worker, frame, dice, 99)
+        return
+    kind = dice.below(18)
+    known = frame.refs + worker.stash
+    if kind < 4 and world.budget > 0:
+        world.budget -= 1
+        call = make_call(world, worker, known, frame.task.call.id)
+        made = made_ids(call)
+        worker.own(made)
+        frame.refs.extend(made)
+        name = "create" if call.shape.template.kind == CREATE else "submit"
+        worker.send(name, call, mentions=(*call.refs, *made))
+    elif kind == 4:
+        identifier = worker.new_ids(1)
+        inside = tuple(dice.some(known, 2))
+        worker.own((identifier,))
+        frame.refs.append(identifier)
+        worker.send(
+            "put", identifier, world.payload(dice.below(2) == 0), inside, worker.number,
+            mentions=(identifier, *inside),
+        )  # fmt: skip
+        worker.ready.add(identifier)
+        worker.have[identifier] = inside
+    elif kind < 9:
+        _wait(worker, frame, dice)
+    elif kind == 9 and frame.refs:
+        worker.lose(frame.refs.pop(dice.below(len(frame.refs))))
+    elif kind == 10 and frame.refs:
+        worker.stash.append(frame.refs.pop(dice.below(len(frame.refs))))
+    elif kind == 11:
+        _meddle(worker, frame, known, dice)
+    else:
+        _finish(worker, frame, dice, dice.below(24))
+
+
+def _wait(worker: Worker, frame: Frame, dice: Dice) -> None:
+    objects = [i for i in dict.fromkeys(frame.refs) if i not in worker.world.actor_ids]
+    ids = dice.some(objects, 3)
+    if not ids:
+        return
+    frame.soft = dice.chance(worker.world.setting.soft)
+    frame.values = not frame.soft or dice.below(2) == 0
+    there = worker.have if frame.values else worker.ready
+    frame.watched = tuple(ids)
+    frame.waits = {i for i in ids if i not in there}
+    frame.slack = dice.below(len(ids)) if not frame.values else 0
+    frame.told = False
+    if frame.waits:
+        worker.send("want", worker.number, sorted(frame.waits), frame.values)
+
+
+def _meddle(worker: Worker, frame: Frame, known: Sequence[int], dice: Dice) -> None:
+    kind = dice.below(3)
+    if kind == 0:
+        frame.asking = True
+        worker.send("find", worker.number)
+    elif kind == 1 and known and dice.chance(worker.world.setting.cancel * 10):
+        worker.send("cancel", dice.pick(known), dice.below(4) == 0, dice.below(2) == 0)
+    elif kind == 2 and known and dice.below(3) == 0:
+        worker.send("kill", dice.pick(known), dice.below(2) == 0)
+
+
+def _finish(worker: Worker, frame: Frame, dice: Dice, kind: int) -> None:
+    world = worker.world
+    call = frame.task.call
+    creates = call.shape.template.kind == CREATE
+    error = world.payload(False)
+    if kind == 0:
+        worker.finish(ERROR, [error], [])
+    elif kind == 1 and not creates:
+        worker.finish(RETRYABLE, [error], [])
+    elif kind == 2 and not creates:
+        worker.finish(FAILURE, [["nesting_depth", {}]], [])
+    elif kind == 3 and call.shape.template.kind == METHOD:
+        worker.finish(EXITED, [], [], exits=True)
+    elif creates:
+        worker.finish(OK, [], [])
+    else:
+        values, contained = values_of(world, call, frame.refs + worker.stash)
+        worker.finish(OK, values, contained)
+
+
+# --- in the driver ----------------------------------------------------------------------------
+
+
+def drive(world: World, dice: Dice) -> None:
+    """Let the driver's user code do one thing."""
+    held = list(world.driver.count)
+    kind = dice.below(16)
+    if kind < 5 and world.budget > 0:
+        world.budget -= 1
+        submit(world, held)
+    elif kind == 5:
+        identifier = world.driver.new_ids(1)
+        inside = tuple(dice.some(held, 2))
+        world.driver.own((identifier,))
+        world.event("put", identifier, world.payload(dice.below(2) == 0), inside, DRIVER)
+    elif kind < 10 and held:
+        look(world, dice.pick(held))
+    elif kind < 13 and held:
+        world.drop(dice.pick(held))
+    elif kind == 13 and held and dice.chance(world.setting.cancel * 20):
+        world.event("cancel", dice.pick(held), dice.below(4) == 0, dice.below(2) == 0)
+    elif kind == 14 and held and dice.below(4) == 0:
+        world.event("kill", dice.pick(held), dice.below(2) == 0)
+    elif kind == 15:
+        world.event("find", DRIVER)
+
+
+def submit(world: World, held: Sequence[int]) -> None:
+    """Let the driver make a call."""
+    call = make_call(world, world.driver, held, 0)
+    world.driver.own(made_ids(call))
+    world.event("create" if call.shape.template.kind == CREATE else "submit", call)
+
+
+def look(world: World, identifier: int) -> None:
+    """Let the driver ask for a value: what is there is read, what is not is watched."""
+    if identifier in world.actor_ids:
+        return
+    entry = world.scheduler.objects.entries.get(identifier)
+    world.require(entry is not None, f"the driver holds {identifier:x}, which is gone")
+    assert entry is not None
+    if entry.outcome == PENDING:
+        entry.waited = True
+        world.watched.add(identifier)
+    else:
+        for inner in world.contents.get(identifier, ()):
+            if world.dice.below(2):
+                world.hold(inner)

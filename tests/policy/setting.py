@@ -1,0 +1,113 @@
+"""What an episode is about: resources, pools, kinds of calls, and how often things go wrong."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+
+from snakepit.policy.resources import UNIT
+from snakepit.wire.messages import CREATE, METHOD, TASK, Template
+
+NEEDS: tuple[tuple[tuple[str, int], ...], ...] = (
+    (("CPU", UNIT),),
+    (("CPU", UNIT),),
+    (("CPU", UNIT),),
+    (),
+    (("CPU", UNIT // 2),),
+    (("CPU", 2 * UNIT),),
+    (("gpu", UNIT),),
+    (("CPU", UNIT), ("gpu", UNIT // 2)),
+)
+
+
+class Setting(NamedTuple):
+    """One episode's parameters. Rates are per mille of the occasions for what they name."""
+
+    resources: dict[str, float]
+    pools: tuple[tuple[str, int, int], ...]  # name, size, limit
+    tasks: tuple[Template, ...]
+    actors: tuple[Template, ...]
+    methods: tuple[Template, ...]
+    calls: int
+    steps: int
+    kill: int
+    start_fails: int
+    spawn_fails: int
+    undeliverable: int
+    cancel: int
+    hang: int
+    soft: int
+    asks_unread: bool
+
+
+def template(kind: int, name: str, **fields: object) -> Template:
+    """Return a template with the defaults of everything that is not said."""
+    values: dict[str, object] = {
+        "code": b"", "method": "", "returns": 1, "resources": (), "pool": "main",
+        "max_retries": 0, "retry_exceptions": b"", "priority": 0, "session": "",
+        "max_restarts": 0, "max_task_retries": 0, "actor_name": "", "namespace": "ns", "env": (),
+    }  # fmt: skip
+    unknown = set(fields) - set(values)
+    if unknown:
+        raise TypeError(f"a template has no {unknown}")
+    return Template(kind, name, **{**values, **fields})  # type: ignore[arg-type]
+
+
+def make_setting(random: Random, steps: int) -> Setting:
+    """Draw an episode's parameters."""
+    cpus = random.choice((0, 1, 1, 2, 2, 3, 4))
+    resources: dict[str, float] = {"CPU": cpus}
+    if random.random() < 0.5:
+        resources["gpu"] = random.choice((1, 2))
+    pools = [("main", max(1, cpus), random.randint(2, 10))]
+    if random.random() < 0.25:
+        pools.append(("other", 1, random.randint(1, 4)))
+    names = [name for name, _, _ in pools]
+
+    def needs() -> tuple[tuple[str, int], ...]:
+        while True:
+            chosen = random.choice(NEEDS)
+            fits = all(resources.get(n, 0) * UNIT >= amount for n, amount in chosen)
+            if fits or random.random() < 0.05:
+                return chosen
+
+    tasks = tuple(
+        template(
+            TASK, f"task{i}", returns=random.choice((0, 1, 1, 1, 2, 3)), resources=needs(),
+            pool=random.choice(names), max_retries=random.choice((0, 0, 1, 3, 3, -1)),
+        )
+        for i in range(random.randint(1, 5))
+    )  # fmt: skip
+    actors = tuple(
+        template(
+            CREATE, f"Actor{i}", resources=random.choice(((), (), (), needs())),
+            pool=random.choice(names), max_restarts=random.choice((0, 0, 1, 2, -1)),
+            actor_name=random.choice(("", "", "one")),
+        )
+        for i in range(random.randint(1, 3))
+    )  # fmt: skip
+    methods = tuple(
+        template(
+            METHOD, f"method{i}", method="m", returns=random.choice((0, 1, 1, 2)),
+            max_retries=random.choice((0, 0, 1, -1)),
+        )
+        for i in range(3)
+    )  # fmt: skip
+    calm = random.random() < 0.3
+    return Setting(
+        resources=resources,
+        pools=tuple(pools),
+        tasks=tasks,
+        actors=actors,
+        methods=methods,
+        calls=random.choice((10, 30, 60, 90)),
+        steps=steps,
+        kill=0 if calm else random.choice((0, 3, 10, 40)),
+        start_fails=0 if calm else random.choice((0, 0, 20, 100, 400)),
+        spawn_fails=0 if calm else random.choice((0, 0, 10, 100)),
+        undeliverable=0 if calm else random.choice((0, 0, 3)),
+        cancel=random.choice((0, 1, 10, 40)),
+        hang=random.choice((0, 0, 5, 20)),
+        soft=random.choice((0, 100, 400)),
+        asks_unread=random.random() < 0.5,
+    )

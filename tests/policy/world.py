@@ -1,0 +1,443 @@
+"""The simulated runtime around one scheduler: channels, processes, and what is true of them.
+
+The world feeds the scheduler events as the real shells do, performs its actions, and keeps its own
+books: who refers to which object, which call is where, what began. `Checker` compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+from snakepit.ids import DRIVER
+from snakepit.policy import actions as do
+from snakepit.policy.actors import Actor
+from snakepit.policy.calls import Call
+from snakepit.policy.placement import Pool
+from snakepit.policy.scheduler import Scheduler
+from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
+
+from .checks import Checker, Violation
+from .dice import Dice
+from .process import Process, Worker
+from .program import drive
+from .setting import Setting
+
+
+@final
+class Task:
+    """What is known of one call, apart from what the scheduler says."""
+
+    __slots__ = (
+        "attempts",
+        "begun",
+        "call",
+        "cancelled",
+        "deaths",
+        "kind",
+        "nested",
+        "resolved",
+        "running",
+        "where",
+    )
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.kind = call.shape.template.kind
+        self.where = 0
+        self.nested = False
+        self.begun = False
+        self.running = 0
+        self.deaths = 0
+        self.attempts = 0
+        self.cancelled = False
+        self.resolved = False
+
+    def __repr__(self) -> str:
+        return f"<Task {self.call!r} where={self.where} begun={self.begun}>"
+
+
+@final
+class Player:
+    """What is known of one actor."""
+
+    __slots__ = ("actor", "made", "pinned", "refs", "state")
+
+    def __init__(self, actor: Actor, refs: tuple[int, ...]) -> None:
+        self.actor = actor
+        self.refs = refs
+        self.state = ""
+        self.made = False
+        self.pinned = False
+
+
+class World:
+    """One episode's runtime."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        make: Callable[[dict[str, float], list[Pool]], Scheduler] = Scheduler,
+        tracing: bool = False,
+    ) -> None:
+        self.setting = setting
+        pools = [Pool(name, size, limit, 1) for name, size, limit in setting.pools]
+        self.scheduler = make(setting.resources, pools)
+        self.dice = Dice()
+        self.tracing = tracing
+        self.trace: list[str] = []
+        self.events = 0
+        self.budget = setting.calls
+        self.rushed = False
+        self.released = False
+        self.closed = False
+        self.driver = Process(self, DRIVER)
+        self.workers: dict[int, Worker] = {}
+        self.crew: list[Worker] = []
+        self.timers: list[str] = []
+        self.deferred: list[do.Action] = []
+        self.actor_ids: set[int] = set()
+        self.truth: dict[int, int] = {}
+        self.alive: set[int] = set()
+        self.contents: dict[int, tuple[int, ...]] = {}
+        self.stored: dict[int, Any] = {}
+        self.watched: set[int] = set()
+        self.tasks: dict[int, Task] = {}
+        self.producer: dict[int, Task] = {}
+        self.creations: dict[int, Task] = {}
+        self.players: dict[int, Player] = {}
+        self.lanes: dict[tuple[int, int], list[Task]] = {}
+        self._payloads = 0
+        self.checker = Checker(self)
+
+    # --- small things ---------------------------------------------------------------------
+
+    def require(self, condition: object, what: str) -> None:
+        """Report a violation unless `condition` holds."""
+        if not condition:
+            raise Violation(what)
+
+    def note(self, line: str) -> None:
+        """Add a line to the trace."""
+        self.trace.append(f"{self.events:6} {line}")
+
+    def payload(self, stored: bool) -> Any:
+        """Return a payload like no other."""
+        self._payloads += 1
+        return ["stored", self._payloads] if stored else b"%d" % self._payloads
+
+    def refer(self, identifier: int) -> None:
+        """Count one more reason why an object must live."""
+        self.truth[identifier] = self.truth.get(identifier, 0) + 1
+
+    def unrefer(self, identifier: int) -> None:
+        """Count one less."""
+        left = self.truth[identifier] - 1
+        if left:
+            self.truth[identifier] = left
+        else:
+            del self.truth[identifier]
+
+    def hold(self, identifier: int) -> None:
+        """Give the driver one more handle."""
+        self.driver.own((identifier,))
+        self.event("hold", identifier)
+
+    def drop(self, identifier: int) -> None:
+        """Take one handle from the driver."""
+        left = self.driver.count[identifier] - 1
+        if left:
+            self.driver.count[identifier] = left
+        else:
+            del self.driver.count[identifier]
+            self.unrefer(identifier)
+            self.watched.discard(identifier)
+        self.event("drop", identifier)
+
+    # --- steps ----------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Let one thing happen somewhere."""
+        dice = self.dice
+        kind = dice.below(100)
+        if kind < 75 and self.crew:
+            dice.pick(self.crew).act(dice)
+        elif kind < 92:
+            drive(self, dice)
+        elif kind < 97:
+            if self.timers:
+                self.fire(dice.below(len(self.timers)))
+        elif self.crew and dice.chance(self.setting.kill * 10):
+            if dice.below(40):
+                dice.pick(self.crew).die({"signal": "SIGKILL"})
+            else:
+                for worker in self.crew:
+                    worker.die({"signal": "SIGKILL"})
+
+    def fire(self, index: int) -> None:
+        """Let a timer run out."""
+        self.event("tick", self.timers.pop(index))
+
+    def deliver(self, worker: Worker, most: int) -> None:
+        """Hand the driver up to `most` messages of a worker, as one read."""
+        while worker.out and most:
+            most -= 1
+            name, args, mentions = worker.out.popleft()
+            self.event(name, *args, mentions=mentions, defer=True)
+        self.perform()
+
+    def bury(self, worker: Worker) -> None:
+        """Tell the scheduler that a worker has died, after all that it had sent."""
+        self.event("died", worker.number, worker.cause, worker.started)
+
+    # --- events ---------------------------------------------------------------------------
+
+    def event(
+        self, name: str, *args: Any, mentions: tuple[int, ...] = (), defer: bool = False
+    ) -> None:
+        """Feed the scheduler one event, check what it did, and perform its actions."""
+        self.events += 1
+        if self.tracing:
+            self.note(f"{name} {' '.join(map(repr, args))}")
+        self.checker.before(name, args)
+        try:
+            result = getattr(self, f"_{name}")(*args)
+        except Violation:
+            raise
+        except Exception as error:
+            raise Violation(f"{name} raised {type(error).__name__}: {error}") from error
+        actions = self.scheduler.actions[:]
+        self.scheduler.actions.clear()
+        if self.tracing:
+            for action in actions:
+                self.note(f"    {action!r}")
+        self.checker.after(name, args, actions, mentions, result)
+        self.deferred.extend(actions)
+        if not defer:
+            self.perform()
+
+    def _submit(self, call: Call) -> None:
+        task = Task(call)
+        self.tasks[call.id] = task
+        for identifier in call.returns:
+            self.alive.add(identifier)
+            self.producer[identifier] = task
+            self.refer(identifier)
+        for identifier in call.refs:
+            self.refer(identifier)
+        if task.kind == METHOD:
+            self.lanes.setdefault((call.actor, call.caller), []).append(task)
+        self.scheduler.submit(call)
+
+    def _create(self, call: Call) -> None:
+        self.alive.add(call.id)
+        for identifier in call.refs:
+            self.refer(identifier)
+        actor = self.scheduler.create(call, None)
+        self.players[call.id] = Player(actor, call.refs)
+
+    def _put(self, identifier: int, payload: Any, refs: tuple[int, ...], holder: int) -> None:
+        self.alive.add(identifier)
+        self.remember(identifier, payload, refs)
+        self.scheduler.put(identifier, payload, refs, holder)
+
+    def remember(self, identifier: int, payload: Any, refs: tuple[int, ...]) -> None:
+        """Note the value of an object."""
+        if refs:
+            self.contents[identifier] = refs
+            for inner in refs:
+                self.refer(inner)
+        if type(payload) is not bytes:
+            self.stored[identifier] = payload
+
+    def _hold(self, identifier: int) -> None:
+        self.require(identifier in self.alive, f"a handle came too late for {identifier:x}")
+        self.scheduler.objects.hold(DRIVER, (identifier,))
+
+    def _drop(self, identifier: int) -> None:
+        self.scheduler.objects.drop(DRIVER, (identifier,))
+
+    def _handles(self, number: int, added: list[int], dropped: list[int]) -> None:
+        for identifier in added:
+            self.require(identifier in self.alive, f"a handle came too late for {identifier:x}")
+        self.scheduler.objects.hold(number, added)
+        self.scheduler.objects.drop(number, dropped)
+
+    def _find(self, number: int) -> None:
+        actor = self.scheduler.find_actor("ns", "one", number)
+        if actor is not None:
+            self.require(actor.id in self.alive, f"found {actor!r}, which is gone")
+        if number == DRIVER:
+            if actor is not None:
+                self.driver.own((actor.id,))
+            return
+        worker = self.workers[number]
+        if worker.state == "dead":
+            return
+        if actor is not None:
+            self.refer(actor.id)
+        worker.inbox.append(("answer", actor.id if actor is not None else 0))
+
+    def _cancel(self, identifier: int, force: bool, recursive: bool) -> None:
+        self.scheduler.cancel(identifier, force=force, recursive=recursive)
+
+    def _kill(self, identifier: int, no_restart: bool) -> None:
+        self.scheduler.kill(identifier, no_restart)
+
+    def _want(self, number: int, ids: list[int], values: bool) -> None:
+        self.scheduler.want(number, ids, values)
+
+    def _blocked(
+        self, number: int, identifier: int, ids: tuple[int, ...], every: bool, back: list[int]
+    ) -> None:
+        worker = self.workers[number]
+        for returned in back:
+            self._leaves(worker, returned)
+        if identifier in worker.sent and any(map(self.scheduler.pending, ids)):
+            worker.blocked.add(identifier)
+        self.scheduler.blocked(number, identifier, ids, every, back)
+
+    def _unblocked(self, number: int, identifier: int) -> None:
+        self.workers[number].blocked.discard(identifier)
+        self.scheduler.unblocked(number, identifier)
+
+    def _given_back(self, number: int, ids: list[int]) -> None:
+        for identifier in ids:
+            self._leaves(self.workers[number], identifier)
+        self.scheduler.given_back(number, ids)
+
+    def _leaves(self, worker: Worker, identifier: int) -> Task | None:
+        task = worker.sent.pop(identifier, None)
+        worker.blocked.discard(identifier)
+        if task is not None:
+            task.where = task.running = 0
+        return task
+
+    def _result(
+        self, number: int, identifier: int, outcome: int, values: list[Any],
+        contained: list[list[int]], micros: int, kept: list[int],
+    ) -> None:  # fmt: skip
+        for handle in kept:
+            self.require(handle in self.alive, f"a kept handle came too late for {handle:x}")
+        task = self._leaves(self.workers[number], identifier)
+        if task is not None and outcome == RETRYABLE:
+            task.attempts += 1
+        if task is not None and outcome == OK and not task.resolved and task.kind != CREATE:
+            for index, returned in enumerate(task.call.returns):
+                refs = tuple(contained[index]) if contained else ()
+                self.remember(returned, values[index], refs)
+        self.scheduler.result(number, identifier, outcome, values, contained, micros, kept)
+
+    def _undeliverable(self, number: int, identifier: int, reason: str) -> None:
+        self._leaves(self.workers[number], identifier)
+        self.scheduler.undeliverable(number, identifier, reason)
+
+    def _hello(self, number: int) -> None:
+        self.workers[number].live = True
+        self.scheduler.hello(number)
+
+    def _died(self, number: int, cause: dict[str, Any], started: int) -> None:
+        worker = self.workers.pop(number)
+        self.crew.remove(worker)
+        running = {frame.task.call.id for frame in worker.stack}
+        charged = {i for i, task in worker.sent.items() if task.call.sequence <= started}
+        self.require(running == charged, f"worker {number} began {running}, not {charged}")
+        for identifier, task in list(worker.sent.items()):
+            if identifier in running:
+                task.deaths += 1
+            self._leaves(worker, identifier)
+        self.scheduler.died(number, cause, started)
+
+    def _tick(self, key: str) -> None:
+        self.scheduler.tick(key)
+
+    def _prestart(self, pool: str, count: int) -> None:
+        self.scheduler.prestart(pool, count)
+
+    def _close(self) -> None:
+        self.closed = True
+        self.scheduler.close("shutdown", {})
+
+    # --- what calls do in workers -----------------------------------------------------------
+
+    def began(self, task: Task, worker: Worker, sequence: int) -> None:
+        """A worker begins a call."""
+        call = task.call
+        self.require(task.where == worker.number, f"{task!r} begins in worker {worker.number}")
+        self.require(not task.running, f"{task!r} begins twice at once")
+        self.require(sequence > worker.started, f"{task!r} is out of order in its mailbox")
+        self.require(self.closed or not task.resolved, f"{task!r} begins after its end")
+        if task.kind == METHOD and not task.begun:
+            self._in_turn(task)
+        task.begun = True
+        task.running = worker.number
+        self.require(worker.actor == (task.kind != 0), f"{call!r} begins in {worker!r}")
+
+    def _in_turn(self, task: Task) -> None:
+        lane = self.lanes[task.call.actor, task.call.caller]
+        while lane and lane[0] is not task:
+            earlier = lane.pop(0)
+            self.require(
+                earlier.begun or earlier.resolved, f"{task!r} overtakes {earlier!r}, made before"
+            )
+
+    def skip(self, task: Task) -> None:
+        """A worker drops a call that was cancelled: its turn is over without a beginning."""
+        task.begun = True
+
+    # --- actions --------------------------------------------------------------------------
+
+    def perform(self) -> None:
+        """Do what the scheduler asked for."""
+        while self.deferred:
+            batch, self.deferred = self.deferred, []
+            for action in batch:
+                self._perform(action)
+
+    def _perform(self, action: do.Action) -> None:
+        kind = type(action)
+        if kind is do.Arm:
+            self.timers.append(action.key)  # type: ignore[union-attr]
+        elif kind is do.Spawn:
+            if not self.rushed and self.dice.chance(self.setting.spawn_fails):
+                self.event("died", action.worker, {"spawn": "no descriptors"}, 0, defer=True)  # type: ignore[union-attr]
+        elif kind is do.Send:
+            self._perform_send(action)  # type: ignore[arg-type]
+        elif kind in (do.Tell, do.Retire, do.Kill, do.AskBack, do.Interrupt):
+            worker = self.workers.get(action.worker)  # type: ignore[union-attr]
+            # A message to a process that has ended is nobody's: the shell drops it.
+            if worker is not None and worker.state != "dead":
+                self._post(worker, action)
+
+    def _perform_send(self, action: do.Send) -> None:
+        worker = self.workers.get(action.worker)
+        if worker is None or worker.state == "dead":
+            return
+        call = action.call
+        if not self.rushed and self.dice.chance(self.setting.undeliverable):
+            self.event("undeliverable", worker.number, call.id, "no descriptor", defer=True)
+            return
+        inner: list[int] = []
+        for _, identifier in call.deps:
+            entry = self.scheduler.objects.entries.get(identifier)
+            self.require(
+                entry is not None and entry.outcome == OK, f"{call!r} is sent without {identifier:x}"
+            )
+            inner.extend(self.contents.get(identifier, ()))
+        refs = [i for i in call.refs if i != call.actor]
+        task = worker.sent[call.id]
+        worker.inbox.append(("execute", task, call.sequence, action.nested, refs, inner))
+
+    def _post(self, worker: Worker, action: Any) -> None:
+        kind = type(action)
+        if kind is do.Tell:
+            inner = self.contents.get(action.id, ())
+            worker.inbox.append(("value", action.id, action.values, inner))
+        elif kind is do.Retire:
+            worker.inbox.append(("exit",))
+        elif kind is do.Kill:
+            worker.control.append(("kill",))
+        elif kind is do.AskBack:
+            worker.control.append(("back",))
+        else:
+            worker.control.append(("interrupt", action.call, action.force))
