@@ -113,6 +113,8 @@ def _running(fields: _Fields) -> str:
 
 def _advice(fields: _Fields) -> str:
     signal = fields.get("signal")
+    if fields.get("zygote"):
+        return f"It died with its parent: {fields['zygote']}"
     if signal in _SIGNAL_ADVICE:
         return _SIGNAL_ADVICE[signal]
     if fields.get("exit_code") is not None and not signal:
@@ -286,7 +288,9 @@ def _shutdown(fields: _Fields) -> errors.SnakepitError:
 
 
 def _runtime_failed(fields: _Fields) -> errors.SnakepitError:
-    return errors.RuntimeClosedError(f"the runtime has ended: {fields.get('reason')}")
+    return errors.RuntimeClosedError(
+        f"the runtime has ended: {fields.get('reason') or 'it failed'}"
+    )
 
 
 def _stale_reference(fields: _Fields) -> errors.SnakepitError:

@@ -259,7 +259,7 @@ def test_the_mixed_type_is_made_once() -> None:
 
 def test_the_users_attributes_win_and_cause_stays() -> None:
     error = wrapped(OwnNames())
-    assert error.pid == "mine"
+    assert vars(error)["pid"] == "mine"
     assert error.task_name == "f"
     assert "worker process 12" in str(error)
     assert isinstance(error.cause, OwnNames)

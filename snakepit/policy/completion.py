@@ -33,6 +33,7 @@ class Completion:
         self._refuse = refuse
         self._news: deque[Entry] = deque()
         self._telling = False
+        self.failures = 0
 
     def succeed(self, call: Call, values: Sequence[Any], contained: Sequence[list[int]]) -> None:
         """End `call` with one payload a return; `contained` is empty when no value has refs."""
@@ -48,6 +49,7 @@ class Completion:
     def fail(self, call: Call, outcome: int, payload: Any) -> None:
         """End `call` with one error for all its returns."""
         call.to("finish")
+        self.failures += 1
         for identifier in call.returns:
             entry = self._objects.entries[identifier]
             self._objects.settle(entry, outcome, payload, ())

@@ -156,8 +156,9 @@ class ObjectTable:
     def settle(self, entry: Entry, outcome: int, payload: Any, refs: Iterable[int]) -> None:
         """Give the entry its value, which keeps `refs` alive."""
         entry.call = None
-        entry.outcome = outcome
-        entry.payload = payload
         if refs:
             entry.refs = tuple(refs)
             self.pin(entry.refs)
+        entry.payload = payload
+        # Last: who reads without the lock looks at this first.
+        entry.outcome = outcome

@@ -24,6 +24,7 @@ class Connection:
         theirs: the worker's own templates, by its numbers.
         imports: the version of the import paths that it was sent.
         touched: whether frames were appended since the last flush (under the runtime's lock).
+        ahead, unsent: calls that it has not answered, and those of them not written yet.
         ended: nothing more can be read from its mailbox.
     """
 
@@ -33,6 +34,7 @@ class Connection:
         "_decoder",
         "_encode_control",
         "_mailbox",
+        "ahead",
         "codes",
         "ended",
         "imports",
@@ -44,6 +46,7 @@ class Connection:
         "templates",
         "theirs",
         "touched",
+        "unsent",
     )
 
     def __init__(
@@ -65,6 +68,8 @@ class Connection:
         self.theirs: dict[int, Any] = {}
         self.imports = -1
         self.touched = False
+        self.ahead = 0
+        self.unsent = 0
         self.ended = False
         self._mailbox = mailbox
         self._decoder = FrameDecoder()

@@ -35,6 +35,9 @@ from .pump import Pump, Waiter
 SLOTS: Final = 4096
 """Worker processes at one time; each has a line of the status area and of the ledger."""
 
+BATCH: Final = 32
+"""Calls that are written together at the most while a worker is busy."""
+
 TRIM_AFTER: Final = 10.0
 """Seconds that freed memory of the store stays warm."""
 
@@ -52,6 +55,7 @@ class Core:
         self.interrupts = Interrupts()
         self.pump = Pump(self.interrupts, self._cores_are_busy)
         self.handles = Handles(self.pump.poke)
+        self.pump.before_poll = self._flush_lazy
         self.pump.before_block = self._before_block
         self.pump.after_block = self._after_block
         self.ledger = Ledger.create(SLOTS, config.object_store_memory)
@@ -76,6 +80,7 @@ class Core:
         self.kill: Callable[[int], None] = lambda number: None
         self._encode = wire.Encoder()
         self._touched: list[Connection] = []
+        self._lazy: list[Connection] = []
         self._imports = wire.Imports(list(sys.path), _directory())
         self._imports_version = 0
         self._next_id = 1
@@ -155,6 +160,30 @@ class Core:
         for connection in touched:
             connection.outbox.flush()
 
+    def flush_lazily(self, touched: Iterable[Connection]) -> None:
+        """Write what `perform` appended, or leave it to join more.
+
+        A worker that has calls to work on gets the next ones in batches, up to as many as it has:
+        it never starves, and a send costs as much as the rest of a call. Not while somebody
+        blocks, who would not see them.
+        """
+        for connection in touched:
+            behind = connection.unsent
+            if 2 * behind >= connection.ahead or behind >= BATCH or self.pump.blocking:
+                connection.unsent = 0
+                connection.outbox.flush()
+            else:
+                self._lazy.append(connection)
+
+    def _flush_lazy(self) -> None:
+        while self._lazy:
+            try:
+                connection = self._lazy.pop()
+            except IndexError:
+                return
+            connection.unsent = 0
+            connection.outbox.flush()
+
     def update(self, event: Callable[[], Any]) -> Any:
         """Run one event under the lock, perform what follows, and write it."""
         token = self.interrupts.enter()
@@ -222,6 +251,8 @@ class Core:
         if type(call.args) is not bytes:
             self.share(connection, call.args)
         flags = (wire.NESTED if action.nested else 0) | self._spin_flag()
+        connection.ahead += 1
+        connection.unsent += 1
         self.post(
             connection,
             wire.Execute(
@@ -250,7 +281,8 @@ class Core:
     def _resolved(self, action: do.Resolved) -> None:
         for waiter in self.waiters.pop(action.id, ()):
             if type(waiter) is Waiter:
-                waiter.arrived()
+                entry = self.entries.get(action.id)
+                waiter.arrived(entry.outcome if entry is not None else wire.FAILURE)
             else:
                 self.pump.later(waiter)  # type: ignore[arg-type]
 
@@ -442,6 +474,7 @@ class Core:
         return self.scheduler.placement.busy >= self.cores
 
     def _before_block(self) -> None:
+        self._flush_lazy()
         self.handles.sleeping = True
         if self.handles.queue:
             self.update(lambda: None)

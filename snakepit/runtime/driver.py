@@ -18,6 +18,7 @@ from ..faults import Failure, to_exception
 from ..ids import DRIVER, new_run
 from ..payload import pack, pack_call, unpack_exception
 from ..policy.calls import Call, Shape
+from ..policy.completion import Completion
 from ..policy.objects import PENDING, Entry
 from ..policy.placement import Pool
 from ..policy.scheduler import Scheduler
@@ -26,7 +27,7 @@ from ..values import INLINE, take_references
 from ..wire import messages as wire
 from .core import Core
 from .processes import Processes
-from .pump import Waiter
+from .pump import Target, Waiter
 from .requests import Inbox
 
 SHUTDOWN: Final = 5.0
@@ -177,7 +178,7 @@ class DriverRuntime:
                 if blob:
                     self._scheduler.objects.drop(DRIVER, (blob,))
                 touched = core.perform()
-            core.flush(touched)
+            core.flush_lazily(touched)
             core.pump.called()
         except BaseException:
             self._interrupts.leave(token)
@@ -266,8 +267,10 @@ class DriverRuntime:
     def get_one(self, identifier: int, timeout: float | None) -> Any:
         """See `Runtime.get_one`."""
         entry = self._entries.get(identifier)
-        if entry is None or entry.outcome == PENDING:
-            entry = self._await((identifier,), timeout)[0]
+        if entry is None:
+            raise _unknown(identifier)
+        if entry.outcome < 0:
+            self._await(entry, (entry,), timeout)
         payload = entry.payload
         if entry.outcome == wire.OK and type(payload) is bytes:
             return _loads(payload)
@@ -275,10 +278,18 @@ class DriverRuntime:
 
     def get(self, ids: Sequence[int], timeout: float | None) -> list[Any]:
         """See `Runtime.get`."""
-        entries = [self._entries.get(identifier) for identifier in ids]
-        if any(entry is None or entry.outcome == PENDING for entry in entries):
-            entries = list(self._await(tuple(ids), timeout))
-        return [self._open(entry) for entry in entries if entry is not None]
+        try:
+            entries = [self._entries[identifier] for identifier in ids]
+        except KeyError as error:
+            raise _unknown(error.args[0]) from None
+        everything = Everything(entries, self._scheduler.completion)
+        if everything.outcome < 0:
+            self._await(everything, entries, timeout)
+        if everything.failed:
+            for entry in entries:
+                if entry.outcome > 0:
+                    self._open(entry)
+        return [self._open(entry) for entry in entries]
 
     def _open(self, entry: Entry) -> Any:
         outcome, payload = entry.outcome, entry.payload
@@ -299,61 +310,49 @@ class DriverRuntime:
         exception.__cause__ = error
         return exception
 
-    def _await(self, ids: tuple[int, ...], timeout: float | None) -> list[Entry]:
-        deadline = Deadline.after(timeout)
+    def _await(self, target: Target, entries: Sequence[Entry], timeout: float | None) -> None:
+        pump = self._core.pump
+        waiter: Waiter | None = None
+
+        def enlist() -> Waiter:
+            nonlocal waiter
+            if waiter is None:
+                waiter = self._enlist(entries, 0)
+            return waiter
+
         token = self._interrupts.enter()
         try:
-            waiter, entries = self._watch(ids)
-            if waiter.done:
-                return entries
             if timeout == 0:
-                self._core.pump.step()
-            try:
-                done = self._core.pump.wait(waiter, deadline)
-            finally:
-                if not waiter.done:
-                    self._unwatch(waiter)
+                pump.step()
+            done = pump.wait(target, Deadline.after(timeout), enlist)
         finally:
+            if waiter is not None:
+                self._dismiss(waiter)
             self._interrupts.leave(token)
         if not done:
             missing = sum(entry.outcome == PENDING for entry in entries)
             raise GetTimeoutError(
-                f"{missing} of {len(ids)} results are not there after {timeout} s; "
+                f"{missing} of {len(entries)} results are not there after {timeout} s; "
                 "wait longer, or look with wait() which ones are"
             )
-        return entries
 
-    def _watch(self, ids: Sequence[int], count: int = 0) -> tuple[Waiter, list[Entry]]:
-        """Return a waiter for `count` of the objects, all by default, and their entries.
+    def _enlist(self, entries: Sequence[Entry], count: int) -> Waiter:
+        """Return a waiter for `count` of the objects (0: all, or the first that failed).
 
         The caller has opened a section: a waiter must not be registered and then forgotten.
         """
-        core = self._core
+        waiters = self._core.waiters
         with self._lock:
-            if self._handles.queue:
-                core.drain_handles()
-            if core.closed:
-                core.check_open()
-            try:
-                entries = [self._entries[identifier] for identifier in ids]
-            except KeyError as error:
-                raise RuntimeClosedError(
-                    f"object {error.args[0]:x} is unknown here: its last reference was dropped"
-                ) from None
-            pending = [entry for entry in entries if entry.outcome == PENDING]
-            resolved = len(entries) - len(pending)
-            waiter = Waiter((count or len(entries)) - resolved)
-            if not waiter.done:
-                unique = {entry.id: entry for entry in pending}
-                if not count:
-                    waiter.left = len(unique)
-                waiter.ids = tuple(unique)
-                for entry in unique.values():
+            pending = {entry.id: entry for entry in entries if entry.outcome == PENDING}
+            left = count - (len(entries) - len(pending)) if count else len(pending)
+            waiter = Waiter(left, tuple(pending), not count)
+            if waiter.outcome < 0:
+                for entry in pending.values():
                     entry.waited = True
-                    core.waiters.setdefault(entry.id, []).append(waiter)
-        return waiter, entries
+                    waiters.setdefault(entry.id, []).append(waiter)
+        return waiter
 
-    def _unwatch(self, waiter: Waiter) -> None:
+    def _dismiss(self, waiter: Waiter) -> None:
         with self._lock:
             for identifier in waiter.ids:
                 waiters = self._core.waiters.get(identifier)
@@ -364,16 +363,20 @@ class DriverRuntime:
 
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
         """See `Runtime.wait`."""
+        try:
+            entries = [self._entries[identifier] for identifier in ids]
+        except KeyError as error:
+            raise _unknown(error.args[0]) from None
         token = self._interrupts.enter()
         try:
-            waiter, entries = self._watch(ids, count)
-            if not waiter.done:
-                if timeout == 0:
-                    self._core.pump.step()
+            waiter = self._enlist(entries, count)
+            if waiter.outcome < 0:
                 try:
-                    self._core.pump.wait(waiter, Deadline.after(timeout))
+                    if timeout == 0:
+                        self._core.pump.step()
+                    self._core.pump.wait(waiter, Deadline.after(timeout), lambda: waiter)
                 finally:
-                    self._unwatch(waiter)
+                    self._dismiss(waiter)
         finally:
             self._interrupts.leave(token)
         return {entry.id for entry in entries if entry.outcome != PENDING}
@@ -473,6 +476,42 @@ class DriverRuntime:
         atexit.unregister(self.shutdown)
         self._processes.abandon()
         self._core.abandon()
+
+
+@final
+class Everything:
+    """Several objects as one target: there when all are, or when one of them failed."""
+
+    __slots__ = ("_completion", "_entries", "_next", "_seen", "failed")
+
+    def __init__(self, entries: Sequence[Entry], completion: Completion) -> None:
+        self._entries = entries
+        self._completion = completion
+        self._next = 0
+        self._seen = -1
+        self.failed = False
+
+    @property
+    def outcome(self) -> int:
+        """Negative while some are pending and none has failed."""
+        failures = self._completion.failures
+        if failures != self._seen:
+            self._seen = failures
+            if any(entry.outcome > 0 for entry in self._entries):
+                self.failed = True
+                return 0
+        entries, place, end = self._entries, self._next, len(self._entries)
+        while place < end and entries[place].outcome >= 0:
+            place += 1
+        self._next = place
+        return 0 if place == end else PENDING
+
+
+def _unknown(identifier: int) -> RuntimeClosedError:
+    return RuntimeClosedError(
+        f"object {identifier:x} is unknown here: its last reference was dropped, or its runtime "
+        "was shut down"
+    )
 
 
 def _close_in_forked_children(runtime: DriverRuntime) -> None:

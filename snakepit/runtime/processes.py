@@ -133,7 +133,7 @@ class Processes:
             reason += failure
             core.update(lambda: core.scheduler.close("runtime_failed", {"reason": reason}))
         for number, begun in orphans:
-            self._bury(number, {"exit_code": None, "signal": "SIGKILL", "stderr": reason}, begun)
+            self._bury(number, {"exit_code": None, "signal": "SIGKILL", "zygote": reason}, begun)
 
     def _replace_zygote(self) -> str | None:
         """Start another zygote, or return why there can be none."""

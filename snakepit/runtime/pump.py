@@ -24,9 +24,10 @@ from collections import deque
 from collections.abc import Callable
 from os import sched_yield
 from time import monotonic, perf_counter
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from ..deadline import Deadline
+from ..policy.objects import PENDING
 from .interrupts import Interrupts
 
 GRACE: Final = 0.001
@@ -39,24 +40,35 @@ SPIN: Final = 100e-6
 """Seconds to poll before blocking: about what waking an idle core costs."""
 
 
+class Target(Protocol):
+    """What a thread waits for: an object, or several. Pending while `outcome` is negative."""
+
+    @property
+    def outcome(self) -> int:
+        """Negative while it is not there yet."""
+        ...
+
+
 @final
 class Waiter:
-    """One thread that waits for `left` objects, and how to wake it."""
+    """One thread that sleeps, or waits for `left` objects, and how to wake it."""
 
-    __slots__ = ("_bell", "done", "ids", "left")
+    __slots__ = ("_bell", "eager", "ids", "left", "outcome")
 
-    def __init__(self, left: int) -> None:
+    def __init__(self, left: int, ids: tuple[int, ...] = (), eager: bool = False) -> None:
+        """With `eager`, the first failure among `ids` ends the wait."""
         self.left = left
-        self.done = left <= 0
-        self.ids: tuple[int, ...] = ()
+        self.ids = ids
+        self.eager = eager
+        self.outcome = PENDING if left > 0 else 0
         self._bell = threading.Lock()
         self._bell.acquire()
 
-    def arrived(self) -> None:
+    def arrived(self, outcome: int) -> None:
         """One more object is there; called under the runtime's lock."""
         self.left -= 1
-        if self.left <= 0:
-            self.done = True
+        if self.left <= 0 or (self.eager and outcome > 0):
+            self.outcome = 0
             self.ring()
 
     def ring(self) -> None:
@@ -98,6 +110,7 @@ class Pump:
         self._background_bell = Waiter(1)
         self._background_asleep = False
         self._background_has_role = False
+        self.before_poll: Callable[[], None] = lambda: None
         self.before_block: Callable[[], None] = lambda: None
         self.after_block: Callable[[], None] = lambda: None
         self._thread = threading.Thread(
@@ -139,6 +152,11 @@ class Pump:
         """Run `callback` soon, without the role and without locks."""
         self._callbacks.append(callback)
 
+    @property
+    def blocking(self) -> bool:
+        """Whether somebody blocks in epoll, and sees nothing but descriptors and timers."""
+        return self._blocking
+
     def poke(self) -> None:
         """Wake whoever blocks in epoll; from any thread, also from finalizers."""
         try:
@@ -154,38 +172,41 @@ class Pump:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    def wait(self, waiter: Waiter, deadline: Deadline) -> bool:
-        """Pump, or let others pump, until the waiter is done; False if the deadline came first.
+    def wait(self, target: Target, deadline: Deadline, enlist: Callable[[], Waiter]) -> bool:
+        """Pump, or let others pump, until the target is there; False if the deadline came first.
+
+        The caller has opened a section of its `Interrupts`.
+
+        Args:
+            target: what to wait for.
+            deadline: until when.
+            enlist: makes a waiter that is rung when the target is there; called only if another
+                thread has the role.
 
         Raises:
-            KeyboardInterrupt: the user pressed Ctrl-C; the waiter may be used again.
+            KeyboardInterrupt: the user pressed Ctrl-C.
         """
-        token = self._interrupts.enter()
-        try:
-            while not waiter.done:
-                if self._role.acquire(blocking=False):
-                    try:
-                        self.activity += 1
-                        self._pump(waiter, deadline)
-                    finally:
-                        self._give_up_role()
+        while target.outcome < 0:
+            if self._role.acquire(blocking=False):
+                self.activity += 1
+                try:
+                    self._pump(target, deadline)
+                finally:
+                    self._give_up_role()
+                if self._callbacks:
                     self._run_callbacks()
-                else:
-                    self._sleep(waiter, deadline)
-                if deadline.expired and not waiter.done:
-                    return False
-            return True
-        finally:
-            self._interrupts.leave(token)
+            else:
+                self._sleep(target, enlist(), deadline)
+            if deadline.at is not None and deadline.expired and target.outcome < 0:
+                return False
+        return True
 
-    def _pump(self, waiter: Waiter, deadline: Deadline) -> None:
-        while not waiter.done and not self._callbacks:
+    def _pump(self, target: Target, deadline: Deadline) -> None:
+        while target.outcome < 0 and not self._callbacks:
             self._interrupts.breathe()
-            if self._spin_misses < 3 and not self._busy():
-                if self._spin(waiter):
-                    continue
-                if waiter.done:
-                    return
+            self.before_poll()
+            if self._spin_misses < 3 and not self._busy() and self._spin():
+                continue
             limit = deadline.remaining()
             if limit == 0.0:
                 return
@@ -194,7 +215,7 @@ class Pump:
             # A wait as short as a spin would have been caught by one.
             self._spin_misses = 0 if perf_counter() - started < 2 * SPIN else self._spin_misses + 1
 
-    def _spin(self, waiter: Waiter) -> bool:
+    def _spin(self) -> bool:
         poll = self._epoll.poll
         end = perf_counter() + SPIN
         while True:
@@ -252,12 +273,12 @@ class Pump:
                 action = heapq.heappop(self._timers)[2]
             action()
 
-    def _sleep(self, waiter: Waiter, deadline: Deadline) -> None:
+    def _sleep(self, target: Target, waiter: Waiter, deadline: Deadline) -> None:
         self._sleepers.append(waiter)
         # Whoever gave up the role before the line above did not see this waiter.
         if self._role.acquire(blocking=False):
             self._role.release()
-        elif not waiter.done:
+        elif target.outcome < 0:
             if self._background_has_role:
                 self.poke()
             depth = self._interrupts.pause()
@@ -277,7 +298,7 @@ class Pump:
                 waiter = self._sleepers.popleft()
             except IndexError:
                 break
-            if not waiter.done:
+            if waiter.outcome < 0:
                 waiter.ring()
                 return
         if self._background_asleep:
@@ -319,12 +340,14 @@ class Pump:
             asleep = self._background_asleep = self._long_wait
         self._background_bell.sleep(None if asleep else GRACE)
         self._background_asleep = False
+        self.before_poll()
 
     def step(self) -> None:
         """Serve what is there now, if nobody else pumps: for event loops."""
         if self._role.acquire(blocking=False):
             try:
                 self.activity += 1
+                self.before_poll()
                 self._serve(self._epoll.poll(0))
             finally:
                 self._give_up_role()

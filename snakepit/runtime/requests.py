@@ -57,6 +57,7 @@ class Inbox:
         core.flush(touched)
 
     def _result(self, connection: Connection, message: wire.Result) -> None:
+        connection.ahead -= 1
         self._scheduler.result(connection.number, *message)
 
     def _handles(self, connection: Connection, message: wire.Handles) -> None:
@@ -91,6 +92,7 @@ class Inbox:
         self._scheduler.want(connection.number, message.ids, message.values)
 
     def _blocked(self, connection: Connection, message: wire.Blocked) -> None:
+        connection.ahead -= len(message.back)
         self._scheduler.blocked(
             connection.number, message.call, message.ids, message.every, message.back
         )
@@ -99,6 +101,7 @@ class Inbox:
         self._scheduler.unblocked(connection.number, message.call)
 
     def _given_back(self, connection: Connection, message: wire.GivenBack) -> None:
+        connection.ahead -= len(message.calls)
         self._scheduler.given_back(connection.number, message.calls)
 
     def _define(self, connection: Connection, message: wire.Define) -> None:

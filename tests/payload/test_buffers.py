@@ -43,6 +43,10 @@ def arrays() -> dict[str, Any]:
     }
 
 
+def view_of(array: Any) -> memoryview:
+    return memoryview(array)
+
+
 def arrive(packed: Packed) -> Any:
     """Unpack as from a store: each buffer read-only memory of someone else."""
     return unpack([bytes(part) for part in packed.parts])
@@ -89,7 +93,7 @@ def test_objects_in_arrays_travel_by_the_slow_path() -> None:
 
 
 def test_masked_arrays_keep_their_mask() -> None:
-    sent = np.ma.masked_array([1.0, 2.0, 3.0], mask=[0, 1, 0])
+    sent = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
     again = arrive(pack(sent, what="an array"))
     assert isinstance(again, np.ma.MaskedArray)
     assert again.mask.tolist() == [False, True, False]
@@ -138,10 +142,10 @@ def test_large_bytes_beside_anything_else() -> None:
         memoryview(b"abc"),
         memoryview(bytearray(b"abcdef"))[::2],
         memoryview(array.array("d", [1.0, 2.0])),
-        memoryview(np.arange(6, dtype=np.int32).reshape(2, 3)),
-        memoryview(np.zeros((0, 3), np.int32)),
+        view_of(np.arange(6, dtype=np.int32).reshape(2, 3)),
+        view_of(np.zeros((0, 3), np.int32)),
         memoryview(b""),
-        memoryview(np.array(5, np.int64)),
+        view_of(np.array(5, np.int64)),
     ],
 )
 def test_memoryviews_come_back_read_only(view: memoryview) -> None:
@@ -151,7 +155,7 @@ def test_memoryviews_come_back_read_only(view: memoryview) -> None:
     assert again.readonly
     assert again.format == view.format
     assert again.tobytes() == view.tobytes()
-    assert again.tolist() == view.tolist() or 0 in view.shape
+    assert again.tolist() == view.tolist() or not view.nbytes
     assert len(packed.parts) == 2
 
 
@@ -171,7 +175,7 @@ def test_a_released_memoryview_is_an_error() -> None:
 
 def test_a_memoryview_that_could_not_be_rebuilt_is_an_error() -> None:
     with pytest.raises(SerializationError, match=r"numpy\.asarray"):
-        pack(memoryview(np.zeros(3, ">i4")), what="a view")
+        pack(view_of(np.zeros(3, ">i4")), what="a view")
 
 
 def test_parts_over_memoryviews_may_end_in_a_cycle() -> None:

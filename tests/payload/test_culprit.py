@@ -77,7 +77,7 @@ class Reference:
 def cyclic() -> Holder:
     child = Holder()
     parent = Holder(child=child, lock=threading.Lock())
-    child.parent = parent
+    child.__dict__["parent"] = parent
     return parent
 
 
@@ -124,7 +124,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "v[70000]": lambda: [*range(70_000), threading.Lock(), *range(70_000)],
     "v.<closure>.inner.<closure>.lock": closure,
     "v.__class__.lock": local_class,
-    "v.func": lambda: functools.partial(threading.Lock().acquire, 1),
+    "v.func": lambda: functools.partial(threading.Lock().acquire, True),
     "v.keywords['a']": lambda: functools.partial(print, a=threading.Lock()),
     "v.__self__.lock": lambda: Holder(lock=threading.Lock()).__init__,  # type: ignore[misc]
 }

@@ -47,7 +47,7 @@ def through(value: Any) -> Any:
     return unpack([bytes(part) for part in packed.parts])
 
 
-VALUES = [
+VALUES: list[Any] = [
     None,
     True,
     0,

@@ -29,6 +29,8 @@ from snakepit.wire.messages import (
     TASK,
 )
 
+from .program import made_ids
+
 if TYPE_CHECKING:
     from .world import Player, Task, World
 
@@ -185,7 +187,7 @@ class Checker:
                     world.require(other.payload is args[3][index], f"{task!r}: wrong value")
         task.resolved = True
         del world.tasks[call.id]
-        for identifier in call.returns:
+        for identifier in made_ids(call):
             world.unrefer(identifier)
         for identifier in call.refs:
             world.unrefer(identifier)
@@ -289,7 +291,7 @@ class Checker:
         if pinned != player.pinned:
             player.pinned = pinned
             (world.refer if pinned else world.unrefer)(actor.id)
-        if state is PENDING:
+        if pinned:
             player.made = False
         elif state is ALIVE:
             player.made = True
@@ -320,10 +322,6 @@ class Checker:
                 identifier not in world.truth,
                 f"{identifier:x} is gone, and {world.truth.get(identifier)} refer to it",
             )
-            world.players.pop(identifier, None) if (
-                identifier in world.players
-                and world.players[identifier].actor.state is DEAD
-            ) else None
         world.require(not frees, f"freed what lives: {frees}")
         world.require(len(entries) == len(world.alive), "there are entries that nobody made")
 

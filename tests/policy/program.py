@@ -44,10 +44,13 @@ def make_call(world: World, process: Process, known: Sequence[int], parent: int)
 
 
 def made_ids(call: Call) -> list[int]:
+    """Return the ids of a call's entries; one without returns has one that nobody holds."""
+    return list(range(call.id, call.id + max(1, call.shape.template.returns)))
+
+
+def held_ids(call: Call) -> list[int]:
     """Return the ids on which the caller of a call gets handles."""
-    if call.shape.template.kind == CREATE:
-        return [call.id]
-    return list(call.returns)
+    return [call.id] if call.shape.template.kind == CREATE else list(call.returns)
 
 
 def values_of(world: World, call: Call, known: Sequence[int]) -> tuple[list[Any], list[list[int]]]:
@@ -72,7 +75,7 @@ def advance(worker: Worker, frame: Frame, dice: Dice) -> None:
     if kind < 4 and world.budget > 0:
         world.budget -= 1
         call = make_call(world, worker, known, frame.task.call.id)
-        made = made_ids(call)
+        made = held_ids(call)
         worker.own(made)
         frame.refs.extend(made)
         name = "create" if call.shape.template.kind == CREATE else "submit"
@@ -177,7 +180,7 @@ def drive(world: World, dice: Dice) -> None:
 def submit(world: World, held: Sequence[int]) -> None:
     """Let the driver make a call."""
     call = make_call(world, world.driver, held, 0)
-    world.driver.own(made_ids(call))
+    world.driver.own(held_ids(call))
     world.event("create" if call.shape.template.kind == CREATE else "submit", call)
 
 

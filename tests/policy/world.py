@@ -20,7 +20,7 @@ from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
 from .checks import Checker, Violation
 from .dice import Dice
 from .process import Process, Worker
-from .program import drive
+from .program import drive, made_ids
 from .setting import Setting
 
 
@@ -219,7 +219,7 @@ class World:
     def _submit(self, call: Call) -> None:
         task = Task(call)
         self.tasks[call.id] = task
-        for identifier in call.returns:
+        for identifier in made_ids(call):
             self.alive.add(identifier)
             self.producer[identifier] = task
             self.refer(identifier)

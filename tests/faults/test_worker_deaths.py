@@ -1,0 +1,401 @@
+"""Workers that die, at each point of a call's path: the exact error or a retry, and life goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults_harness import PATIENCE_S, driver, empties, is_alive, settles, wait_until, works_on
+
+import snakepit
+from snakepit import errors
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+Setting = dict[str, Any]
+
+
+def end_how(how: str) -> None:
+    if how == "exit":
+        os._exit(3)
+    elif how == "segfault":
+        import ctypes
+
+        ctypes.string_at(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+HOW: dict[str, Setting] = {
+    "exit": {"exit_code": 3, "signal": None},
+    "segfault": {"exit_code": None, "signal": "SIGSEGV"},
+    "kill": {"exit_code": None, "signal": "SIGKILL"},
+}
+
+
+@snakepit.remote(max_retries=0)
+def pid() -> int:
+    return os.getpid()
+
+
+@snakepit.remote(max_retries=0)
+def die(how: str) -> None:
+    import sys
+
+    print("my last words", file=sys.stderr)
+    end_how(how)
+
+
+@snakepit.remote
+def die_once(how: str, mark: str) -> str:
+    if not os.path.exists(mark):
+        Path(mark).touch()
+        end_how(how)
+    return "alive"
+
+
+@snakepit.remote
+class Mortal:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def count(self) -> int:
+        self.calls += 1
+        return self.calls
+
+    def die(self, how: str) -> None:
+        end_how(how)
+
+    def die_once(self, how: str, mark: str) -> int:
+        if not os.path.exists(mark):
+            Path(mark).touch()
+            end_how(how)
+        return self.count()
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_task_that_ends_its_worker(how: str, tmp_path: Path) -> None:
+    with pytest.raises(errors.WorkerCrashedError) as caught:
+        snakepit.get(die.remote(how), timeout=PATIENCE_S)
+    error = caught.value
+    assert not isinstance(error, errors.PoisonedCallError)
+    assert {name: getattr(error, name) for name in HOW[how]} == HOW[how]
+    assert error.running == "die" and error.pid and not is_alive(error.pid)
+    if how != "segfault":  # there the dump of faulthandler comes last
+        assert "my last words" in error.stderr and "my last words" in str(error)
+    # With retries it runs again, up to the number of workers that one call may kill.
+    mark = str(tmp_path / "died")
+    assert snakepit.get(die_once.remote(how, mark), timeout=PATIENCE_S) == "alive"
+    with pytest.raises(errors.PoisonedCallError) as poisoned:
+        snakepit.get(die.options(max_retries=-1).remote(how), timeout=PATIENCE_S)
+    assert poisoned.value.attempts == 3
+    del caught, error, poisoned
+    works_on()
+    empties()
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_an_actor_that_ends_itself(how: str, tmp_path: Path) -> None:
+    actor = Mortal.remote()
+    assert snakepit.get(actor.count.remote(), timeout=PATIENCE_S) == 1
+    fate, later = actor.die.remote(how), actor.count.remote()
+    for ref in (fate, later):
+        with pytest.raises(errors.ActorDiedError) as caught:
+            snakepit.get(ref, timeout=PATIENCE_S)
+        assert {name: getattr(caught.value, name) for name in HOW[how]} == HOW[how]
+        assert caught.value.running == "Mortal.die"
+    with pytest.raises(errors.ActorDiedError):
+        snakepit.get(actor.count.remote(), timeout=PATIENCE_S)
+    # Restarted, it begins anew; what it had not begun runs, what it ran is tried if it may be.
+    phoenix = Mortal.options(max_restarts=2).remote()
+    assert snakepit.get(phoenix.count.remote(), timeout=PATIENCE_S) == 1
+    fate, later = phoenix.die.remote(how), phoenix.count.remote()
+    with pytest.raises(errors.ActorUnavailableError):
+        snakepit.get(fate, timeout=PATIENCE_S)
+    assert snakepit.get(later, timeout=PATIENCE_S) == 1
+    again = phoenix.die_once.options(max_task_retries=1).remote(how, str(tmp_path / "died"))
+    assert snakepit.get(again, timeout=PATIENCE_S) == 1
+    with pytest.raises(errors.ActorDiedError):
+        snakepit.get(phoenix.die.remote(how), timeout=PATIENCE_S)
+    del actor, phoenix, fate, later, again, caught
+    works_on()
+    empties()
+
+
+@snakepit.remote
+class Stillborn:
+    def __init__(self, how: str) -> None:
+        end_how(how)
+
+    def touch(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_an_actor_whose_constructor_ends_its_process(restarts: int) -> None:
+    actor = Stillborn.options(max_restarts=restarts).remote("exit")
+    with pytest.raises(errors.ActorDiedError) as caught:
+        snakepit.get(actor.touch.remote(), timeout=PATIENCE_S)
+    assert caught.value.exit_code == 3
+    del actor, caught
+    works_on()
+    empties()
+
+
+class EndsOnLoad:
+    """Ends the process that unpickles it, but for the driver."""
+
+    def __reduce__(self) -> Any:
+        return _end_here, (os.getpid(),)
+
+
+def _end_here(maker: int) -> str:
+    if os.getpid() != maker:
+        os._exit(4)
+    return "harmless"
+
+
+class EndsOnDump:
+    def __reduce__(self) -> Any:
+        os._exit(5)
+
+
+class EndsOnCollect:
+    def __del__(self) -> None:
+        os._exit(6)
+
+
+@snakepit.remote(max_retries=0)
+def take(value: Any) -> int:
+    return 1
+
+
+@snakepit.remote(max_retries=0)
+def give(kind: type) -> Any:
+    return kind()
+
+
+@snakepit.remote(max_retries=0)
+def drop(kind: type) -> int:
+    kind()
+    return 1
+
+
+def test_deaths_around_the_call_itself() -> None:
+    for ref, code in (
+        (take.remote(EndsOnLoad()), 4),
+        (give.remote(EndsOnDump), 5),
+        (drop.remote(EndsOnCollect), 6),
+    ):
+        with pytest.raises(errors.WorkerCrashedError) as caught:
+            snakepit.get(ref, timeout=PATIENCE_S)
+        assert caught.value.exit_code == code
+        works_on()
+
+
+def test_killed_while_idle() -> None:
+    actor = Mortal.options(max_restarts=1).remote()
+    victims = [snakepit.get(actor.pid.remote(), timeout=PATIENCE_S)]
+    victims += set(snakepit.get([pid.remote() for _ in range(20)], timeout=PATIENCE_S))
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    # A call that reached the mailbox of a dead worker has not begun: it costs no retry.
+    others = set(snakepit.get([pid.remote() for _ in range(20)], timeout=PATIENCE_S))
+    assert not others & set(victims)
+    assert snakepit.get(actor.count.remote(), timeout=PATIENCE_S) == 1
+    works_on()
+
+
+def _trap(where: str) -> None:
+    """Make this worker kill itself the next time that it comes to `where`, halfway through."""
+    runtime: Any = driver()
+    mailbox = runtime._mailbox
+
+    class Half:
+        """The socket, until a message is half read or half written."""
+
+        def __init__(self, sock: Any) -> None:
+            self._sock = sock
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._sock, name)
+
+        def recv(self, size: int) -> bytes:
+            data: bytes = self._sock.recv(3 if where == "reading" else size)
+            if where == "reading":
+                end_how("kill")
+            return data
+
+        def sendall(self, data: bytes) -> None:
+            self._sock.sendall(data[: len(data) // 2])
+            end_how("kill")
+
+    if where in ("reading", "replying"):
+        mailbox._socket = Half(mailbox._socket)
+    else:
+        arena = runtime._values._own_arena()
+        # The extent is reserved and charged, and its bytes are half there.
+        from snakepit.store import arena as module
+
+        def half(target: Any, *rest: Any) -> Any:
+            end_how("kill")
+
+        names = [name for name in vars(module) if name.startswith("copy")]
+        assert names and arena is not None
+        for name in names:
+            setattr(module, name, half)
+
+
+@snakepit.remote(max_retries=0)
+def trapped(where: str, size: int) -> bytes:
+    _trap(where)
+    return bytes(size)
+
+
+@pytest.mark.parametrize("size", [10, 60_000, 50_000_000])
+def test_killed_while_replying(size: int) -> None:
+    with pytest.raises(errors.WorkerCrashedError) as caught:
+        snakepit.get(trapped.remote("replying", size), timeout=PATIENCE_S)
+    assert caught.value.signal == "SIGKILL"
+    del caught
+    works_on()
+    empties()
+    core = driver()._core
+    core.trim_all()
+    assert wait_until(lambda: core.ledger.used() == 0), core.ledger.used()
+
+
+def test_killed_while_writing_shared_memory() -> None:
+    with pytest.raises(errors.WorkerCrashedError) as caught:
+        snakepit.get(trapped.remote("writing", 50_000_000), timeout=PATIENCE_S)
+    assert caught.value.signal == "SIGKILL"
+    works_on()
+    core = driver()._core
+    core.trim_all()
+    assert wait_until(lambda: core.ledger.used() == 0), core.ledger.used()
+
+
+@snakepit.remote
+class Setter:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def set(self, where: str) -> None:
+        runtime: Any = driver()
+        # After this reply, which must pass: the main thread is still in this call.
+        send = runtime._mailbox._socket.sendall
+
+        class Then:
+            def __init__(self, sock: Any) -> None:
+                self._sock = sock
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self._sock, name)
+
+            def sendall(self, data: bytes) -> None:
+                send(data)
+                runtime._mailbox._socket = self._sock
+                _trap(where)
+
+        runtime._mailbox._socket = Then(runtime._mailbox._socket)
+
+    def count(self) -> int:
+        self.calls += 1
+        return self.calls
+
+
+def test_killed_while_reading() -> None:
+    actor = Setter.options(max_restarts=1).remote()
+    assert snakepit.get(actor.count.remote(), timeout=PATIENCE_S) == 1
+    snakepit.get(actor.set.remote("reading"), timeout=PATIENCE_S)
+    # What it was reading had not begun, and runs once in the restarted actor.
+    assert snakepit.get(actor.count.remote(), timeout=PATIENCE_S) == 1
+    works_on()
+
+
+def test_results_of_the_dead_live_on() -> None:
+    actor = Mortal.remote()
+    # One worker stores, and is killed; the value and its memory outlive it.
+    ref = give_bytes.remote(10_000_000)
+    maker, data = snakepit.get(ref, timeout=PATIENCE_S)
+    os.kill(maker, signal.SIGKILL)
+    assert wait_until(lambda: not is_alive(maker))
+    assert snakepit.get(take.remote(ref), timeout=PATIENCE_S) == 1
+    assert snakepit.get(ref, timeout=PATIENCE_S)[1] == data == b"x" * 10_000_000
+    del ref, data, actor
+    works_on()
+    empties()
+    core = driver()._core
+    core.trim_all()
+    assert wait_until(lambda: core.ledger.used() == 0), core.ledger.used()
+
+
+@snakepit.remote
+def give_bytes(size: int) -> tuple[int, bytes]:
+    return os.getpid(), b"x" * size
+
+
+@snakepit.remote(max_retries=-1)
+def square(x: int) -> int:
+    return x * x
+
+
+@snakepit.remote(max_retries=-1)
+def squares(x: int) -> Any:
+    return bytes([x % 256]) * (100_000 if x % 50 == 0 else 10)
+
+
+def test_a_storm_of_kills() -> None:
+    core = driver()._core
+    dice = random.Random(7)
+    over = threading.Event()
+    kills = 0
+
+    def storm() -> None:
+        nonlocal kills
+        while not over.wait(0.05):
+            living = [c.pid for c in list(core.connections.values()) if c.pid]
+            if living:
+                try:
+                    os.kill(dice.choice(living), signal.SIGKILL)
+                    kills += 1
+                except ProcessLookupError:
+                    continue
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    try:
+        for start in range(0, 2000, 500):
+            calls = range(start, start + 500)
+            small = [square.remote(x) for x in calls]
+            sized = [squares.remote(x) for x in calls[::5]]
+            chained = [square.remote(ref) for ref in small[::10]]
+            for _ in range(200):  # or the storm would have no time to strike
+                wait = snakepit.wait(small, num_returns=len(small), timeout=0.001)
+                if not wait[1]:
+                    break
+            assert values(small) == [x * x for x in calls]
+            assert values(chained) == [x**4 for x in calls[::10]]
+            lengths = [len(value) for value in values(sized)]
+            assert lengths == [100_000 if x % 50 == 0 else 10 for x in calls[::5]]
+        while kills < 5:
+            assert values([square.remote(3)]) == [9]
+    finally:
+        over.set()
+        thread.join()
+    del small, sized, chained, wait
+    works_on()
+    settles()
+    empties()
+
+
+def values(refs: list[Any]) -> list[Any]:
+    """The values; a call that happened to be hit three times may be poisoned, and is made anew."""
+    return snakepit.get(refs, timeout=PATIENCE_S)
