@@ -24,7 +24,7 @@ import sysconfig
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -44,7 +44,6 @@ BATCH_BYTES = 256 * 1024
 COMPARED = 64
 PER_TASK = 8
 TOP = 10
-PARTS = ("files", "functions")
 KINDS = tuple(
     sorted([*ast.stmt.__subclasses__(), *ast.expr.__subclasses__()], key=lambda kind: kind.__name__)
 )
@@ -293,42 +292,42 @@ class Index:
         """Take the two record batches of one batch of files."""
         self._batches[number] = (files, functions)
 
-    def missing(self, count: int) -> list[int]:
-        """Return which of so many batches are not here, or no longer."""
-        return [number for number in range(count) if number not in self._batches]
+    def whole(self, count: int) -> tuple[list[int], dict[str, Any]]:
+        """Return which of so many batches are not here, or no longer, and the tables of the rest.
 
-    def tables(self) -> dict[str, Any]:
-        """Return the whole tables of files and functions, in the order of the batches' numbers."""
+        In one answer, since an actor may be killed, and so be empty, between two.
+        """
         batches = [self._batches[number] for number in sorted(self._batches)]
-        return {
+        tables = {
             "files": pa.Table.from_batches([files for files, _ in batches], FILES),
             "functions": pa.Table.from_batches([functions for _, functions in batches], FUNCTIONS),
         }
+        return [number for number in range(count) if number not in self._batches], tables
 
-    def matrix(self) -> Matrix:
-        """Return what the functions are made of: functions × kinds of syntax nodes, counts."""
-        column = self.tables()["functions"]["made_of"].combine_chunks()
-        flat: Matrix = column.flatten().to_numpy()
-        return flat.reshape(-1, len(KINDS))
 
-    def report(self, twins: list[Twins]) -> Report:
-        """Return the figures, and the names of the functions that are alike."""
-        tables = self.tables()
-        rows = tables["files"].to_pylist()
-        sums = {name: sum(row[name] for row in rows) for name in FILES.names[1:5]}
-        imports = Counter(name for row in rows for name in row["imports"])
-        by_lines = sorted(rows, key=lambda row: (-row["lines"], row["module"]))
-        by_functions = sorted(rows, key=lambda row: (-row["functions"], row["module"]))
-        return Report(
-            files=len(rows),
-            unparsed=sum(row["error"] is not None for row in rows),
-            **sums,
-            largest=[(row["module"], row["lines"], row["functions"]) for row in by_lines[:TOP]],
-            imported=sorted(imports.items(), key=lambda item: (-item[1], item[0]))[:TOP],
-            busiest=[(row["module"], row["functions"]) for row in by_functions[:TOP]],
-            functions_per_file=_buckets([row["functions"] for row in rows]),
-            alike=_names_of(tables["functions"], twins),
-        )
+def matrix_of(tables: dict[str, Any]) -> Matrix:
+    """Return what the functions are made of: functions × kinds of syntax nodes, counts."""
+    flat: Matrix = tables["functions"]["made_of"].combine_chunks().flatten().to_numpy()
+    return flat.reshape(-1, len(KINDS))
+
+
+def report_on(tables: dict[str, Any], twins: list[Twins]) -> Report:
+    """Return the figures of the index, and the names of the functions that are alike."""
+    rows = tables["files"].to_pylist()
+    sums = {name: sum(row[name] for row in rows) for name in FILES.names[1:5]}
+    imports = Counter(name for row in rows for name in row["imports"])
+    by_lines = sorted(rows, key=lambda row: (-row["lines"], row["module"]))
+    by_functions = sorted(rows, key=lambda row: (-row["functions"], row["module"]))
+    return Report(
+        files=len(rows),
+        unparsed=sum(row["error"] is not None for row in rows),
+        **sums,
+        largest=[(row["module"], row["lines"], row["functions"]) for row in by_lines[:TOP]],
+        imported=sorted(imports.items(), key=lambda item: (-item[1], item[0]))[:TOP],
+        busiest=[(row["module"], row["functions"]) for row in by_functions[:TOP]],
+        functions_per_file=_buckets([row["functions"] for row in rows]),
+        alike=_names_of(tables["functions"], twins),
+    )
 
 
 def _buckets(counts: list[int]) -> list[tuple[str, int]]:
@@ -438,35 +437,133 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _finished(refs: list[snakepit.ObjectRef[T]], tell: Callable[[int], None]) -> None:
-    """Wait for all, and tell each time how many are done."""
+def _finish(refs: list[snakepit.ObjectRef[T]], tell: Callable[[int], None]) -> list[T]:
+    """Wait for all, tell each time how many are left, and return the values."""
     pending = refs
     while pending:
         _, pending = snakepit.wait(pending, num_returns=1)
-        tell(len(refs) - len(pending))
+        tell(len(pending))
+    return snakepit.get(refs)
 
 
 def run_parallel(
     batches: list[list[Source]], tick: Tick, *, num_cpus: int | None = None, chaos: bool = False
 ) -> Outcome:
     """Do the job with snakepit; the times include the start of the runtime and of its workers."""
-    watch = _Watch()
     strike = Chaos(chaos)
+
+    def step(name: str, left: int, total: int) -> None:
+        tick(name, total - left, total)
+        strike()
+
+    laps = [time.perf_counter()]
     with snakepit.init(num_cpus=num_cpus):
-        parse_remote = snakepit.remote(num_returns=2, max_retries=-1)(parse)
-        index = snakepit.remote(max_restarts=-1, max_task_retries=-1)(Index).remote()
-        parsed = [parse_remote.remote(batch) for batch in batches]
+        tables = _gather(batches, lambda left: step("parse", left, len(batches)))
+        matrix = matrix_of(tables)
+        laps.append(time.perf_counter())
+        shared = snakepit.put(matrix)
+        put_s = time.perf_counter() - laps[-1]
+        parts = rows_to_compare(matrix)
+        look_remote = snakepit.remote(max_retries=-1)(look)
+        looks = _finish(
+            [look_remote.remote([shared], rows) for rows in parts],
+            lambda left: step("compare", left, len(parts)),
+        )
+        twins = [pair for found in looks for pair in found.twins]
+        report = report_on(tables, twins)
+        laps.append(time.perf_counter())
+        sharing = _sharing(snakepit.get(shared), looks, put_s)
+    return Outcome(tables, twins, report, _seconds(laps), sharing, strike.kills)
 
-        def told(step: int) -> None:
-            tick("parsing", step, len(batches))
-            strike()
 
-        missing = list(range(len(batches)))
-        while missing:
-            _finished([index.add.remote(number, *parsed[number]) for number in missing], told)
-            missing = snakepit.get(index.missing.remote(len(batches)))
-        watch.lap("parse")
+def _gather(batches: list[list[Source]], tell: Callable[[int], None]) -> dict[str, Any]:
+    parse_remote = snakepit.remote(num_returns=2, max_retries=-1)(parse)
+    index = snakepit.remote(max_restarts=-1, max_task_retries=-1)(Index).remote()
+    parsed = [parse_remote.remote(batch) for batch in batches]
+    missing = list(range(len(batches)))
+    while True:
+        _finish([index.add.remote(number, *parsed[number]) for number in missing], tell)
+        missing, tables = snakepit.get(index.whole.remote(len(batches)))
+        if not missing:
+            return dict(tables)
 
-        # ponytail-free zone
-        ...
-    raise NotImplementedError
+
+def _sharing(matrix: Matrix, looks: list[Look], put_s: float) -> Sharing:
+    started = time.perf_counter()
+    matrix.copy()
+    copy_s = time.perf_counter() - started
+    here = memory_of(matrix)
+    rows, columns = matrix.shape
+    return Sharing(
+        shape=(rows, columns),
+        bytes=matrix.nbytes,
+        put_s=put_s,
+        tasks=len(looks),
+        processes=len({found.pid for found in looks}),
+        read_only=not any(found.writable for found in looks),
+        same_memory=None if here is None else {found.memory for found in looks} <= {here},
+        get_s=sorted(found.get_s for found in looks)[len(looks) // 2] if looks else 0.0,
+        copy_s=copy_s,
+    )
+
+
+def run_serial(batches: list[list[Source]], tick: Tick) -> Outcome:
+    """Do the same in this process alone."""
+    laps = [time.perf_counter()]
+    index = Index()
+    for number, batch in enumerate(batches):
+        index.add(number, *parse(batch))
+        tick("parse", number + 1, len(batches))
+    _, tables = index.whole(len(batches))
+    matrix = matrix_of(tables)
+    laps.append(time.perf_counter())
+    twins: list[Twins] = []
+    parts = rows_to_compare(matrix)
+    for number, rows in enumerate(parts):
+        twins += find_twins(matrix, rows)
+        tick("compare", number + 1, len(parts))
+    report = report_on(tables, twins)
+    laps.append(time.perf_counter())
+    return Outcome(tables, twins, report, _seconds(laps))
+
+
+def _seconds(laps: list[float]) -> dict[str, float]:
+    start, middle, end = laps
+    return {"parse": middle - start, "compare": end - middle, "total": end - start}
+
+
+def differences(one: Outcome, other: Outcome) -> list[str]:
+    """Name what two outcomes do not agree in: nothing, if all is well."""
+    found = [name for name in one.tables if not one.tables[name].equals(other.tables[name])]
+    found += ["twins"] if one.twins != other.twins else []
+    return found + (["report"] if one.report != other.report else [])
+
+
+def main() -> int:
+    """Run as a script: print the figures; return 1 if the two ways do not agree."""
+    parser = argparse.ArgumentParser(description="Index Python source files in parallel.")
+    parser.add_argument("folders", nargs="*", type=Path, default=default_folders())
+    parser.add_argument("--limit", type=int, help="the most files to index")
+    parser.add_argument("--num-cpus", type=int, help="CPUs to use")
+    parser.add_argument("--chaos", action="store_true", help="kill workers all the while")
+    given = parser.parse_args()
+    sources, _ = find_sources(given.folders, given.limit)
+    warm_up(sources)
+    batches = into_batches(sources)
+
+    def quiet(step: str, done: int, total: int) -> None:
+        pass
+
+    parallel = run_parallel(batches, quiet, num_cpus=given.num_cpus, chaos=given.chaos)
+    serial = run_serial(batches, quiet)
+    for name, value in parallel.report._asdict().items():
+        print(f"{name}: {value}")
+    ratio = serial.seconds["total"] / parallel.seconds["total"]
+    print(f"{parallel.seconds['total']:.1f} s, {ratio:.2f} × one process; {parallel.kills} kills")
+    wrong = differences(parallel, serial)
+    print("differs from one process: " + ", ".join(wrong) if wrong else "equal to one process")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,6 @@ first returned object; an actor's id is the id of the call that creates it.
 from __future__ import annotations
 
 import os
-import secrets
 
 DRIVER = 0
 """The number of the process that owns the scheduler; workers count from 1."""
@@ -52,7 +51,7 @@ def new_run() -> str:
     The pid with its start time tells, after a crash, whether the run's driver still lives.
     """
     pid = os.getpid()
-    return f"{pid}-{start_time(pid)}-{secrets.token_hex(8)}"
+    return f"{pid}-{start_time(pid)}-{os.urandom(8).hex()}"
 
 
 def run_is_alive(run: str) -> bool:

@@ -30,13 +30,13 @@ class Interruption:
         open: whether user code runs right now, so that an exception may strike.
     """
 
-    __slots__ = ("_changed", "_main", "_wanted", "open", "stack")
+    __slots__ = ("_changed", "_wanted", "main", "open", "stack")
 
     def __init__(self) -> None:
         self.stack: list[int] = []
         self.open = False
         self._wanted: set[int] = set()
-        self._main = threading.main_thread().ident
+        self.main = threading.main_thread().ident
         self._changed = threading.Condition()
 
     def install(self) -> None:
@@ -72,7 +72,7 @@ class Interruption:
             with self._changed:
                 if call not in self._wanted or call not in self.stack:
                     return
-            signal.pthread_kill(self._main or 0, SIGNAL)
+            signal.pthread_kill(self.main or 0, SIGNAL)
             with self._changed:
                 self._changed.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

@@ -13,6 +13,7 @@ Assumptions: the reader's role is guarded by a condition; nothing relies on the 
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -41,7 +42,7 @@ class Mailbox:
     Args:
         sock: the connected socket; made blocking.
         handle: takes each message, in the reading thread.
-        interruptible: called with True before the reader blocks and with False after.
+        blocks: called with True before the reader blocks, and with False after.
     """
 
     __slots__ = (
@@ -49,11 +50,12 @@ class Mailbox:
         "_decoder",
         "_encode",
         "_handle",
-        "_interruptible",
+        "_blocks",
         "_misses",
         "_poll",
         "_reading",
         "_socket",
+        "_wake",
         "_writing",
         "spin",
     )
@@ -62,12 +64,12 @@ class Mailbox:
         self,
         sock: socket.socket,
         handle: Callable[[Any], None],
-        interruptible: Callable[[bool], None],
+        blocks: Callable[[bool], None],
     ) -> None:
         sock.setblocking(True)
         self._socket = sock
         self._handle = handle
-        self._interruptible = interruptible
+        self._blocks = blocks
         self._decoder = FrameDecoder()
         self._encode = Encoder()
         self._writing = threading.Lock()
@@ -76,6 +78,8 @@ class Mailbox:
         self._misses = 0
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll.register(self._wake, select.POLLIN)
         self.spin = False
 
     # --- writing --------------------------------------------------------------------------
@@ -87,12 +91,21 @@ class Mailbox:
             DriverGone: nobody reads any more.
         """
         with self._writing:
-            frames = [self._encode(message) for message in messages]
-            data = frames[0] if len(frames) == 1 else b"".join(frames)
+            encode = self._encode
+            data = encode(messages[0])
+            if len(messages) > 1:
+                data = b"".join([data, *map(encode, messages[1:])])
             try:
                 self._socket.sendall(data)
             except OSError as error:
                 raise DriverGone(str(error)) from None
+
+    def poke(self) -> None:
+        """Have the reader look again at what it waits for; safe in finalizers and in signals."""
+        try:
+            os.eventfd_write(self._wake, 1)
+        except BlockingIOError:
+            return  # It is full, so it wakes already.
 
     # --- reading --------------------------------------------------------------------------
 
@@ -121,11 +134,11 @@ class Mailbox:
                 self._reading = True
                 return True
             if not ready():
-                self._interruptible(True)
+                self._blocks(True)
                 try:
                     self._changed.wait(deadline.remaining())
                 finally:
-                    self._interruptible(False)
+                    self._blocks(False)
             return False
 
     def _leave_role(self) -> None:
@@ -137,21 +150,31 @@ class Mailbox:
         if not (self.spin and self._misses < 3 and self._spin()):
             timeout = deadline.remaining()
             started = perf_counter()
-            self._interruptible(True)
+            self._blocks(True)
             try:
                 came = self._poll.poll(None if timeout is None else timeout * 1000 + 1)
             finally:
-                self._interruptible(False)
-            if not came:
-                return
+                self._blocks(False)
             # What came this soon would have been caught by spinning.
             self._misses = 0 if perf_counter() - started < 2 * SPIN else self._misses + 1
+            if not self._mine(came):
+                return
         self._receive()
+
+    def _mine(self, came: list[tuple[int, int]]) -> bool:
+        """Tell whether the socket is readable; take note of a poke."""
+        readable = False
+        for fd, _ in came:
+            if fd == self._wake:
+                os.eventfd_read(fd)
+            else:
+                readable = True
+        return readable
 
     def _spin(self) -> bool:
         poll = self._poll.poll
         end = perf_counter() + SPIN
-        while not poll(0):
+        while not self._mine(poll(0)):
             # The kernel may have put the driver on this very core: let it have it.
             sched_yield()
             if perf_counter() > end:
@@ -176,12 +199,7 @@ class Mailbox:
                 return
             self._reading = True
         try:
-            while self._poll.poll(0):
+            while self._mine(self._poll.poll(0)):
                 self._receive()
         finally:
             self._leave_role()
-
-    def notify(self) -> None:
-        """Have all waiters look again: something changed that no message says."""
-        with self._changed:
-            self._changed.notify_all()

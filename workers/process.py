@@ -10,23 +10,21 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, final
 
 from snakepit import protocol
 from snakepit.deadline import Deadline
-from snakepit.definitions import retries
 from snakepit.errors import ObjectLostError
 from snakepit.handles import Handles
-from snakepit.payload import pack, pack_exception, unpack, unpack_code
-from snakepit.protocol import ActorExit, TaskInterrupt
 from snakepit.store import Ledger
 from snakepit.values import Values
 from snakepit.wire import messages as wire
 
 from .client import WorkerRuntime
 from .control import Control
+from .execution import Executor
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
 
@@ -35,12 +33,6 @@ if TYPE_CHECKING:
 
 SEGMENT: Final = 10.0
 """Seconds within which a segment's descriptor must come, once a message has named it."""
-
-MOST_CODES: Final = 512
-"""Definitions that a worker keeps; it asks again for one that it has let go."""
-
-STACK_RESERVE: Final = 200
-"""Frames that a call needs at least, of those that the interpreter's recursion limit allows."""
 
 _NEVER: Final = Deadline.after(None)
 
@@ -62,20 +54,17 @@ class Worker:
         self._setup = setup
         self._output = setup.output
         self._status = setup.status.cast("Q")
-        self._templates: dict[int, wire.Template] = {}
-        self._codes: OrderedDict[bytes, Any] = OrderedDict()
-        self._code_payloads: dict[bytes, wire.Payload] = {}
         self._queue: deque[wire.Execute] = deque()
         self._nested: deque[wire.Execute] = deque()
-        self._actor: Any = None
         self._exit_code: int | None = None
         self._segments = threading.Condition()
         self._interruption = Interruption()
-        self._handles = Handles(self._idle_drop)
-        self._mailbox = Mailbox(setup.mailbox, self._handle, self._strikeable)
+        self._mailbox = Mailbox(setup.mailbox, self._handle, self._blocks)
+        self._handles = Handles(self._mailbox.poke)
         self._control = Control(setup.control, self._handle_control)
         self._values: Values | None = None
         self._runtime: WorkerRuntime | None = None
+        self._executor: Executor | None = None
 
     # --- serving --------------------------------------------------------------------------
 
@@ -101,13 +90,15 @@ class Worker:
             self._runtime.report_handles()
         return bool(self._queue) or self._exit_code is not None
 
-    def _idle_drop(self) -> None:
-        self._mailbox.notify()
-
-    def _strikeable(self, blocking: bool) -> None:
+    def _blocks(self, blocking: bool) -> None:
+        """The reader of the mailbox is about to block, or goes on."""
+        handles = self._handles
+        handles.sleeping = blocking
+        if blocking and handles.queue:
+            self._mailbox.poke()
         # While the main thread blocks inside a call of the user's, a cancel may strike.
         interruption = self._interruption
-        if interruption.stack and threading.current_thread() is threading.main_thread():
+        if interruption.stack and threading.get_ident() == interruption.main:
             interruption.open = blocking
 
     # --- messages -------------------------------------------------------------------------
@@ -119,10 +110,9 @@ class Worker:
         elif kind is wire.Value:
             self.runtime.value(message)
         elif kind is wire.Define:
-            fields = list(message.template)
-            self._templates[message.number] = wire.Template(*fields)
+            self.executor.define(message)
         elif kind is wire.Code:
-            self._code_payloads[message.digest] = message.payload
+            self.executor.code(message)
         elif kind is wire.Answer:
             self.runtime.answer(message)
         elif kind is wire.Release:
@@ -144,7 +134,7 @@ class Worker:
             else:
                 # What it was to help has its answer already.
                 self._mailbox.send(wire.GivenBack([execute.call]))
-        elif self._interruption.stack and self.runtime.waiting and self._actor is None:
+        elif self.runtime.waiting and not self.executor.actor_id:
             self._mailbox.send(wire.GivenBack([execute.call]))
         else:
             self._queue.append(execute)
@@ -176,6 +166,7 @@ class Worker:
         self._runtime.namespace = message.namespace
         self._runtime.run_nested = self._run_nested
         self._runtime.has_nested = lambda: bool(self._nested)
+        self._executor = Executor(self._values, self._interruption, self._fetch_code)
         protocol.install(self._runtime)
 
     @property
@@ -189,6 +180,17 @@ class Worker:
         """This process's part of the store."""
         assert self._values is not None
         return self._values
+
+    @property
+    def executor(self) -> Executor:
+        """What runs the calls; there from the driver's first message on."""
+        assert self._executor is not None
+        return self._executor
+
+    def _fetch_code(self, digest: bytes) -> None:
+        executor = self.executor
+        self._mailbox.send(wire.NeedCode(digest))
+        self._mailbox.wait_for(lambda: executor.has_code(digest), _NEVER)
 
     def _adopt_imports(self, message: wire.Imports) -> None:
         sys.path[:] = message.path
@@ -257,141 +259,35 @@ class Worker:
 
     def _run(self, execute: wire.Execute) -> None:
         """Run one call and reply."""
+        call = execute.call
+        executor = self._executor
+        runtime = self._runtime
+        assert executor is not None
+        assert runtime is not None
+        known = executor.known[execute.template]
         interruption = self._interruption
-        template = self._templates[execute.template]
         self._mailbox.spin = bool(execute.flags & wire.SPIN)
         status = self._status
-        status[1] = execute.call
+        status[1] = call
         status[0] = execute.sequence
-        self._output.enter(template.name)
-        interruption.stack.append(execute.call)
+        self._output.enter(known.template.name)
+        interruption.stack.append(call)
         started = perf_counter_ns()
         try:
-            outcome, values, contained = self._outcome(execute, template)
+            outcome, values, contained = executor.run(execute, known)
         finally:
             interruption.open = False
             interruption.stack.pop()
         micros = (perf_counter_ns() - started) // 1000
-        interruption.ended(execute.call)
+        interruption.ended(call)
         if self._output.dirty:
             self._output.flush()
-        added, dropped = self.runtime.handle_changes()
-        result = wire.Result(execute.call, outcome, values, contained, micros, added)
-        if dropped:
-            self._mailbox.send(result, wire.Handles([], dropped))
+        if executor.exiting:
+            self._exit_code = 0
+        runtime.actor = executor.actor_id
+        if self._handles.queue:
+            added, dropped = runtime.handle_changes()
+            result = wire.Result(call, outcome, values, contained, micros, added)
+            self._mailbox.send(result, *([wire.Handles([], dropped)] if dropped else []))
         else:
-            self._mailbox.send(result)
-
-    def _outcome(
-        self, execute: wire.Execute, template: wire.Template
-    ) -> tuple[int, list[Any], list[list[int]]]:
-        interruption = self._interruption
-        try:
-            if interruption.cancelled(execute.call):
-                return wire.CANCELLED, [], []
-            if execute.flags & wire.NESTED and self._too_deep():
-                depth = len(interruption.stack)
-                return (
-                    wire.FAILURE,
-                    [["nesting_depth", {"call": template.name, "depth": depth}]],
-                    [],
-                )
-            return self._call(execute, template)
-        except TaskInterrupt:
-            return wire.CANCELLED, [], []
-        except ActorExit:
-            if self._actor is not None:
-                self._exit_code = 0
-                return wire.EXITED, [], []
-            return self._raised(RuntimeError("exit_actor() was called outside an actor"), template)
-        except DriverGone:
-            raise
-        except BaseException as error:
-            return self._raised(error, template)
-
-    def _call(
-        self, execute: wire.Execute, template: wire.Template
-    ) -> tuple[int, list[Any], list[list[int]]]:
-        args, kwargs = self._arguments(execute)
-        function = self._function(execute, template)
-        interruption = self._interruption
-        interruption.open = True
-        value = function(*args, **kwargs)
-        interruption.open = False
-        del args, kwargs
-        if template.kind == wire.CREATE:
-            self._actor = value
-            self.runtime.actor = execute.actor or execute.call
-            return wire.OK, [], []
-        return self._results(value, execute.call, template)
-
-    def _arguments(self, execute: wire.Execute) -> tuple[Any, dict[str, Any]]:
-        payload = execute.args
-        pair = unpack((payload,)) if type(payload) is bytes else self.values.decode(payload)
-        args, kwargs = pair
-        if execute.deps:
-            args = list(args)
-            for where, _, value in execute.deps:
-                if type(where) is int:
-                    args[where] = self.values.decode(value)
-                else:
-                    kwargs[where] = self.values.decode(value)
-        return args, kwargs
-
-    def _function(self, execute: wire.Execute, template: wire.Template) -> Any:
-        if template.kind == wire.METHOD:
-            return getattr(self._actor, template.method)
-        code = self._codes.get(template.code)
-        if code is None:
-            code = self._load_code(template.code)
-        return code
-
-    def _load_code(self, digest: bytes) -> Any:
-        if digest not in self._code_payloads:
-            self._mailbox.send(wire.NeedCode(digest))
-            self._mailbox.wait_for(lambda: digest in self._code_payloads, _NEVER)
-        payload = self._code_payloads.pop(digest)
-        code = self._codes[digest] = unpack_code(self.values.parts(payload))
-        while len(self._codes) > MOST_CODES:
-            self._codes.popitem(last=False)
-        return code
-
-    def _results(
-        self, value: Any, call: int, template: wire.Template
-    ) -> tuple[int, list[Any], list[list[int]]]:
-        count = template.returns
-        if count == 1:
-            values = (value,)
-        elif count == 0:
-            return wire.OK, [], []
-        else:
-            values = tuple(value)
-            if len(values) != count:
-                raise ValueError(
-                    f"{template.name} has num_returns={count} but returned {len(values)} values"
-                )
-        payloads: list[Any] = []
-        contained: list[list[int]] = []
-        for index, item in enumerate(values):
-            packed = pack(item, what=f"the result of {template.name}", root="result")
-            payloads.append(self.runtime.encode_result(packed, call + index))
-            contained.append(list(packed.refs))
-        return wire.OK, payloads, contained if any(contained) else []
-
-    def _raised(
-        self, error: BaseException, template: wire.Template
-    ) -> tuple[int, list[Any], list[list[int]]]:
-        packed = pack_exception(error, task_name=template.name, pid=os.getpid())
-        retryable = retries(template, error)
-        # Whatever the frames of the traceback hold must not outlive the call.
-        error.__traceback__ = None
-        outcome = wire.RETRYABLE if retryable else wire.ERROR
-        return outcome, [[bytes(part) for part in packed.parts]], []
-
-    def _too_deep(self) -> bool:
-        frame: Any = sys._getframe()
-        depth = 0
-        while frame is not None:
-            depth += 1
-            frame = frame.f_back
-        return depth + STACK_RESERVE > sys.getrecursionlimit()
+            self._mailbox.send(wire.Result(call, outcome, values, contained, micros, []))

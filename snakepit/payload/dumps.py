@@ -42,6 +42,8 @@ def pack(value: Any, *, what: str, root: str = "value") -> Packed:
     Raises:
         SerializationError: some of it cannot be pickled; its `path` says what.
     """
+    if type(value) in _SCALARS:
+        return _new(Packed, ([dumps(value, 5)], (), False))
     single = OutOfBand(value) if is_large(value) else value
     return _pack(single, 1, what, {root: value})
 

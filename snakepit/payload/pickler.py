@@ -19,6 +19,7 @@ from cloudpickle import list_registry_pickle_by_value
 from ..carried import reduce_exception
 from .arrow import reduce_batch, reduce_table
 from .buffers import Buffers, reduce_array, reduce_memoryview
+from .modules import is_stray
 from .references import start_collecting, stop_collecting
 
 # By name, so that no library is loaded for the question.
@@ -35,6 +36,11 @@ _REDUCERS: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
 _TABLES: Final[tuple[Mapping[type, Callable[[Any], Any]], ...]] = tuple(
     cast(Any, cloudpickle.Pickler.dispatch_table).maps
 )
+
+# cloudpickle offers by-value reduction of what a module names only for modules that are registered
+# with it, for the whole process; the user's own pickles must not change because of ours.
+_reduce_class_by_value: Final = cast(Any, cloudpickle.cloudpickle)._dynamic_class_reduce
+_HEAP_TYPE: Final = 1 << 9
 
 
 @final
@@ -67,7 +73,13 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if reduce is None:
             return NotImplemented
         reduced = reduce(obj)
-        return super().reducer_override(obj) if reduced is None else reduced
+        if reduced is not None:
+            return reduced
+        if kind is FunctionType and is_stray(obj.__module__):
+            return self._dynamic_function_reduce(obj)
+        if isinstance(obj, type) and is_stray(obj.__module__) and obj.__flags__ & _HEAP_TYPE:
+            return _reduce_class_by_value(obj)
+        return super().reducer_override(obj)
 
     def _plan(self, kind: type) -> Callable[[Any], Any] | None:
         if kind is FunctionType or issubclass(kind, type):
@@ -91,18 +103,18 @@ def _reduce_to_name(definition: Any) -> Any:
     with all the globals that it mentions, by value.
 
     Returns:
-        NotImplemented or a reduction; None where there is no such name.
+        NotImplemented or a reduction; None where there is no such name, or none that leads there
+        in another process.
     """
     name, qualname = definition.__module__, definition.__qualname__
     module = sys.modules.get(name) if isinstance(name, str) else None
     if module is None or name == "__main__" or list_registry_pickle_by_value():
         return None
     found = _lookup(module, qualname)
-    if found is definition:
-        return NotImplemented
-    if found is not None and getattr(found, "__wrapped__", None) is definition:
-        return load_wrapped, (name, qualname)
-    return None
+    wrapped = found is not None and getattr(found, "__wrapped__", None) is definition
+    if (found is not definition and not wrapped) or is_stray(name):
+        return None
+    return (load_wrapped, (name, qualname)) if wrapped else NotImplemented
 
 
 def dump(

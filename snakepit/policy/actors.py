@@ -36,6 +36,7 @@ class Actor:
         creation: the call of its constructor, kept for restarts.
         lanes: for each caller the calls that have not been sent, in order.
         leaving: it ends when its worker does, without a restart, and why.
+        stillborn: how many of its processes in a row have ended before it was made.
         failure: the failure record that its calls end in, once it is dead.
     """
 
@@ -50,6 +51,7 @@ class Actor:
         "name",
         "restarts",
         "state",
+        "stillborn",
         "worker",
     )
 
@@ -62,6 +64,7 @@ class Actor:
         self.worker: Worker | None = None
         self.lanes: dict[int, deque[Call]] = {}
         self.restarts = 0
+        self.stillborn = 0
         self.leaving = ""
         self.killed = False
         self.failure: Any = None

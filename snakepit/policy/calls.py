@@ -38,15 +38,17 @@ class IllegalTransition(Exception):
 class Shape:
     """A template with what the scheduler learns about its calls; one for each template.
 
-    `micros` is the predicted run time, None until a first call has ended.
+    `micros` is the predicted run time, None until a first call has ended. `entries` is how many
+    objects a call makes: one that returns nothing has an entry too, on which nobody has a handle.
     """
 
-    __slots__ = ("klass", "micros", "number", "template")
+    __slots__ = ("entries", "klass", "micros", "number", "template")
 
     def __init__(self, number: int, template: Template, klass: Any) -> None:
         self.number = number
         self.template = template
         self.klass = klass
+        self.entries = max(1, template.returns)
         self.micros: float | None = None
 
     def learn(self, micros: int) -> None:
@@ -116,8 +118,8 @@ class Call:
 
     @property
     def returns(self) -> range:
-        """The ids of the objects that it makes."""
-        return range(self.id, self.id + self.shape.template.returns)
+        """The ids of its entries."""
+        return range(self.id, self.id + self.shape.entries)
 
     def to(self, event: str) -> None:
         """Take `event`; the only setter of the state.

@@ -6,7 +6,7 @@ Works through a queue, not by recursion: a failure may run down a chain of a mil
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 from ..wire.messages import FAILURE, OK
@@ -24,9 +24,11 @@ class Completion:
         objects: ObjectTable,
         actions: list[Action],
         ready: Callable[[Call], None],
-        refuse: Callable[[Call, int, Any], None],
+        refuse: Callable[[Call, Entry], None],
     ) -> None:
-        """`ready` is told of calls whose last argument has arrived, `refuse` of failed ones."""
+        """`ready` is told of calls whose last argument has arrived, `refuse` of those whose argument
+        is an error.
+        """
         self._objects = objects
         self._actions = actions
         self._ready = ready
@@ -39,6 +41,8 @@ class Completion:
         """End `call` with one payload a return; `contained` is empty when no value has refs."""
         call.to("finish")
         entries = self._objects.entries
+        if not values:
+            values = (b"",)  # It returns nothing, and has an entry nevertheless.
         for index, identifier in enumerate(call.returns):
             entry = entries[identifier]
             refs = contained[index] if contained else ()
@@ -46,17 +50,17 @@ class Completion:
             self._news.append(entry)
         self._end(call)
 
-    def fail(self, call: Call, outcome: int, payload: Any) -> None:
-        """End `call` with one error for all its returns."""
+    def fail(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
+        """End `call` with one error for all its returns; `refs` are inside it."""
         call.to("finish")
         self.failures += 1
         for identifier in call.returns:
             entry = self._objects.entries[identifier]
-            self._objects.settle(entry, outcome, payload, ())
+            self._objects.settle(entry, outcome, payload, refs)
             self._news.append(entry)
         self._end(call)
 
-    def fail_with(self, call: Call, kind: str, **fields: Any) -> None:
+    def fail_with(self, call: Call, kind: str, /, **fields: Any) -> None:
         """End `call` with a failure record of the system."""
         fields["call"] = call.name
         self.fail(call, FAILURE, [kind, fields])
@@ -90,7 +94,7 @@ class Completion:
         if call.state is DONE:
             return
         if entry.outcome != OK:
-            self._refuse(call, entry.outcome, entry.payload)
+            self._refuse(call, entry)
             return
         call.missing -= 1
         if not call.missing:

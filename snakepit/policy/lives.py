@@ -13,7 +13,7 @@ from .calls import DONE, Call
 from .completion import Completion
 from .objects import Entry, ObjectTable
 from .placement import Placement
-from .restart import after_death, may_restart
+from .restart import POISON_DEATHS, after_death, may_restart
 from .workers import LIVE, Worker
 
 MOST_IN_MAILBOX: Final = 512
@@ -77,6 +77,7 @@ class ActorTable:
         worker = actor.worker
         assert worker is not None
         actor.to("made")
+        actor.stillborn = 0
         template = actor.creation.shape.template
         if not template.resources:
             self._release(worker)
@@ -98,28 +99,42 @@ class ActorTable:
 
     def submit(self, call: Call) -> None:
         """Take a method call, whose arguments may be missing still."""
-        actor = self.of(call.actor)
-        if actor.state is DEAD:
+        entry = self._objects.entries.get(call.actor)
+        actor = entry.actor if entry is not None else None
+        if actor is None:
+            self._completion.fail_with(call, "actor_died", actor=call.name, reason="out of scope")
+            return
+        worker = actor.worker
+        if actor.state is ALIVE and worker is not None:
+            if (
+                not call.missing
+                and call.caller not in actor.lanes
+                and worker.state is LIVE
+                and len(worker.inflight) < MOST_IN_MAILBOX
+            ):
+                call.to("ready")
+                self._placement.send(worker, call)
+                return
+        elif actor.state is DEAD:
             self._completion.fail(call, FAILURE, actor.failure)
             return
-        lane = actor.lanes.get(call.caller)
-        if lane is None:
-            lane = actor.lanes[call.caller] = deque()
-        lane.append(call)
-        if actor.state is ALIVE:
-            self._pump_lane(actor, lane)
+        actor.lanes.setdefault(call.caller, deque()).append(call)
+
+    def again(self, call: Call) -> None:
+        """Put a call that was sent back at the head of its lane."""
+        call.to("wait")
+        self.of(call.actor).lanes.setdefault(call.caller, deque()).appendleft(call)
 
     def pump(self, actor: Actor) -> None:
         """Send what may be sent: of each lane from its head, up to a call that must wait."""
-        if actor.state is ALIVE:
-            for lane in tuple(actor.lanes.values()):
-                self._pump_lane(actor, lane)
-
-    def _pump_lane(self, actor: Actor, lane: deque[Call]) -> None:
         worker = actor.worker
-        assert worker is not None
-        if worker.state is not LIVE:
-            return
+        if actor.lanes and actor.state is ALIVE and worker is not None and worker.state is LIVE:
+            for caller in tuple(actor.lanes):
+                self._pump_lane(actor, worker, caller)
+
+    def _pump_lane(self, actor: Actor, worker: Worker, caller: int) -> None:
+        # Each lane goes behind the others: when the mailbox is full, they take turns.
+        lane = actor.lanes.pop(caller)
         while lane and len(worker.inflight) < MOST_IN_MAILBOX:
             call = lane[0]
             if call.state is DONE:
@@ -130,6 +145,8 @@ class ActorTable:
                 lane.popleft()
                 call.to("ready")
                 self._placement.send(worker, call)
+        if lane:
+            actor.lanes[caller] = lane
 
     # --- ended --------------------------------------------------------------------------
 
@@ -137,7 +154,9 @@ class ActorTable:
         """End the actor's process; with `no_restart` the actor too."""
         if actor.state is DEAD:
             return
-        actor.killed = actor.killed or no_restart
+        if no_restart:
+            actor.killed = True
+            self._unname(actor)
         if actor.worker is not None:
             self._actions.append(Kill(actor.worker.number))
         elif no_restart:
@@ -147,19 +166,28 @@ class ActorTable:
         """No handle and no call is left."""
         if actor.state is DEAD:
             return
-        actor.leaving = actor.leaving or "out of scope"
-        worker = actor.worker
-        if worker is not None and worker.state is LIVE:
-            worker.to("retire")
-            self._actions.append(Retire(worker.number))
+        self.leaves(actor, "out of scope")
+        self._retire(actor.worker)
+
+    def leaves(self, actor: Actor, reason: str) -> None:
+        """It ends with its worker, which is not started again; its name is free at once."""
+        actor.leaving = actor.leaving or reason
+        self._unname(actor)
 
     def constructor_failed(self, actor: Actor, payload: Any) -> None:
         """Its `__init__` raised: nothing can be called, now or later."""
         worker = actor.worker
         self.end(actor, {"reason": "init", "cause": payload})
+        self._retire(worker)
+
+    def _retire(self, worker: Worker | None) -> None:
         if worker is not None and worker.state is LIVE:
             worker.to("retire")
             self._actions.append(Retire(worker.number))
+
+    def _unname(self, actor: Actor) -> None:
+        if actor.name is not None and self.names.get(actor.name) is actor:
+            del self.names[actor.name]
 
     def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call]) -> None:
         """The actor's process has ended while the calls in `begun` ran; others were not begun."""
@@ -169,11 +197,15 @@ class ActorTable:
         unbegun = [call for call in worker.inflight.values() if call not in begun]
         for call in begun + unbegun:
             self._placement.take_back(worker, call)
+        begun = [call for call in begun if call.state is not DONE]
+        unbegun = [call for call in unbegun if call.state is not DONE]
         actor.worker = None
         if actor.state is DEAD:
             return
         template = actor.creation.shape.template
+        actor.stillborn += actor.state is STARTING
         final = bool(actor.leaving) or actor.killed or "spawn" in cause
+        final = final or actor.stillborn >= POISON_DEATHS
         restart = not final and may_restart(actor.restarts, template.max_restarts)
         reason = actor.leaving or ("killed" if actor.killed else "died")
         fields = {**cause, "reason": reason, "running": [call.name for call in begun]}
@@ -207,9 +239,13 @@ class ActorTable:
                 self._completion.fail_with(
                     call, kind, actor=actor.creation.name, deaths=call.deaths, **fields
                 )
-        for call in reversed(again + [c for c in unbegun if c.shape.template.kind != CREATE]):
-            call.to("wait")
-            actor.lanes.setdefault(call.caller, deque()).appendleft(call)
+        for call in unbegun:
+            if call.cancelled:
+                self._completion.fail_with(call, "cancelled")
+            elif call.shape.template.kind != CREATE:
+                again.append(call)
+        for call in reversed(again):
+            self.again(call)
 
     def _recreate(self, actor: Actor) -> None:
         old = actor.creation
@@ -227,8 +263,7 @@ class ActorTable:
         actor.to("end")
         name = actor.creation.name
         actor.failure = ["actor_died", {**fields, "actor": name, "call": name}]
-        if actor.name is not None and self.names.get(actor.name) is actor:
-            del self.names[actor.name]
+        self._unname(actor)
         lanes, actor.lanes = actor.lanes, {}
         for lane in lanes.values():
             for call in lane:

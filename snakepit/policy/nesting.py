@@ -10,26 +10,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from .actors import Actor
 from .calls import Call
-from .objects import ObjectTable
+from .objects import Entry, ObjectTable
 from .workers import LIVE, Worker
 
 
-def stack_is_blocked(worker: Worker) -> bool:
-    """Tell whether nothing runs in the worker: each call on its stack waits."""
-    return (
-        worker.state is LIVE
-        and worker.actor is None
-        and worker.slots == 1
-        and bool(worker.blocked)
-        and len(worker.blocked) == worker.nested + 1
-    )
+def find_waiter(call: Call, objects: ObjectTable, workers: Mapping[int, Worker]) -> Worker | None:
+    """Return a blocked worker of the call's pool that waits for it and can run it, or None.
 
-
-def find_waiter(
-    call: Call, objects: ObjectTable, workers: Mapping[int, Worker]
-) -> Worker | None:
-    """Return a blocked worker that waits for `call` and may run it on its stack, or None."""
+    What counts is the call on top of a stack: a call that is run above one that does not wait for
+    it might itself wait for that one, for ever.
+    """
     seen = {call.id}
     waiting = deque([call])
     while waiting:
@@ -42,16 +34,57 @@ def find_waiter(
                 worker = workers.get(number)
                 if worker is None:
                     continue
-                if stack_is_blocked(worker):
+                below = _waits_below(worker, identifier)
+                if below and len(below) == len(worker.inflight) and _can_nest(worker, call):
                     return worker
-                # An actor, or a worker in whose stack something still runs: whoever waits for
-                # what is blocked there waits for this call too.
-                _follow(worker.inflight.values(), seen, waiting)
-                if worker.actor is not None:
-                    for lane in worker.actor.lanes.values():
-                        _follow(lane, seen, waiting)
-            _follow(entry.dependents or (), seen, waiting)
+                _follow(_held_up(worker, below), seen, waiting)
+            _follow_dependents(entry, objects, seen, waiting)
     return None
+
+
+def _can_nest(worker: Worker, call: Call) -> bool:
+    return (
+        worker.state is LIVE
+        and worker.actor is None
+        and worker.slots == 1
+        and worker.pool is call.shape.klass.pool
+    )
+
+
+def _waits_below(worker: Worker, identifier: int) -> list[Call]:
+    """Return the blocked calls that wait for the object, themselves or for one above them.
+
+    Calls block from the bottom of a stack to its top, which is the order of `blocked`.
+    """
+    calls: list[Call] = []
+    last = 0
+    for blocked, (ids, _) in worker.blocked.items():
+        calls.append(worker.inflight[blocked])
+        if identifier in ids:
+            last = len(calls)
+    return calls[:last]
+
+
+def _held_up(worker: Worker, below: list[Call]) -> list[Call]:
+    """Return all calls that cannot go on while those in `below` wait."""
+    if not below or worker.actor is None:
+        return below
+    return [*worker.inflight.values(), *_queued(worker.actor)]
+
+
+def _queued(actor: Actor) -> list[Call]:
+    return [call for lane in actor.lanes.values() for call in lane]
+
+
+def _follow_dependents(
+    entry: Entry, objects: ObjectTable, seen: set[int], waiting: deque[Call]
+) -> None:
+    for call in entry.dependents or ():
+        _follow((call,), seen, waiting)
+        # Later calls of its lane, or all calls of an actor that is not made yet, wait with it.
+        made = objects.entries.get(call.actor or call.id)
+        if made is not None and made.actor is not None:
+            _follow(_queued(made.actor), seen, waiting)
 
 
 def _follow(calls: Iterable[Call], seen: set[int], waiting: deque[Call]) -> None:

@@ -64,10 +64,12 @@ class ObjectTable:
         self.held: dict[int, set[int]] = {}
         self._gone = gone
 
-    def add(self, identifier: int, call: Call | None, holder: int) -> Entry:
-        """Make the entry of a new object on which process `holder` has one handle."""
+    def add(self, identifier: int, call: Call | None, holder: int | None) -> Entry:
+        """Make the entry of a new object on which process `holder` has one handle, if it is one."""
         entry = self.entries[identifier] = Entry(identifier, call)
-        if holder == DRIVER:
+        if holder is None:
+            pass
+        elif holder == DRIVER:
             entry.local = 1
         else:
             entry.holders = 1
@@ -138,6 +140,8 @@ class ObjectTable:
 
         A loop, not a recursion: chains of references are as long as users make them.
         """
+        if entry.local or entry.holders or entry.pins or entry.call is not None:
+            return
         waiting = [entry]
         while waiting:
             entry = waiting.pop()

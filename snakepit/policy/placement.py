@@ -16,6 +16,8 @@ from typing import Final, final
 from ..wire.messages import CREATE, Template
 from .actions import Action, Arm, Send, Spawn
 from .calls import DONE, Call, Shape
+from .pools import Klass
+from .pools import Pool as Pool
 from .resources import UNIT, Needs, Resources
 from .workers import LIVE, Worker
 
@@ -28,48 +30,16 @@ MOST_AHEAD: Final = 256
 MOST_STARTING: Final = 16
 """Processes being forked at once."""
 
+IDLE_FOR: Final = 1.0
+"""Seconds that a worker beyond its pool's size may idle."""
+
+RESPAWN_AFTER: Final = 1.0
+"""Seconds after repeated failures until a pool that still has workers starts another."""
+
 OVERRUN: Final = 0.05
 """Seconds without a result after which unstarted calls may be asked back."""
 
 ONE_CPU: Final[Needs] = (("CPU", UNIT),)
-
-
-@final
-class Klass:
-    """Calls that differ only in what they do: one queue for all of them.
-
-    `open` holds the workers that may have room for more of its calls, least recently used first.
-    """
-
-    __slots__ = ("creates", "needs", "open", "pool", "possible", "queue")
-
-    def __init__(self, pool: Pool, needs: Needs, creates: bool, possible: bool) -> None:
-        self.pool = pool
-        self.needs = needs
-        self.creates = creates
-        self.possible = possible
-        self.queue: deque[Call] = deque()
-        self.open: deque[Worker] = deque()
-
-
-@final
-class Pool:
-    """Workers of one kind. `size` of them are kept when idle; there are never over `limit`.
-
-    `failures` counts workers in a row that ended before they were ready.
-    """
-
-    __slots__ = ("failures", "idle", "limit", "name", "size", "slots", "starting", "workers")
-
-    def __init__(self, name: str, size: int, limit: int, slots: int) -> None:
-        self.name = name
-        self.size = size
-        self.limit = limit
-        self.slots = slots
-        self.workers: dict[int, Worker] = {}
-        self.idle: dict[int, Worker] = {}
-        self.starting = 0
-        self.failures = 0
 
 
 @final
@@ -110,8 +80,17 @@ class Placement:
     def enqueue(self, call: Call) -> None:
         """Queue a ready call at the end of its class and send what can be sent."""
         klass: Klass = call.shape.klass
+        if not klass.queue and not klass.creates:
+            worker = self._choose(klass, call)
+            if worker is not None:
+                self.send(worker, call)
+                return
         klass.queue.append(call)
-        self.dispatch(klass)
+        if klass in self.waiting:
+            # Nobody could take those before it; all that more of them can do is start workers.
+            self._grow(klass)
+        else:
+            self.dispatch(klass)
 
     def requeue(self, calls: list[Call]) -> None:
         """Put ready calls back before all others, in their order."""
@@ -191,9 +170,11 @@ class Placement:
     @staticmethod
     def _has_room(worker: Worker, micros: float) -> bool:
         return (
-            worker.backlog + micros <= WINDOW
+            worker.units > 0  # What is ahead needs nothing of its own while something runs.
+            and worker.backlog + micros <= WINDOW
             and len(worker.inflight) < MOST_AHEAD
             and not worker.blocked
+            and worker.mark != worker.results
             and worker.state is LIVE
         )
 
@@ -219,13 +200,16 @@ class Placement:
             self.resources.change(shape.klass.needs, 1)
             return
         klass: Klass = shape.klass
-        worker.klass = klass
+        if worker.klass is not klass:
+            self._unlist(worker)
+            worker.klass = klass
         if not worker.open:
             worker.open = True
             klass.open.append(worker)
-        if len(worker.inflight) > worker.slots:
+        if worker.units < worker.slots:
+            self.settle(worker)
+        if len(worker.inflight) > worker.slots and not self.watching:
             self.watch()
-        self.settle(worker)
 
     def take_back(self, worker: Worker, call: Call) -> None:
         """A call has left the worker: ended, given back, or lost with it."""
@@ -256,30 +240,34 @@ class Placement:
             self.resources.change(klass.needs, target - worker.units)
             worker.units = target
 
-    def served(self, worker: Worker) -> None:
-        """After a call has left: let the worker idle or give it more."""
+    def served(self, worker: Worker, call: Call) -> None:
+        """After `call` has left: let the worker idle or give it more."""
         klass = worker.klass
         if worker.inflight:
+            units = worker.units
             self.settle(worker)
-            if not worker.units:
-                self.dispatch_all()
-            elif klass is not None and klass.queue and worker.backlog < WINDOW / 2:
+            if worker.backlog < WINDOW / 2:
                 self.reopen(worker)
-                self.dispatch(klass)
-            return
-        if klass is not None and klass.queue and not self._contended(klass):
-            # Straight on with the next call of the class, on the resources that it still holds.
-            call = self._pop(klass)
-            if call is not None and worker.state is LIVE:
-                self.send(worker, call)
-                self.dispatch(klass)
+            elif worker.units == units and not call.nested:
                 return
-            if call is not None:
-                klass.queue.appendleft(call)
-        self.settle(worker)
-        self.rest(worker)
+        elif klass is not None and klass.queue and worker.units and self._goes_on(worker, klass):
+            return
+        else:
+            self.settle(worker)
+            self.rest(worker)
         if self.waiting:
             self.dispatch_all()
+
+    def _goes_on(self, worker: Worker, klass: Klass) -> bool:
+        """Send the next call of the class, on the resources that the worker still holds."""
+        if worker.state is not LIVE or self._contended(klass):
+            return False
+        call = self._pop(klass)
+        if call is None:
+            return False
+        self.send(worker, call)
+        self.dispatch(klass)
+        return True
 
     @staticmethod
     def _pop(klass: Klass) -> Call | None:
@@ -295,14 +283,22 @@ class Placement:
             worker.open = True
             worker.klass.open.append(worker)
 
+    @staticmethod
+    def _unlist(worker: Worker) -> None:
+        if worker.open:
+            assert worker.klass is not None
+            worker.klass.open.remove(worker)
+            worker.open = False
+
     def rest(self, worker: Worker) -> None:
         """A worker without calls is idle; those beyond the pool's size end after a while."""
         if worker.state is not LIVE or worker.actor is not None or worker.inflight:
             return
         pool = worker.pool
         pool.idle[worker.number] = worker
-        if len(pool.workers) - pool.starting > pool.size and len(pool.idle) == 1:
-            self.actions.append(Arm(1.0, "shrink"))
+        if pool.excess > 0 and not pool.shrinking:
+            pool.shrinking = True
+            self.actions.append(Arm(IDLE_FOR, f"shrink:{pool.name}"))
 
     def watch(self) -> None:
         """Somebody holds calls ahead: look now and then whether they still advance."""
@@ -342,9 +338,9 @@ class Placement:
     def _grow(self, klass: Klass) -> None:
         pool = klass.pool
         room = self.resources.room(klass.needs, len(klass.queue))
-        while pool.starting < room and len(pool.workers) < pool.limit:
+        while pool.starting < room and not pool.full:
             self.add_worker(pool, pool.name)
-        if room and not pool.starting and len(pool.workers) >= pool.limit:
+        if room and not pool.starting and pool.full:
             self._nest(klass)
 
     def _nest(self, klass: Klass) -> None:
@@ -363,20 +359,25 @@ class Placement:
                 self.send(worker, call, nested=True)
         klass.queue.extendleft(reversed(kept))
 
-    def shrink(self) -> list[Worker]:
-        """Return idle workers beyond what the pools keep, already marked as leaving."""
+    def shrink(self, pool: Pool) -> list[Worker]:
+        """Return the idle workers beyond what the pool keeps, already marked as leaving."""
+        pool.shrinking = False
         leaving: list[Worker] = []
-        for pool in self.pools.values():
-            excess = len(pool.workers) - pool.starting - pool.size
-            for number in list(pool.idle)[: max(0, min(excess, len(pool.idle)))]:
-                worker = pool.idle.pop(number)
-                del pool.workers[number]
-                worker.to("retire")
-                leaving.append(worker)
+        for number in list(pool.idle)[: max(0, pool.excess)]:
+            worker = pool.idle.pop(number)
+            del pool.workers[number]
+            worker.to("retire")
+            leaving.append(worker)
         return leaving
+
+    def rest_starts(self, pool: Pool) -> None:
+        """Starting workers fails: make do with those that there are, for a while."""
+        pool.resting = True
+        self.actions.append(Arm(RESPAWN_AFTER, f"respawn:{pool.name}"))
 
     def remove(self, worker: Worker) -> None:
         """The worker's process has ended."""
         del self.workers[worker.number]
         worker.pool.workers.pop(worker.number, None)
         worker.pool.idle.pop(worker.number, None)
+        self._unlist(worker)

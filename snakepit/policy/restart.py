@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 POISON_DEATHS: Final = 3
-"""A call that killed this many workers is not tried again, whatever retries remain."""
+"""A call that killed this many workers is not tried again, whatever retries remain; nor is an actor
+whose processes ended this many times in a row before it was made."""
 
 START_FAILURES: Final = 3
 """Workers in a row that end before they are ready, until the calls that wait for one fail."""

@@ -41,7 +41,7 @@ from .objects import PENDING, Entry, ObjectTable
 from .placement import Placement, Pool
 from .resources import UNIT, Resources
 from .restart import START_FAILURES, after_death, after_exception
-from .workers import STARTING, Worker
+from .workers import LIVE, STARTING, Worker
 
 FORCE_GRACE: Final = 1.0
 """Seconds that a worker has to end itself with a cancelled call before it is killed."""
@@ -62,7 +62,7 @@ class Scheduler:
         self.objects = ObjectTable(self._gone)
         self.placement = Placement(self.resources, self.actions, list(pools))
         self.completion = Completion(
-            self.objects, self.actions, self._ready, self._fail_call
+            self.objects, self.actions, self._ready, self._refuse
         )
         self.actors = ActorTable(self.objects, self.placement, self.completion, self.actions)
         self.placement.find_waiter = self._find_waiter
@@ -84,8 +84,9 @@ class Scheduler:
 
     def submit(self, call: Call) -> None:
         """Take a new task or method call; its caller gets a handle on each return."""
+        holder = call.caller if call.shape.template.returns else None
         for identifier in call.returns:
-            self.objects.add(identifier, call, call.caller)
+            self.objects.add(identifier, call, holder)
         if call.refs:
             self.objects.pin(call.refs)
         if self._refused(call):
@@ -130,21 +131,27 @@ class Scheduler:
                     entry.dependents = []
                 entry.dependents.append(call)
             elif entry.outcome != OK:
-                self._fail_call(call, entry.outcome, entry.payload)
+                self._refuse(call, entry)
                 return True
         return False
 
-    def _fail_call(self, call: Call, outcome: int, payload: Any) -> None:
+    def _refuse(self, call: Call, argument: Entry) -> None:
+        """End a call one of whose arguments is an error."""
+        self._fail_call(call, argument.outcome, argument.payload, argument.refs)
+        if call.actor:
+            self._pump(call.actor)  # Those behind it in its lane may be ready.
+
+    def _fail_call(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
         if call.shape.template.kind == CREATE:
             cause = {"cause": payload} if outcome == ERROR else {"failure": payload}
             self.actors.end(self.actors.of(call.id), {"reason": "argument", **cause})
         else:
-            self.completion.fail(call, outcome, payload)
+            self.completion.fail(call, outcome, payload, refs)
 
     def _needs(self, call: Call) -> dict[str, Any]:
         needs = {name: amount / UNIT for name, amount in call.shape.klass.needs}
         total = {name: amount / UNIT for name, amount in self.resources.total.items()}
-        return {"call": call.name, "needs": needs, "total": total}
+        return {"needs": needs, "total": total}
 
     def _ready(self, call: Call) -> None:
         if call.shape.template.kind == METHOD:
@@ -176,15 +183,17 @@ class Scheduler:
             self.objects.hold(number, kept)
         self.placement.take_back(worker, call)
         worker.results += 1
-        call.shape.learn(micros)
-        if call.shape.template.kind == CREATE:
+        if call.state is DONE:
+            pass  # The runtime was closed meanwhile.
+        elif call.shape.template.kind == CREATE:
             self._constructed(worker, call, outcome, values)
         elif outcome == OK:
+            call.shape.learn(micros)
             self.completion.succeed(call, values, contained)
         else:
-            self._unsuccessful(worker, call, outcome, values)
+            self._unsuccessful(worker, call, outcome, values, contained)
         if worker.actor is None:
-            self.placement.served(worker)
+            self.placement.served(worker, call)
         else:
             self.actors.pump(worker.actor)
 
@@ -202,7 +211,12 @@ class Scheduler:
             self.actors.constructor_failed(actor, values[0] if values else None)
 
     def _unsuccessful(
-        self, worker: Worker, call: Call, outcome: int, values: Sequence[Payload]
+        self,
+        worker: Worker,
+        call: Call,
+        outcome: int,
+        values: Sequence[Payload],
+        contained: Sequence[list[int]],
     ) -> None:
         if outcome == RETRYABLE:
             call.attempts += 1
@@ -216,18 +230,18 @@ class Scheduler:
         elif outcome == EXITED:
             actor = worker.actor
             assert actor is not None
-            actor.leaving = "exit_actor"
-            worker.to("retire")
+            self.actors.leaves(actor, "exit_actor")
+            if worker.state is LIVE:
+                worker.to("retire")
             self.completion.fail_with(
                 call, "actor_died", actor=actor.creation.name, reason="exit_actor"
             )
         else:
-            self.completion.fail(call, outcome, values[0])
+            self.completion.fail(call, outcome, values[0], contained[0] if contained else ())
 
     def _again(self, call: Call) -> None:
         if call.actor:
-            call.to("wait")
-            self.actors.of(call.actor).lanes[call.caller].appendleft(call)
+            self.actors.again(call)
         else:
             call.to("back")
             self.placement.enqueue(call)
@@ -243,7 +257,7 @@ class Scheduler:
         else:
             self.completion.fail_with(call, "object_lost", reason=reason)
         if worker.actor is None:
-            self.placement.served(worker)
+            self.placement.served(worker, call)
 
     def given_back(self, number: int, ids: Iterable[int]) -> None:
         """A worker returns calls that it has not begun."""
@@ -257,6 +271,8 @@ class Scheduler:
         again: list[Call] = []
         for call in calls:
             self.placement.take_back(worker, call)
+            if call.state is DONE:
+                continue  # The runtime was closed meanwhile.
             if call.cancelled:
                 self.completion.fail_with(call, "cancelled")
             else:
@@ -313,7 +329,14 @@ class Scheduler:
         elif call.state is not DONE:
             self.completion.fail_with(call, "cancelled")
             if call.actor:
-                self.actors.pump(self.actors.of(call.actor))
+                self._pump(call.actor)
+            else:
+                self.placement.dispatch(call.shape.klass)
+
+    def _pump(self, actor: int) -> None:
+        entry = self.objects.entries.get(actor)
+        if entry is not None and entry.actor is not None:
+            self.actors.pump(entry.actor)
 
     def _children(self, parent: int) -> list[int]:
         calls = (entry.call for entry in self.objects.entries.values())
@@ -379,6 +402,9 @@ class Scheduler:
             if worker.actor.state is ACTOR_DEAD:
                 worker.to("retire")
                 self.actions.append(Retire(number))
+            elif worker.actor.killed:
+                # It was not there yet when it was to be killed.
+                self.actions.append(Kill(number))
             else:
                 self.actors.process_ready(worker)
         else:
@@ -413,6 +439,8 @@ class Scheduler:
         again: list[Call] = []
         for call in begun:
             self.placement.take_back(worker, call)
+            if call.state is DONE:
+                continue  # The runtime was closed meanwhile.
             call.deaths += 1
             verdict = after_death(call.deaths, call.shape.template.max_retries)
             if call.cancelled:
@@ -432,7 +460,10 @@ class Scheduler:
 
     def _start_failed(self, pool: Pool, cause: Mapping[str, Any]) -> None:
         pool.failures += 1
-        if pool.failures < START_FAILURES or pool.workers:
+        if pool.failures < START_FAILURES or pool.resting:
+            return
+        if pool.workers:
+            self.placement.rest_starts(pool)
             return
         # No worker can be had: whoever waits for one is told why, and the next call tries again.
         pool.failures = 0
@@ -453,14 +484,19 @@ class Scheduler:
         """A timer that `Arm` asked for has run out."""
         if key == "overrun":
             self._look_for_overruns()
-        elif key == "shrink":
-            for worker in self.placement.shrink():
+        elif key.startswith("shrink:"):
+            for worker in self.placement.shrink(self.placement.pools[key[7:]]):
                 self.actions.append(Retire(worker.number))
+        elif key.startswith("respawn:"):
+            pool = self.placement.pools[key[8:]]
+            pool.resting = False
+            pool.failures = 0
+            self.placement.dispatch_all()
         elif key.startswith("force:"):
             _, number, call = key.split(":")
-            worker = self.placement.workers.get(int(number))
-            if worker is not None and int(call) in worker.inflight:
-                self.actions.append(Kill(worker.number))
+            guilty = self.placement.workers.get(int(number))
+            if guilty is not None and int(call) in guilty.inflight:
+                self.actions.append(Kill(guilty.number))
 
     def _look_for_overruns(self) -> None:
         placement = self.placement
@@ -474,7 +510,8 @@ class Scheduler:
                 klass = worker.klass
                 stuck = worker.mark == worker.results
                 worker.mark = worker.results
-                if stuck and klass is not None and self.resources.fits(klass.needs):
+                elsewhere = pool.idle or not pool.full
+                if stuck and elsewhere and klass and self.resources.fits(klass.needs):
                     self.actions.append(AskBack(worker.number))
 
     # --- the end ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .calls import Call, IllegalTransition
 
 if TYPE_CHECKING:
     from .actors import Actor
-    from .placement import Klass, Pool
+    from .pools import Klass, Pool
 
 STARTING, LIVE, LEAVING, DEAD = "starting", "live", "leaving", "dead"
 
@@ -35,7 +35,8 @@ class Worker:
         units: how many times the needs of `klass` it holds at the moment.
         backlog: predicted microseconds of what is in flight.
         blocked: calls that wait in get() or wait(), with the ids and whether they need all.
-        mark: how many results it had returned at the last look (see `Scheduler.tick`).
+        mark: how many results it had returned at the last look for overruns; while that is all,
+            it is given nothing ahead.
     """
 
     __slots__ = (

@@ -87,8 +87,8 @@ class Connection:
         """The control socket's descriptor, to be watched."""
         return self._control.fileno()
 
-    def read(self) -> list[Any]:
-        """Return the messages that one read of the mailbox completes.
+    def read(self) -> list[Any] | None:
+        """Return the messages that one read of the mailbox completes; None if there is nothing.
 
         Raises:
             ProtocolError: what came is none.
@@ -96,12 +96,12 @@ class Connection:
         try:
             data = self._mailbox.recv(READ_SIZE)
         except (BlockingIOError, InterruptedError):
-            return []
+            return None
         except OSError:
             data = b""
         if not data:
             self.ended = True
-            return []
+            return None
         return [decode(body) for body in self._decoder.feed(data)]
 
     def tell(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, final
 
 from ..config import UNITS, Config
@@ -24,6 +24,7 @@ from ..errors import ObjectLostError, RuntimeClosedError, SnakepitError
 from ..handles import Handles
 from ..ids import DRIVER
 from ..policy import actions as do
+from ..policy.calls import Call
 from ..policy.scheduler import Scheduler
 from ..store import AdoptedArena, Ledger, reopen_read_only
 from ..values import Values, is_stored
@@ -55,10 +56,15 @@ class Core:
         self.interrupts = Interrupts()
         self.pump = Pump(self.interrupts, self._cores_are_busy)
         self.handles = Handles(self.pump.poke)
+        self.pump.broken = self._broken
         self.pump.before_poll = self._flush_lazy
         self.pump.before_block = self._before_block
         self.pump.after_block = self._after_block
-        self.ledger = Ledger.create(SLOTS, config.object_store_memory)
+        try:
+            self.ledger = Ledger.create(SLOTS, config.object_store_memory)
+        except BaseException:
+            self.pump.close()
+            raise
         self.values = Values(
             DRIVER,
             self.ledger,
@@ -128,9 +134,11 @@ class Core:
             else:
                 objects.hold(DRIVER, (-item,))
 
-    def perform(self) -> list[Connection]:
+    def perform(self) -> Sequence[Connection]:
         """Perform the scheduler's actions; return the connections to flush. The lock is held."""
         actions = self.scheduler.actions
+        if not actions and not self._touched:
+            return ()
         perform = self._perform
         while actions:
             batch = actions[:]
@@ -203,6 +211,10 @@ class Core:
         self.closed = True
         self.pump.close()
         self.values.close()
+        for number, arena in self.adopted.items():
+            del self.segments[number]  # its descriptor is the arena's
+            arena.close()
+        self.adopted.clear()
         for fd, _ in self.segments.values():
             os.close(fd)
         self.segments.clear()
@@ -232,37 +244,39 @@ class Core:
             raise error
 
     def _send(self, action: do.Send) -> None:
-        connection = self.connections.get(action.worker)
+        number, call, nested = action
+        connection = self.connections.get(number)
         if connection is None:
             return
-        call = action.call
         shape = call.shape
         if shape.number not in connection.templates:
             self._define(connection, shape.number, shape.template)
         if connection.imports != self._imports_version:
             connection.imports = self._imports_version
             self.post(connection, self._imports)
+        args = call.args
+        if type(args) is not bytes:
+            self.share(connection, args)
+        deps = self._arguments(connection, call) if call.deps else ()
+        # At most one worker less than there are cores spins: the driver may too.
+        flags = wire.SPIN if self.scheduler.placement.busy < self.cores else 0
+        if nested:
+            flags |= wire.NESTED
+        connection.ahead += 1
+        connection.unsent += 1
+        self.post(
+            connection,
+            wire.Execute(call.sequence, call.id, shape.number, call.actor, args, deps, flags),
+        )
+
+    def _arguments(self, connection: Connection, call: Call) -> list[Any]:
         deps: list[Any] = []
         for where, identifier in call.deps:
             payload = self.entries[identifier].payload
             if type(payload) is not bytes:
                 self.share(connection, payload)
             deps.append((where, identifier, payload))
-        if type(call.args) is not bytes:
-            self.share(connection, call.args)
-        flags = (wire.NESTED if action.nested else 0) | self._spin_flag()
-        connection.ahead += 1
-        connection.unsent += 1
-        self.post(
-            connection,
-            wire.Execute(
-                call.sequence, call.id, shape.number, call.actor, call.args, deps, flags
-            ),
-        )
-
-    def _spin_flag(self) -> int:
-        # At most one worker less than there are cores: the driver may spin too.
-        return wire.SPIN if self.scheduler.placement.busy < self.cores else 0
+        return deps
 
     def _define(self, connection: Connection, number: int, template: wire.Template) -> None:
         connection.templates.add(number)
@@ -321,6 +335,7 @@ class Core:
 
     def forget_segment(self, segment: int) -> None:
         self.adopted.pop(segment, None)
+        self.segments.pop(segment, None)
         self.values.mappings.discard(segment)
         for connection in self.connections.values():
             if segment in connection.segments:
@@ -472,6 +487,14 @@ class Core:
 
     def _cores_are_busy(self) -> bool:
         return self.scheduler.placement.busy >= self.cores
+
+    def _broken(self, error: Exception) -> None:
+        reason = f"an internal error: {error!r}. Please report it with its traceback"
+        with self.lock:
+            if not self.closed:
+                self.scheduler.close("runtime_failed", {"reason": reason})
+                self.closed = True
+                self.perform()
 
     def _before_block(self) -> None:
         self._flush_lazy()

@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from ..config import UNITS, Config
 from ..deadline import Deadline
 from ..definitions import DEFAULT_POOL, complete
-from ..errors import ActorAlreadyExistsError, GetTimeoutError, RuntimeClosedError
+from ..errors import ActorAlreadyExistsError, GetTimeoutError, RuntimeClosedError, RuntimeStartError
 from ..faults import Failure, to_exception
 from ..ids import DRIVER, new_run
 from ..payload import pack, pack_call, unpack_exception
@@ -43,9 +43,12 @@ def start(config: Config) -> DriverRuntime:
     """Start a runtime; its processes are on their way when this returns.
 
     Raises:
-        RuntimeStartError: the zygote cannot be started.
+        RuntimeStartError: the machine refuses descriptors, memory or the zygote's process.
     """
-    return DriverRuntime(config)
+    try:
+        return DriverRuntime(config)
+    except OSError as error:
+        raise RuntimeStartError(f"the runtime cannot start: {error}") from error
 
 
 @final
@@ -160,7 +163,10 @@ class DriverRuntime:
         core = self._core
         token = self._interrupts.enter()
         try:
-            payload, blob = self._encode(packed)
+            parts = packed.parts
+            payload, blob = parts[0], 0
+            if len(parts) > 1 or len(payload) > INLINE:
+                payload, blob = self._encode(packed)
             with self._lock:
                 if core.closed:
                     core.check_open()

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+from functools import partial
 from typing import Any, Final, final
 
 from ..deadline import Deadline
@@ -19,6 +20,7 @@ from ..faults import signal_name
 from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
 from ..store import AdoptedArena
+from ..store.extents import place
 from ..values import is_stored
 from ..wire import messages as wire
 from .connection import Connection
@@ -39,6 +41,8 @@ class Processes:
         self._core = core
         self._inbox = inbox
         self._printer = LogPrinter()
+        self._printing = threading.Lock()
+        self._outputs: deque[wire.Output] = deque()
         self._free_slots = list(range(SLOTS - 1, 0, -1))
         self._open_files = raise_open_files()
         self._preloaded: set[str] = set()
@@ -83,7 +87,8 @@ class Processes:
     def _take(self, message: Any) -> None:
         kind = type(message)
         if kind is wire.Output:
-            self._core.pump.later(lambda: self._print(message))
+            self._outputs.append(message)
+            self._core.pump.later(self._print)
         elif kind is wire.Died:
             self._died(message)
         elif kind is wire.Spawned:
@@ -95,7 +100,16 @@ class Processes:
         elif kind is wire.Started:
             self._failed_starts = 0
 
-    def _print(self, output: wire.Output) -> None:
+    def _print(self) -> None:
+        """Print what has come, unless another thread is at it: lines must keep their order."""
+        while self._outputs and self._printing.acquire(blocking=False):
+            try:
+                while self._outputs:
+                    self._show(self._outputs.popleft())
+            finally:
+                self._printing.release()
+
+    def _show(self, output: wire.Output) -> None:
         try:
             self._printer.show(output)
         finally:
@@ -186,8 +200,8 @@ class Processes:
             number, slot, mailbox, control, lambda waiting: pump.want_write(fd, waiting)
         )
         self._core.connections[number] = connection
-        pump.watch(fd, lambda mask: self._heard(connection, mask))
-        pump.watch(connection.control_fd, lambda mask: self._heard_control(connection, mask))
+        pump.watch(fd, partial(self._heard, connection))
+        pump.watch(connection.control_fd, partial(self._heard_control, connection))
         return connection
 
     def _heard(self, connection: Connection, mask: int) -> None:
@@ -207,7 +221,8 @@ class Processes:
             return False
         if connection.ended:
             self._core.pump.unwatch(connection.mailbox_fd)
-        return bool(messages)
+        # Also the middle of a long message is something: its end may follow.
+        return messages is not None
 
     def _distrust(self, connection: Connection, error: Exception) -> None:
         import logging
@@ -252,25 +267,24 @@ class Processes:
         core.pump.unwatch(connection.mailbox_fd)
         core.pump.unwatch(connection.control_fd)
 
-        def bury() -> None:
-            core.scheduler.died(number, cause, started)
-            del core.connections[number]
-            self._inherit(connection)
-
-        core.update(bury)
+        # What goes with the worker is released while it is still known, so that only what
+        # others need is inherited.
+        core.update(lambda: core.scheduler.died(number, cause, started))
+        core.update(lambda: self._inherit(connection))
         connection.close()
 
     def _inherit(self, connection: Connection) -> None:
         """Keep what the dead worker stored for those who need it; the lock is held."""
         core = self._core
         number, slot = connection.number, connection.slot
+        del core.connections[number]
         self._free_slots.append(slot)
         segment = core.segments.get(number)
         if segment is None:
             core.ledger.reset(slot)
             return
         live = {
-            entry.payload[2]: sum(entry.payload[3]) + 64 * len(entry.payload[3])
+            entry.payload[2]: place(entry.payload[3])[1]
             for entry in core.entries.values()
             if entry.outcome == wire.OK
             and is_stored(entry.payload)
@@ -293,8 +307,10 @@ class Processes:
 
         def deliver(message: Any) -> None:
             if type(message) is wire.Output:
-                self._printer.show(message)
+                self._outputs.append(message)
+                self._print()
 
+        self._print()
         self._zygote.stop(deadline, deliver)
         self._zygote.close()
         for connection in list(core.connections.values()):

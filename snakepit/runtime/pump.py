@@ -110,6 +110,7 @@ class Pump:
         self._background_bell = Waiter(1)
         self._background_asleep = False
         self._background_has_role = False
+        self.broken: Callable[[Exception], None] = lambda error: None
         self.before_poll: Callable[[], None] = lambda: None
         self.before_block: Callable[[], None] = lambda: None
         self.after_block: Callable[[], None] = lambda: None
@@ -257,12 +258,17 @@ class Pump:
         return limit
 
     def _serve(self, events: list[tuple[int, int]]) -> None:
-        for fd, mask in events:
-            handler = self._handlers.get(fd)
-            if handler is not None:
-                handler(mask)
-        if self._timers:
-            self._run_timers()
+        try:
+            for fd, mask in events:
+                handler = self._handlers.get(fd)
+                if handler is not None:
+                    handler(mask)
+            if self._timers:
+                self._run_timers()
+        except Exception as error:
+            # A bug of ours: whoever waits is told, for nobody else would ever answer.
+            self.broken(error)
+            raise
 
     def _run_timers(self) -> None:
         now = monotonic()

@@ -19,7 +19,6 @@ class Inbox:
         self._core = core
         self._scheduler = core.scheduler
         self._take: dict[type[Any], Callable[[Connection, Any], None]] = {
-            wire.Result: self._result,
             wire.Handles: self._handles,
             wire.Submit: self._submit,
             wire.Put: self._put,
@@ -48,6 +47,10 @@ class Inbox:
                 core.drain_handles()
             try:
                 for message in messages:
+                    if type(message) is wire.Result:
+                        connection.ahead -= 1
+                        self._scheduler.result(connection.number, *message)
+                        continue
                     handler = take.get(type(message))
                     if handler is None:
                         raise wire.ProtocolError(f"a worker sent {type(message).__name__}")
@@ -55,10 +58,6 @@ class Inbox:
             finally:
                 touched = core.perform()
         core.flush(touched)
-
-    def _result(self, connection: Connection, message: wire.Result) -> None:
-        connection.ahead -= 1
-        self._scheduler.result(connection.number, *message)
 
     def _handles(self, connection: Connection, message: wire.Handles) -> None:
         self._scheduler.objects.hold(connection.number, message.added)

@@ -6,7 +6,7 @@ whole; a length beyond the bound is a broken or hostile peer and raises.
 
 from __future__ import annotations
 
-from typing import final
+from typing import NoReturn, final
 
 from ..errors import ProtocolError
 
@@ -22,11 +22,16 @@ def frame(body: bytes) -> bytes:
     """
     size = len(body)
     if size > MAX_FRAME:
-        raise ProtocolError(
-            f"a message of {size} bytes exceeds the {MAX_FRAME} that a frame may hold; "
-            "put large values in the store with snakepit.put() and pass the reference"
-        )
+        refuse_size(size)
     return size.to_bytes(4, "little") + body
+
+
+def refuse_size(size: int) -> NoReturn:
+    """Raise the error for a message of `size` bytes, which is too long for a frame."""
+    raise ProtocolError(
+        f"a message of {size} bytes exceeds the {MAX_FRAME} that a frame may hold; "
+        "put large values in the store with snakepit.put() and pass the reference"
+    )
 
 
 @final

@@ -13,12 +13,13 @@ an unknown kind or a wrong number of fields raises `ProtocolError`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, final
 
 import msgpack
 
 from ..errors import ProtocolError
-from .frames import frame
+from .frames import MAX_FRAME, refuse_size
 
 VERSION = 1
 """Both sides of a mailbox state it in their first message and refuse another."""
@@ -100,7 +101,7 @@ class Execute(NamedTuple):
     template: int
     actor: int
     args: Payload
-    deps: list[tuple[Where, int, Payload]]
+    deps: Sequence[tuple[Where, int, Payload]]
     flags: int
 
 
@@ -374,7 +375,11 @@ class Encoder:
         Raises:
             ProtocolError: it is longer than a frame may be.
         """
-        return frame(self._pack((_NUMBER[type(message)], *message)))
+        body: bytes = self._pack((_NUMBER[type(message)], *message))
+        size = len(body)
+        if size > MAX_FRAME:
+            refuse_size(size)
+        return size.to_bytes(4, "little") + body
 
 
 def decode(body: bytes) -> Any:

@@ -6,14 +6,16 @@ import os
 import random
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults_harness import PATIENCE_S, driver, empties, is_alive, settles, wait_until, works_on
+from faults_harness import PATIENCE_S, driver, empties, is_alive, wait_until, works_on
 
 import snakepit
 from snakepit import errors
+from snakepit.policy.workers import LIVE
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -124,7 +126,7 @@ def test_an_actor_that_ends_itself(how: str, tmp_path: Path) -> None:
     assert snakepit.get(again, timeout=PATIENCE_S) == 1
     with pytest.raises(errors.ActorDiedError):
         snakepit.get(phoenix.die.remote(how), timeout=PATIENCE_S)
-    del actor, phoenix, fate, later, again, caught
+    del actor, phoenix, fate, later, again, caught, ref
     works_on()
     empties()
 
@@ -342,17 +344,19 @@ def give_bytes(size: int) -> tuple[int, bytes]:
     return os.getpid(), b"x" * size
 
 
-@snakepit.remote(max_retries=-1)
-def square(x: int) -> int:
-    return x * x
-
-
-@snakepit.remote(max_retries=-1)
-def squares(x: int) -> Any:
-    return bytes([x % 256]) * (100_000 if x % 50 == 0 else 10)
-
-
 def test_a_storm_of_kills() -> None:
+    # By value: a fresh worker that had to import this module first would never live to call it.
+    @snakepit.remote(max_retries=-1)
+    def square(x: int) -> int:
+        deadline = time.perf_counter() + 0.001  # so that the storm has something to strike
+        while time.perf_counter() < deadline:
+            pass
+        return x * x
+
+    @snakepit.remote(max_retries=-1)
+    def repeat(x: int) -> bytes:
+        return bytes([x % 256]) * 100_000
+
     core = driver()._core
     dice = random.Random(7)
     over = threading.Event()
@@ -361,7 +365,10 @@ def test_a_storm_of_kills() -> None:
     def storm() -> None:
         nonlocal kills
         while not over.wait(0.05):
-            living = [c.pid for c in list(core.connections.values()) if c.pid]
+            with core.lock:
+                workers = core.scheduler.placement.workers
+                ready = [number for number, worker in workers.items() if worker.state is LIVE]
+                living = [core.connections[number].pid for number in ready]
             if living:
                 try:
                     os.kill(dice.choice(living), signal.SIGKILL)
@@ -374,28 +381,17 @@ def test_a_storm_of_kills() -> None:
     try:
         for start in range(0, 2000, 500):
             calls = range(start, start + 500)
-            small = [square.remote(x) for x in calls]
-            sized = [squares.remote(x) for x in calls[::5]]
-            chained = [square.remote(ref) for ref in small[::10]]
-            for _ in range(200):  # or the storm would have no time to strike
-                wait = snakepit.wait(small, num_returns=len(small), timeout=0.001)
-                if not wait[1]:
-                    break
-            assert values(small) == [x * x for x in calls]
-            assert values(chained) == [x**4 for x in calls[::10]]
-            lengths = [len(value) for value in values(sized)]
-            assert lengths == [100_000 if x % 50 == 0 else 10 for x in calls[::5]]
-        while kills < 5:
-            assert values([square.remote(3)]) == [9]
+            refs = [square.remote(x) for x in calls]
+            chained = [square.remote(ref) for ref in refs[::10]]
+            large = [repeat.remote(x) for x in calls[::50]]
+            assert snakepit.get(refs, timeout=PATIENCE_S) == [x * x for x in calls]
+            assert snakepit.get(chained, timeout=PATIENCE_S) == [x**4 for x in calls[::10]]
+            for x, value in zip(calls[::50], snakepit.get(large, timeout=PATIENCE_S)):
+                assert value == bytes([x % 256]) * 100_000
+        assert kills
     finally:
         over.set()
         thread.join()
-    del small, sized, chained, wait
+    del refs, chained, large, value
     works_on()
-    settles()
     empties()
-
-
-def values(refs: list[Any]) -> list[Any]:
-    """The values; a call that happened to be hit three times may be poisoned, and is made anew."""
-    return snakepit.get(refs, timeout=PATIENCE_S)

@@ -39,17 +39,20 @@ def test_a_missing_name_is_named(tmp_path: pathlib.Path, monkeypatch: Any) -> No
         del sys.modules["sp_missing_name"]
 
 
+GRUMPY = """
 class Grumpy:
-    def __setstate__(self, state: Any) -> None:
-        raise ValueError("not today")
-
-    def __getstate__(self) -> Any:
-        return {"a": 1}
+    def __getstate__(self): return {"a": 1}
+    def __setstate__(self, state): raise ValueError("not today")
+"""
 
 
-def test_an_object_that_refuses_is_named() -> None:
-    with pytest.raises(SerializationError, match="not today") as info:
-        unpack(pack(Grumpy(), what="a value").parts)
+def test_an_object_that_refuses_is_named(tmp_path: pathlib.Path, monkeypatch: Any) -> None:
+    module = make_module(tmp_path, "sp_grumpy", GRUMPY, monkeypatch)
+    try:
+        with pytest.raises(SerializationError, match="not today") as info:
+            unpack(pack(module.Grumpy(), what="a value").parts)
+    finally:
+        del sys.modules["sp_grumpy"]
     assert info.value.path.endswith(".Grumpy")
     assert isinstance(info.value.__cause__, ValueError)
 

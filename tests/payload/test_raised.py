@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import pathlib
+import subprocess
 import sys
 import threading
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -125,16 +128,15 @@ def test_the_description_says_text_and_reason() -> None:
     assert "lock" in cause.reason
 
 
-def test_what_cannot_be_read_here_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone(Exception):
-        pass
-
-    Gone.__module__, Gone.__qualname__ = "sp_gone_module", "Gone"
-    module = type(sys)("sp_gone_module")
-    module.Gone = Gone  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sp_gone_module", module)
-    packed = pack_exception(raised(Gone("x")), task_name="work", pid=9)
-    monkeypatch.delitem(sys.modules, "sp_gone_module")
+def test_what_cannot_be_read_here_is_described(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sp_gone_module.py").write_text("class Gone(Exception): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    gone = import_module("sp_gone_module").Gone("x")
+    packed = pack_exception(raised(gone), task_name="work", pid=9)
+    del sys.modules["sp_gone_module"]
+    monkeypatch.undo()
     error = unpack_exception(packed.parts)
     assert isinstance(error.cause, CauseUnavailableError)
     assert error.cause.kind == "sp_gone_module.Gone"
@@ -149,6 +151,46 @@ def test_an_exception_may_hold_arrays_and_references() -> None:
     assert packed.uses_numpy
     assert len(packed.parts) == 2
     assert unpack_exception(packed.parts).args[0].tolist() == [0, 1, 2]
+
+
+CALLER = """
+import subprocess, sys
+from snakepit.payload import pack_code, unpack_exception
+
+class Mine(ValueError):
+    def __init__(self, code, *, why):
+        super().__init__(f"code {code}")
+        self.why = why
+
+def work():
+    raise Mine(3, why="so")
+
+stream = pack_code(work).packed.parts[0]
+worker = [sys.executable, "-c", sys.argv[1]]
+reply = subprocess.run(worker, input=stream, capture_output=True, check=True).stdout
+try:
+    raise unpack_exception([reply])
+except Mine as error:
+    assert type(error.cause) is Mine
+    print(error.why, error.args)
+"""
+WORKER = """
+import subprocess
+import sys
+from snakepit.payload import pack_exception, unpack_code
+try:
+    unpack_code([sys.stdin.buffer.read()])()
+except Exception as error:
+    packed = pack_exception(error, task_name="work", pid=1)
+    sys.stdout.buffer.write(packed.parts[0])
+"""
+
+
+def test_an_exception_type_of_main_is_the_same_type_again_at_home() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CALLER, WORKER], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "so ('code 3',)\n"
 
 
 def test_each_time_a_new_error() -> None:

@@ -61,10 +61,12 @@ def test_a_cycle_of_causes_ends() -> None:
 
 
 def test_the_chain_ends_at_a_task_error() -> None:
+    inner = task_error(
+        ValueError("cause"), task_name="f", pid=1, remote_traceback="the remote text"
+    )
+
     def fail() -> None:
-        raise RuntimeError("outer") from task_error(
-            ValueError("cause"), task_name="f", pid=1, remote_traceback="the remote text"
-        )
+        raise RuntimeError("outer") from inner
 
     text = remote_traceback(caught(fail))
     assert text.count("the remote text") == 1

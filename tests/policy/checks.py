@@ -178,11 +178,11 @@ class Checker:
         world.require(
             world.closed or not task.where, f"{task!r} ended while worker {task.where} has it"
         )
-        entry = world.scheduler.objects.entries.get(call.id) if call.returns else None
+        entry = world.scheduler.objects.entries.get(call.id)
         if entry is not None:
             self._legal(task, own, name, args, entry.outcome, entry.payload)
-            for index, identifier in enumerate(call.returns):
-                other = world.scheduler.objects.entries.get(identifier)
+            for index in range(call.shape.template.returns):
+                other = world.scheduler.objects.entries.get(call.id + index)
                 if other is not None and other.outcome == OK:
                     world.require(other.payload is args[3][index], f"{task!r}: wrong value")
         task.resolved = True
@@ -310,6 +310,7 @@ class Checker:
         gone = world.alive.difference(entries)
         for identifier in gone:
             world.alive.discard(identifier)
+            world.watched.discard(identifier)
             for inner in world.contents.pop(identifier, ()):
                 world.unrefer(inner)
             payload = world.stored.pop(identifier, None)
@@ -317,7 +318,8 @@ class Checker:
                 frees.pop(identifier, None) is payload, f"{identifier:x} is gone, its value is not"
             )
             world.producer.pop(identifier, None)
-        for identifier in gone:
+        # A closed runtime lets go of what is in the hands of workers that are about to end.
+        for identifier in () if world.closed else gone:
             world.require(
                 identifier not in world.truth,
                 f"{identifier:x} is gone, and {world.truth.get(identifier)} refer to it",
@@ -329,6 +331,8 @@ class Checker:
 
     def _resources(self, name: str) -> None:
         world = self.world
+        if world.closed:
+            return
         resources = world.scheduler.resources
         free = dict(resources.total)
         for record in world.scheduler.placement.workers.values():
@@ -413,12 +417,22 @@ class Checker:
         for process in scheduler.objects.held:
             world.require(process != DRIVER and process in world.workers, f"{process} holds")
 
+    def kept_from_outside(self) -> set[int]:
+        """Return what exists, less the values that only mention each other in circles."""
+        world = self.world
+        inside: dict[int, int] = {}
+        for identifier in world.alive:
+            for inner in world.contents.get(identifier, ()):
+                inside[inner] = inside.get(inner, 0) + 1
+        return {i for i in world.alive if world.truth.get(i, 0) != inside.get(i, -1)}
+
     def settled(self) -> None:
         """With no message on its way, what is referred to is exactly what exists."""
         world = self.world
         self.audit()
-        for identifier in world.alive:
-            world.require(identifier in world.truth, f"{identifier:x} stays, and nobody refers to it")
+        unsaid = set().union(*(worker.dropped for worker in world.workers.values()))
+        for identifier in world.alive - unsaid:
+            world.require(identifier in world.truth, f"{identifier:x} stays, referred to by nobody")
         for pool in world.scheduler.placement.pools.values():
             extra = len(pool.workers) - pool.starting - pool.size
             world.require(

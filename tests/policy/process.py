@@ -181,7 +181,7 @@ class Worker(Process):
             self.world.refer(identifier)
         self.out.append((name, args, mentions))
         if self.world.tracing:
-            self.world.note(f"worker {self.number} sends {name} {_plain(args[1:])}")
+            self.world.note(f"worker {self.number} sends {name} {_plain(args)}")
 
     def send(self, name: str, *args: Any, mentions: tuple[int, ...] = ()) -> None:
         """Put a message on the way, after the news of handles that it may rely on."""

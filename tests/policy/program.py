@@ -50,12 +50,14 @@ def made_ids(call: Call) -> list[int]:
 
 def held_ids(call: Call) -> list[int]:
     """Return the ids on which the caller of a call gets handles."""
-    return [call.id] if call.shape.template.kind == CREATE else list(call.returns)
+    template = call.shape.template
+    count = 1 if template.kind == CREATE else template.returns
+    return list(range(call.id, call.id + count))
 
 
 def values_of(world: World, call: Call, known: Sequence[int]) -> tuple[list[Any], list[list[int]]]:
     """Return payloads for all returns of a call, and what is inside them."""
-    count = len(call.returns)
+    count = call.shape.template.returns
     values = [world.payload(world.dice.below(3) == 0) for _ in range(count)]
     contained = [world.dice.some(known, 2) for _ in range(count)]
     return values, contained if any(contained) else []

@@ -100,7 +100,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         tasks=tasks,
         actors=actors,
         methods=methods,
-        calls=random.choice((10, 30, 60, 90)),
+        calls=random.choice((10, 30, 60, 120)),
         steps=steps,
         kill=0 if calm else random.choice((0, 3, 10, 40)),
         start_fails=0 if calm else random.choice((0, 0, 20, 100, 400)),

@@ -151,7 +151,6 @@ class World:
         else:
             del self.driver.count[identifier]
             self.unrefer(identifier)
-            self.watched.discard(identifier)
         self.event("drop", identifier)
 
     # --- steps ----------------------------------------------------------------------------
@@ -251,15 +250,21 @@ class World:
             self.stored[identifier] = payload
 
     def _hold(self, identifier: int) -> None:
-        self.require(identifier in self.alive, f"a handle came too late for {identifier:x}")
+        self.known(identifier)
         self.scheduler.objects.hold(DRIVER, (identifier,))
+
+    def known(self, identifier: int) -> None:
+        """A process tells of a handle: the object must exist still."""
+        self.require(
+            self.closed or identifier in self.alive, f"a handle came too late for {identifier:x}"
+        )
 
     def _drop(self, identifier: int) -> None:
         self.scheduler.objects.drop(DRIVER, (identifier,))
 
     def _handles(self, number: int, added: list[int], dropped: list[int]) -> None:
         for identifier in added:
-            self.require(identifier in self.alive, f"a handle came too late for {identifier:x}")
+            self.known(identifier)
         self.scheduler.objects.hold(number, added)
         self.scheduler.objects.drop(number, dropped)
 
@@ -318,14 +323,14 @@ class World:
         contained: list[list[int]], micros: int, kept: list[int],
     ) -> None:  # fmt: skip
         for handle in kept:
-            self.require(handle in self.alive, f"a kept handle came too late for {handle:x}")
+            self.known(handle)
         task = self._leaves(self.workers[number], identifier)
         if task is not None and outcome == RETRYABLE:
             task.attempts += 1
         if task is not None and outcome == OK and not task.resolved and task.kind != CREATE:
-            for index, returned in enumerate(task.call.returns):
+            for index, value in enumerate(values):
                 refs = tuple(contained[index]) if contained else ()
-                self.remember(returned, values[index], refs)
+                self.remember(identifier + index, value, refs)
         self.scheduler.result(number, identifier, outcome, values, contained, micros, kept)
 
     def _undeliverable(self, number: int, identifier: int, reason: str) -> None:
@@ -421,7 +426,7 @@ class World:
         for _, identifier in call.deps:
             entry = self.scheduler.objects.entries.get(identifier)
             self.require(
-                entry is not None and entry.outcome == OK, f"{call!r} is sent without {identifier:x}"
+                entry is not None and entry.outcome == OK, f"{call!r} lacks {identifier:x}"
             )
             inner.extend(self.contents.get(identifier, ()))
         refs = [i for i in call.refs if i != call.actor]

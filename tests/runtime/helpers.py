@@ -1,0 +1,90 @@
+"""Gates, counters and looks into the scheduler's tables, for tests on real processes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from snakepit import protocol
+
+PATIENCE = 30.0
+"""Seconds within which what is waited for must come, however busy the machine."""
+
+
+def wait_until(condition: Callable[[], Any], *, timeout: float = PATIENCE) -> bool:
+    """Poll until the condition is true; False when the time is over."""
+    end = time.monotonic() + timeout
+    pause = 0.001
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
+    return True
+
+
+class Gate(NamedTuple):
+    """Something that happens once, seen by all processes: the file at `path` comes to exist."""
+
+    path: str
+
+    def open(self) -> None:
+        Path(self.path).touch()
+
+    @property
+    def is_open(self) -> bool:
+        return os.path.exists(self.path)
+
+    def wait(self) -> None:
+        if not wait_until(lambda: self.is_open):
+            raise TimeoutError(f"{self.path} was not opened")
+
+
+class Tally(NamedTuple):
+    """Counts what happens in any process: one byte in a file for each."""
+
+    path: str
+
+    def add(self) -> int:
+        """Count one more; return how many there are."""
+        with open(self.path, "ab") as file:
+            file.write(b"x")
+        return self.count
+
+    @property
+    def count(self) -> int:
+        return os.path.getsize(self.path) if os.path.exists(self.path) else 0
+
+
+def core() -> Any:
+    """The inner part of the driver's runtime."""
+    runtime: Any = protocol.current()
+    return runtime._core
+
+
+def entries() -> dict[int, Any]:
+    """The scheduler's objects and actors, after everything noted was counted."""
+    inner = core()
+    inner.update(lambda: None)
+    return dict(inner.entries)
+
+
+def resources_are_free() -> bool:
+    """Tell whether nothing uses any resource."""
+    resources = core().scheduler.resources
+    return all(resources.free[name] == total for name, total in resources.total.items())
+
+
+def is_settled() -> bool:
+    """Tell whether no object, actor, waiter or use of a resource is left."""
+    gc.collect()
+    return not entries() and not core().waiters and resources_are_free()
+
+
+def used_store() -> int:
+    """Bytes of the store that hold objects."""
+    return int(core().facts()["object_store_used"])

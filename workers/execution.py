@@ -1,0 +1,207 @@
+"""One call in the worker: its arguments, its code, what it returns or raises.
+
+Whatever a call does, `run` returns an outcome: the user's exceptions, cancels and wishes to end are
+data here. Only the loss of the driver, or of the interpreter, is not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, final
+
+from snakepit.definitions import retries
+from snakepit.payload import Packed, pack, pack_exception, unpack, unpack_code
+from snakepit.protocol import ActorExit, TaskInterrupt
+from snakepit.values import INLINE, Values, is_stored
+from snakepit.wire import messages as wire
+
+from .interruption import Interruption
+from .mailbox import DriverGone
+
+MOST_CODES: Final = 512
+"""Definitions that a worker keeps; it asks again for one that it has let go."""
+
+STACK_RESERVE: Final = 200
+"""Frames that a call needs at least, of those that the interpreter's recursion limit allows."""
+
+
+class Ended(NamedTuple):
+    """How a call ended, as `wire.Result` wants it."""
+
+    outcome: int
+    values: list[wire.Payload]
+    contained: list[list[int]]
+
+
+@final
+class Known:
+    """A template, with what is derived from it once."""
+
+    __slots__ = ("result", "template")
+
+    def __init__(self, template: wire.Template) -> None:
+        self.template = template
+        self.result = f"the result of {template.name}"
+
+
+@final
+class Executor:
+    """The calls, definitions and the actor of one worker.
+
+    Args:
+        values: this process's part of the store.
+        interruption: what runs, and what of it was cancelled.
+        fetch_code: asks the driver for a definition and returns when `code` was called with it.
+
+    Attributes:
+        actor: the actor's instance, if this worker is one.
+        actor_id: its id, or 0.
+        exiting: the actor asked to end.
+    """
+
+    def __init__(
+        self,
+        values: Values,
+        interruption: Interruption,
+        fetch_code: Callable[[bytes], None],
+    ) -> None:
+        self.actor: Any = None
+        self.actor_id = 0
+        self.exiting = False
+        self.known: dict[int, Known] = {}
+        self._values = values
+        self._interruption = interruption
+        self._fetch_code = fetch_code
+        self._codes: OrderedDict[bytes, Any] = OrderedDict()
+        self._packed_codes: dict[bytes, wire.Payload] = {}
+
+    def define(self, message: wire.Define) -> None:
+        """Take a template."""
+        self.known[message.number] = Known(wire.Template(*message.template))
+
+    def code(self, message: wire.Code) -> None:
+        """Take a definition; it is unpickled when a call first needs it."""
+        self._packed_codes[message.digest] = message.payload
+
+    def has_code(self, digest: bytes) -> bool:
+        """Tell whether a definition has come."""
+        return digest in self._packed_codes
+
+    # --- running --------------------------------------------------------------------------
+
+    def run(self, execute: wire.Execute, known: Known) -> Ended:
+        """Run a call to its end."""
+        template = known.template
+        interruption = self._interruption
+        try:
+            if interruption.cancelled(execute.call):
+                return Ended(wire.CANCELLED, [], [])
+            if execute.flags & wire.NESTED and _too_deep():
+                fields = {"call": template.name, "depth": len(interruption.stack)}
+                return Ended(wire.FAILURE, [["nesting_depth", fields]], [])
+            return self._call(execute, known)
+        except TaskInterrupt:
+            return Ended(wire.CANCELLED, [], [])
+        except ActorExit:
+            if self.actor_id:
+                self.exiting = True
+                return Ended(wire.EXITED, [], [])
+            return _raised(RuntimeError("exit_actor() was called outside an actor"), template)
+        except DriverGone:
+            raise
+        except BaseException as error:
+            return _raised(error, template)
+
+    def _call(self, execute: wire.Execute, known: Known) -> Ended:
+        template = known.template
+        args, kwargs = self._arguments(execute)
+        if template.kind == wire.METHOD:
+            function = getattr(self.actor, template.method)
+        else:
+            function = self._codes.get(template.code) or self._load_code(template.code)
+        interruption = self._interruption
+        interruption.open = True
+        value = function(*args, **kwargs)
+        interruption.open = False
+        # What is kept of them is counted when the reply is written.
+        del args, kwargs
+        if template.kind == wire.CREATE:
+            self.actor = value
+            self.actor_id = execute.actor or execute.call
+            return Ended(wire.OK, [], [])
+        if template.returns == 1:
+            packed = pack(value, what=known.result, root="result")
+            payload = self._encode(packed, execute.call)
+            return Ended(wire.OK, [payload], [list(packed.refs)] if packed.refs else [])
+        return self._several(value, execute.call, known)
+
+    def _arguments(self, execute: wire.Execute) -> tuple[Any, dict[str, Any]]:
+        payload = execute.args
+        pair = unpack((payload,)) if type(payload) is bytes else self._values.decode(payload)
+        args, kwargs = pair
+        if execute.deps:
+            args = list(args)
+            for where, _, value in execute.deps:
+                if type(where) is int:
+                    args[where] = self._values.decode(value)
+                else:
+                    kwargs[where] = self._values.decode(value)
+        return args, kwargs
+
+    def _load_code(self, digest: bytes) -> Any:
+        if digest not in self._packed_codes:
+            self._fetch_code(digest)
+        payload = self._packed_codes.pop(digest)
+        code = self._codes[digest] = unpack_code(self._values.parts(payload))
+        while len(self._codes) > MOST_CODES:
+            self._codes.popitem(last=False)
+        return code
+
+    # --- results --------------------------------------------------------------------------
+
+    def _several(self, value: Any, call: int, known: Known) -> Ended:
+        count = known.template.returns
+        if not count:
+            return Ended(wire.OK, [], [])
+        values = tuple(value)
+        if len(values) != count:
+            raise ValueError(
+                f"{known.template.name} has num_returns={count} but returned {len(values)} values"
+            )
+        packed = [pack(item, what=known.result, root="result") for item in values]
+        payloads: list[wire.Payload] = []
+        try:
+            for index, each in enumerate(packed):
+                payloads.append(self._encode(each, call + index))
+        except BaseException:
+            self._values.release(payload[2] for payload in payloads if is_stored(payload))
+            raise
+        contained = [list(each.refs) for each in packed]
+        return Ended(wire.OK, payloads, contained if any(contained) else [])
+
+    def _encode(self, packed: Packed, identifier: int) -> wire.Payload:
+        parts = packed.parts
+        if len(parts) == 1 and len(parts[0]) <= INLINE:
+            return parts[0]
+        return self._values.encode(packed, lambda: identifier)
+
+
+def _raised(error: BaseException, template: wire.Template) -> Ended:
+    packed = pack_exception(error, task_name=template.name, pid=os.getpid())
+    retryable = retries(template, error)
+    # Whatever the frames of the traceback hold must not outlive the call.
+    error.__traceback__ = None
+    outcome = wire.RETRYABLE if retryable else wire.ERROR
+    return Ended(outcome, [[bytes(part) for part in packed.parts]], [])
+
+
+def _too_deep() -> bool:
+    frame: Any = sys._getframe()
+    depth = 0
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back
+    return depth + STACK_RESERVE > sys.getrecursionlimit()
