@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
-SOURCES := $(shell find snakepit workers -name '*.py' -o -name py.typed)
+SOURCES := $(shell find snakepit workers examples -name '*.py' -o -name py.typed)
 PYTEST := $(BIN)/python -P -m pytest
 PYTEST_ARGS ?=
 

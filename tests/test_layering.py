@@ -25,8 +25,15 @@ LAYERS: dict[str, float] = {
     "runtime": 3,
     "api": 4,
     **dict.fromkeys(
-        ("util", "adapters", "telemetry", "gateway", "backends", "dashboard", "cli", "testing"), 5
+        ("util", "adapters", "telemetry", "gateway", "backends", "dashboard", "testing"), 5
     ),
+    "examples": 5,  # a user's view: the public names
+    "cli": 6,  # shows the examples
+}
+INSTALLED = {
+    "snakepit": "snakepit",
+    "workers": "snakepit.workers",
+    "examples": "snakepit.examples",
 }
 PURE = ("snakepit.wire", "snakepit.policy")
 IMPURE = frozenset(
@@ -59,7 +66,7 @@ class Import(NamedTuple):
 def modules() -> dict[str, Path]:
     """Every module of the installed package, by its name there."""
     found = {}
-    for folder, name in (("snakepit", "snakepit"), ("workers", "snakepit.workers")):
+    for folder, name in INSTALLED.items():
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
             if parts[-1] == "__init__":
@@ -165,6 +172,9 @@ def test_a_layer_imports_only_what_stands_below() -> None:
         ("snakepit.api.refs", "snakepit.protocol", True),
         ("snakepit.api.refs", "snakepit", False),
         ("snakepit.cli.main", "snakepit", True),
+        ("snakepit.cli.demo", "snakepit.examples.index_python", True),
+        ("snakepit.examples.index_python", "snakepit", True),
+        ("snakepit.examples.index_python", "snakepit.cli", False),
         ("snakepit.workers.process", "snakepit.transport.outbox", True),
         ("snakepit.workers.process", "snakepit.policy.calls", False),
         ("snakepit.workers.process", "snakepit.api.refs", False),

@@ -12,10 +12,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = {
+    "snakepit": "snakepit",
+    "workers": "snakepit.workers",
+    "examples": "snakepit.examples",
+}
 PROBE = """
 import importlib.metadata, importlib.util
 import snakepit, snakepit.workers
 assert importlib.util.find_spec("workers") is None, "workers/ is importable under its own name"
+assert importlib.util.find_spec("examples") is None, "examples/ is importable under its own name"
+assert importlib.util.find_spec("snakepit.examples.index_python"), "the demo's job is missing"
 entry, = importlib.metadata.entry_points(group="console_scripts", name="snakepit")
 assert entry.value == "snakepit.cli:main", entry
 assert "snakepit/py.typed" in {str(p) for p in importlib.metadata.files("snakepit")} or editable
@@ -35,21 +42,19 @@ def test_setup_cfg_lists_every_package() -> None:
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")
     listed = settings["options"]["packages"].split()
-    found = packages("snakepit", "snakepit") | packages("workers", "snakepit.workers")
+    found = set().union(*(packages(folder, name) for folder, name in FOLDERS.items()))
     assert listed == sorted(found)
 
 
 def test_no_folder_of_modules_lacks_its_init_file() -> None:
-    folders = {
-        file.parent for top in ("snakepit", "workers") for file in (ROOT / top).rglob("*.py")
-    }
+    folders = {file.parent for top in FOLDERS for file in (ROOT / top).rglob("*.py")}
     assert [folder for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
 
 
 @pytest.mark.parametrize("mode", ["wheel", "editable", "strict"])
 def test_workers_are_installed_as_snakepit_workers(mode: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    for folder in ("snakepit", "workers"):
+    for folder in FOLDERS:
         shutil.copytree(
             ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__")
         )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import threading
 from collections.abc import Callable
 from os import sched_yield
@@ -23,6 +22,7 @@ from time import perf_counter
 from typing import Any, final
 
 from snakepit.deadline import Deadline
+from snakepit.transport.streams import Stream
 from snakepit.wire.frames import FrameDecoder
 from snakepit.wire.messages import Encoder, decode
 
@@ -40,7 +40,7 @@ class Mailbox:
     """Both directions of the socket to the driver.
 
     Args:
-        sock: the connected socket; made blocking.
+        stream: the connection; made blocking.
         handle: takes each message, in the reading thread.
         blocks: called with True before the reader blocks, and with False after.
     """
@@ -54,7 +54,7 @@ class Mailbox:
         "_misses",
         "_poll",
         "_reading",
-        "_socket",
+        "_stream",
         "_wake",
         "_writing",
         "spin",
@@ -62,12 +62,12 @@ class Mailbox:
 
     def __init__(
         self,
-        sock: socket.socket,
+        stream: Stream,
         handle: Callable[[Any], None],
         blocks: Callable[[bool], None],
     ) -> None:
-        sock.setblocking(True)
-        self._socket = sock
+        stream.setblocking(True)
+        self._stream = stream
         self._handle = handle
         self._blocks = blocks
         self._decoder = FrameDecoder()
@@ -77,7 +77,7 @@ class Mailbox:
         self._reading = False
         self._misses = 0
         self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+        self._poll.register(stream, select.POLLIN)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll.register(self._wake, select.POLLIN)
         self.spin = False
@@ -96,7 +96,7 @@ class Mailbox:
             if len(messages) > 1:
                 data = b"".join([data, *map(encode, messages[1:])])
             try:
-                self._socket.sendall(data)
+                self._stream.sendall(data)
             except OSError as error:
                 raise DriverGone(str(error)) from None
 
@@ -184,7 +184,7 @@ class Mailbox:
 
     def _receive(self) -> None:
         try:
-            data = self._socket.recv(READ_SIZE)
+            data = self._stream.recv(READ_SIZE)
         except OSError as error:
             raise DriverGone(str(error)) from None
         if not data:

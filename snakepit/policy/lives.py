@@ -174,10 +174,10 @@ class ActorTable:
         actor.leaving = actor.leaving or reason
         self._unname(actor)
 
-    def constructor_failed(self, actor: Actor, payload: Any) -> None:
-        """Its `__init__` raised: nothing can be called, now or later."""
+    def give_up(self, actor: Actor, fields: Mapping[str, Any]) -> None:
+        """It was not made: nothing can be called, now or later."""
         worker = actor.worker
-        self.end(actor, {"reason": "init", "cause": payload})
+        self.end(actor, fields)
         self._retire(worker)
 
     def _retire(self, worker: Worker | None) -> None:

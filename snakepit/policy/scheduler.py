@@ -208,7 +208,8 @@ class Scheduler:
         if outcome == OK:
             self.actors.made(actor)
         else:
-            self.actors.constructor_failed(actor, values[0] if values else None)
+            cause = values[0] if values else None
+            self.actors.give_up(actor, {"reason": "init", "cause": cause})
 
     def _unsuccessful(
         self,
@@ -253,7 +254,7 @@ class Scheduler:
         self.placement.take_back(worker, call)
         if call.shape.template.kind == CREATE:
             call.to("finish")
-            self.actors.end(self.actors.of(call.id), {"reason": reason})
+            self.actors.give_up(self.actors.of(call.id), {"reason": reason})
         else:
             self.completion.fail_with(call, "object_lost", reason=reason)
         if worker.actor is None:
@@ -335,7 +336,7 @@ class Scheduler:
 
     def _pump(self, actor: int) -> None:
         entry = self.objects.entries.get(actor)
-        if entry is not None and entry.actor is not None:
+        if entry is not None and entry.actor is not None and self.closed is None:
             self.actors.pump(entry.actor)
 
     def _children(self, parent: int) -> list[int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 from ..transport.fds import FdConnection, PeerGone
+from ..transport.streams import Stream
 from ..wire.frames import FrameDecoder
 from ..wire.messages import Encoder, Segment, decode
 from .outbox import Outbox
@@ -53,7 +54,7 @@ class Connection:
         self,
         number: int,
         slot: int,
-        mailbox: socket.socket,
+        mailbox: Stream,
         control: socket.socket,
         stalled: Callable[[bool], None],
     ) -> None:

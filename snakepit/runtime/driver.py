@@ -13,7 +13,12 @@ from typing import Any, Final, final
 from ..config import UNITS, Config
 from ..deadline import Deadline
 from ..definitions import DEFAULT_POOL, complete
-from ..errors import ActorAlreadyExistsError, GetTimeoutError, RuntimeClosedError, RuntimeStartError
+from ..errors import (
+    ActorAlreadyExistsError,
+    GetTimeoutError,
+    RuntimeClosedError,
+    RuntimeStartError,
+)
 from ..faults import Failure, to_exception
 from ..ids import DRIVER, new_run
 from ..payload import pack, pack_call, unpack_exception
@@ -23,12 +28,15 @@ from ..policy.objects import PENDING, Entry
 from ..policy.placement import Pool
 from ..policy.scheduler import Scheduler
 from ..protocol import ActorRecord, Definition, Reference
+from ..store.platform import OutOfPages
 from ..values import INLINE, take_references
 from ..wire import messages as wire
 from .core import Core
+from .host import StartZygote
 from .processes import Processes
 from .pump import Target, Waiter
 from .requests import Inbox
+from .zygote import ZygoteClient
 
 SHUTDOWN: Final = 5.0
 """Seconds after which a shutdown kills what has not ended by itself."""
@@ -47,7 +55,7 @@ def start(config: Config) -> DriverRuntime:
     """
     try:
         return DriverRuntime(config)
-    except OSError as error:
+    except (OSError, OutOfPages) as error:
         raise RuntimeStartError(f"the runtime cannot start: {error}") from error
 
 
@@ -55,7 +63,7 @@ def start(config: Config) -> DriverRuntime:
 class DriverRuntime:
     """The runtime that owns the scheduler. Implements `snakepit.protocol.Runtime`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, start_zygote: StartZygote = ZygoteClient.start) -> None:
         self.run = new_run()
         size = max(1, config.num_cpus)
         limit = config.max_workers or max(LEAST_LIMIT, 4 * config.num_cpus)
@@ -76,7 +84,7 @@ class DriverRuntime:
         # A Ctrl-C waits until the runtime is whole, and then ends it.
         token = core.interrupts.enter()
         try:
-            self._processes = Processes(core, Inbox(core))
+            self._processes = Processes(core, Inbox(core), start_zygote)
         except BaseException:
             core.close()
             core.interrupts.uninstall()

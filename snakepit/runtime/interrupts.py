@@ -75,10 +75,11 @@ class Interrupts:
         if threading.get_ident() != self.main:
             return -1
         depth = self._depth
+        # First the depth, then the look: a signal between the two strikes by itself.
+        self._depth = 0
         if self._pending:
             self._pending = False
             self._original(signal.SIGINT, None)
-        self._depth = 0
         return depth
 
     def resume(self, depth: int) -> None:

@@ -8,11 +8,12 @@ pipes cannot deadlock. The flag is a lock; nothing relies on the GIL.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import final
+
+from ..transport.streams import Stream
 
 _JOINED = 64
 """Frames that one send takes at the most."""
@@ -23,14 +24,14 @@ class Outbox:
     """The frames on their way to one worker.
 
     Args:
-        sock: the mailbox's socket, non-blocking.
-        stalled: called with True when the socket takes no more, with False when all has left.
+        stream: the mailbox, non-blocking.
+        stalled: called with True when it takes no more, with False when it has room again.
     """
 
     __slots__ = ("_frames", "_rest", "_send", "_stalled", "_writer", "broken", "waiting")
 
-    def __init__(self, sock: socket.socket, stalled: Callable[[bool], None]) -> None:
-        self._send = sock.send
+    def __init__(self, stream: Stream, stalled: Callable[[bool], None]) -> None:
+        self._send = stream.send
         self._stalled = stalled
         self._frames: deque[bytes] = deque()
         self._rest = b""
@@ -54,10 +55,10 @@ class Outbox:
 
     def writable(self) -> None:
         """The socket has room again."""
+        # Before anybody may write: a writer that then fills the socket has the last word on it.
+        self._stalled(False)
         self.waiting = False
         self.flush()
-        if not self.waiting:
-            self._stalled(False)
 
     def _drain(self) -> None:
         frames = self._frames

@@ -11,6 +11,8 @@ import os
 import select
 import signal
 import socket
+import threading
+from collections import deque
 from functools import partial
 from typing import Any, Final, final
 
@@ -21,13 +23,15 @@ from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
 from ..store import AdoptedArena
 from ..store.extents import place
+from ..transport.streams import Stream
 from ..values import is_stored
 from ..wire import messages as wire
 from .connection import Connection
 from .core import SLOTS, Core
+from .host import StartZygote, Zygote
 from .logs import LogPrinter
 from .requests import Inbox
-from .zygote import ZygoteClient, ZygoteGone, raise_open_files
+from .zygote import ZygoteGone, raise_open_files
 
 MOST_ZYGOTES: Final = 3
 """Zygotes in a row that may end before they are ready."""
@@ -37,8 +41,9 @@ MOST_ZYGOTES: Final = 3
 class Processes:
     """The zygote's client and the workers' connections of one runtime."""
 
-    def __init__(self, core: Core, inbox: Inbox) -> None:
+    def __init__(self, core: Core, inbox: Inbox, start_zygote: StartZygote) -> None:
         self._core = core
+        self._start = start_zygote
         self._inbox = inbox
         self._printer = LogPrinter()
         self._printing = threading.Lock()
@@ -54,9 +59,9 @@ class Processes:
 
     # --- the zygote -----------------------------------------------------------------------
 
-    def _start_zygote(self) -> ZygoteClient:
+    def _start_zygote(self) -> Zygote:
         core = self._core
-        zygote = ZygoteClient.start(
+        zygote = self._start(
             run=core.run,
             slots=SLOTS,
             ledger_fd=core.ledger.fd,
@@ -68,8 +73,11 @@ class Processes:
         return zygote
 
     def _heard_zygote(self, mask: int) -> None:
-        if mask & select.EPOLLOUT and self._zygote.flush():
+        if mask & select.EPOLLOUT:
+            # Off first: a sender that finds no room meanwhile turns it on, and that must last.
             self._core.pump.want_write(self._zygote.fileno(), False)
+            if not self._zygote.flush():
+                self._core.pump.want_write(self._zygote.fileno(), True)
         if not mask & ~select.EPOLLOUT:
             return
         try:
@@ -169,17 +177,11 @@ class Processes:
     def spawn(self, action: do.Spawn) -> None:
         """Have a worker forked; the core's lock is held."""
         core = self._core
-        sockets: list[socket.socket] = []
         try:
             if not self._free_slots:
                 raise OSError(f"{SLOTS} worker processes run already, as many as there may be")
-            for _ in range(2):
-                sockets.extend(socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
-            mailbox, theirs, control, their_control = sockets
-            fds = (theirs.detach(), their_control.detach())
+            mailbox, control, handed = self._zygote.channels()
         except OSError as error:
-            for sock in sockets:
-                sock.close()
             core.scheduler.died(action.worker, {"spawn": str(error), "reason": str(error)}, 0)
             return
         slot = self._free_slots.pop()
@@ -189,10 +191,10 @@ class Processes:
             wire.VERSION, core.run, core.config.namespace, core.config.object_store_memory
         ))  # fmt: skip
         env = [tuple(pair) for pair in action.env]
-        self._send(wire.Spawn(action.worker, slot, action.label, env), fds)
+        self._send(wire.Spawn(action.worker, slot, action.label, env), handed)
 
     def _connect(
-        self, number: int, slot: int, mailbox: socket.socket, control: socket.socket
+        self, number: int, slot: int, mailbox: Stream, control: socket.socket
     ) -> Connection:
         pump = self._core.pump
         fd = mailbox.fileno()
@@ -236,8 +238,10 @@ class Processes:
 
     def _heard_control(self, connection: Connection, mask: int) -> None:
         pump = self._core.pump
-        if mask & select.EPOLLOUT and connection.flush_control():
+        if mask & select.EPOLLOUT:
             pump.want_write(connection.control_fd, False)
+            if not connection.flush_control():
+                pump.want_write(connection.control_fd, True)
         if mask & ~select.EPOLLOUT and not connection.read_control(self._core.take_control):
             pump.unwatch(connection.control_fd)
 

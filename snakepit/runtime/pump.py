@@ -132,7 +132,10 @@ class Pump:
     def want_write(self, fd: int, wanted: bool) -> None:
         """Also watch for room to write, or no longer."""
         if fd in self._handlers:
-            self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
+            try:
+                self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
+            except (FileNotFoundError, ValueError):
+                return  # The pumping thread has just given it up, or all of them.
 
     def unwatch(self, fd: int) -> None:
         """Forget a descriptor, which is still open."""

@@ -29,6 +29,7 @@ from ..store.platform import PAGE, OutOfPages, Region, memory_file, reserve_page
 from ..transport.fds import FdConnection, PeerGone
 from ..transport.handover import CHANNEL, DRIVER, LEDGER, STATUS, STATUS_BYTES, Settings, view_of
 from ..transport.orphans import MARK, end_marked
+from ..transport.streams import Channels, socket_channels
 from ..wire.messages import Died, Encoder, Spawned, Stop, decode
 
 DEFAULT_ENTRY: Final = "snakepit.workers.process:main"
@@ -140,6 +141,11 @@ class ZygoteClient:
             theirs.close()
             for fd in opened:
                 os.close(fd)
+
+    @staticmethod
+    def channels() -> Channels:
+        """Return the ends of a new worker's sockets; the handed ones travel with its `Spawn`."""
+        return socket_channels()
 
     def fileno(self) -> int:
         """Return the channel's descriptor, to be watched for messages; -1 once closed."""

@@ -6,7 +6,6 @@ the same contract suite. Both sides of a mailbox are written against this and no
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import NamedTuple, Protocol
 
@@ -79,11 +78,3 @@ def socket_channels() -> Channels:
         their_mailbox.close()
         raise
     return Channels(mailbox, control, (their_mailbox.detach(), their_control.detach()))
-
-
-def close_channels(channels: Channels) -> None:
-    """Close every end, when no worker will have them."""
-    channels.mailbox.close()
-    channels.control.close()
-    for fd in channels.handed:
-        os.close(fd)

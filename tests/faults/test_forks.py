@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -63,8 +64,9 @@ def in_child(work: Callable[[], Any], *, leave: Callable[[int], Any] = os._exit)
 
 
 def test_its_use_in_the_child_is_a_clear_error() -> None:
-    ref, actor = double.remote(4), Counter.remote()
-    stored = snakepit.put(b"x" * 1_000_000)
+    ref: Any = double.remote(4)
+    actor: Any = Counter.remote()
+    stored: Any = snakepit.put(b"x" * 1_000_000)
 
     def misuse() -> str:
         for use in (
@@ -90,13 +92,13 @@ def test_its_use_in_the_child_is_a_clear_error() -> None:
     assert snakepit.get(ref, timeout=PATIENCE_S) == 8
     assert snakepit.get(actor.count.remote(), timeout=PATIENCE_S) == 1
     assert len(snakepit.get(stored)) == 1_000_000
-    del ref, actor, stored
+    ref = actor = stored = None
     works_on()
     empties()
 
 
 def test_the_child_ends_as_it_likes() -> None:
-    actor = Counter.remote()
+    actor: Any = Counter.remote()
     assert snakepit.get(actor.count.remote(), timeout=PATIENCE_S) == 1
 
     def run_exit_functions(code: int) -> None:
@@ -114,7 +116,7 @@ def test_the_child_ends_as_it_likes() -> None:
 
     def lose_everything() -> str:
         nonlocal actor
-        del actor
+        actor = None
         gc.collect()
         return "fine"
 
@@ -161,7 +163,7 @@ def test_the_child_holds_no_socket_of_the_runtime() -> None:
 
 def test_arrays_in_the_child_keep_what_they_show() -> None:
     value = snakepit.put(b"1" * 5_000_000)
-    view = snakepit.get(value)
+    view: Any = snakepit.get(value)
     reader, writer = os.pipe()
 
     def look() -> bytes:
@@ -169,10 +171,8 @@ def test_arrays_in_the_child_keep_what_they_show() -> None:
         os.read(reader, 1)  # until the parent has dropped and overwritten
         return bytes(view[:4])
 
-    pid_text: list[str] = []
-    import threading
-
-    thread = threading.Thread(target=lambda: pid_text.append(in_child(look)))
+    seen: list[str] = []
+    thread = threading.Thread(target=lambda: seen.append(in_child(look)))
     thread.start()
     del value
     others = [snakepit.put(b"2" * 5_000_000) for _ in range(3)]
@@ -180,8 +180,8 @@ def test_arrays_in_the_child_keep_what_they_show() -> None:
     thread.join(PATIENCE_S)
     os.close(reader)
     os.close(writer)
-    assert pid_text == ["b'1111'"]
-    del view, others
+    assert len(others) == 3 and seen == ["b'1111'"]
+    view = None
     works_on()
 
 

@@ -1,4 +1,4 @@
-"""Workers that die, at each point of a call's path: the exact error or a retry, and life goes on."""
+"""Workers that die, at each point of a call: the exact error or a retry, and life goes on."""
 
 from __future__ import annotations
 

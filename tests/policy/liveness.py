@@ -125,6 +125,8 @@ class Liveness:
         elif actor.state is STARTING:
             begun = creation.state is SENT and creation.id in self.frames
             self.world.require(begun, f"{actor!r} does not start")
+        elif actor.state is DEAD and actor.worker is not None:
+            raise Violation(f"{actor!r} is dead, {actor.worker!r} is not")
         elif actor.state is ALIVE and actor.id not in self.world.alive:
             raise Violation(f"{actor!r} is out of reach and lives")
 

@@ -72,9 +72,9 @@ def advance(worker: Worker, frame: Frame, dice: Dice) -> None:
     if world.rushed:
         _finish(worker, frame, dice, 99)
         return
-    kind = dice.below(18)
+    kind = dice.below(20)
     known = frame.refs + worker.stash
-    if kind < 4 and world.budget > 0:
+    if kind < 5 and world.budget > 0:
         world.budget -= 1
         call = make_call(world, worker, known, frame.task.call.id)
         made = held_ids(call)
@@ -82,7 +82,7 @@ def advance(worker: Worker, frame: Frame, dice: Dice) -> None:
         frame.refs.extend(made)
         name = "create" if call.shape.template.kind == CREATE else "submit"
         worker.send(name, call, mentions=(*call.refs, *made))
-    elif kind == 4:
+    elif kind == 5:
         identifier = worker.new_ids(1)
         inside = tuple(dice.some(known, 2))
         worker.own((identifier,))
@@ -93,20 +93,21 @@ def advance(worker: Worker, frame: Frame, dice: Dice) -> None:
         )  # fmt: skip
         worker.ready.add(identifier)
         worker.have[identifier] = inside
-    elif kind < 9:
+    elif kind < 12:
         _wait(worker, frame, dice)
-    elif kind == 9 and frame.refs:
+    elif kind == 12 and frame.refs:
         worker.lose(frame.refs.pop(dice.below(len(frame.refs))))
-    elif kind == 10 and frame.refs:
+    elif kind == 13 and frame.refs:
         worker.stash.append(frame.refs.pop(dice.below(len(frame.refs))))
-    elif kind == 11:
+    elif kind == 14:
         _meddle(worker, frame, known, dice)
     else:
-        _finish(worker, frame, dice, dice.below(24))
+        _finish(worker, frame, dice, dice.below(40))
 
 
 def _wait(worker: Worker, frame: Frame, dice: Dice) -> None:
-    objects = [i for i in dict.fromkeys(frame.refs) if i not in worker.world.actor_ids]
+    recent = frame.refs[-4:] if dice.below(3) else frame.refs
+    objects = [i for i in dict.fromkeys(recent) if i not in worker.world.actor_ids]
     ids = dice.some(objects, 3)
     if not ids:
         return
@@ -158,24 +159,26 @@ def _finish(worker: Worker, frame: Frame, dice: Dice, kind: int) -> None:
 def drive(world: World, dice: Dice) -> None:
     """Let the driver's user code do one thing."""
     held = list(world.driver.count)
-    kind = dice.below(16)
-    if kind < 5 and world.budget > 0:
+    kind = dice.below(32)
+    if kind < 16 and world.budget > 0:
         world.budget -= 1
         submit(world, held)
-    elif kind == 5:
+    elif kind == 16:
         identifier = world.driver.new_ids(1)
         inside = tuple(dice.some(held, 2))
         world.driver.own((identifier,))
         world.event("put", identifier, world.payload(dice.below(2) == 0), inside, DRIVER)
-    elif kind < 10 and held:
+    elif kind < 21 and held:
         look(world, dice.pick(held))
-    elif kind < 13 and held:
+    elif kind < 26 and held:
         world.drop(dice.pick(held))
-    elif kind == 13 and held and dice.chance(world.setting.cancel * 20):
-        world.event("cancel", dice.pick(held), dice.below(4) == 0, dice.below(2) == 0)
-    elif kind == 14 and held and dice.below(4) == 0:
+    elif kind == 26 and held and dice.chance(world.setting.cancel * 20):
+        waiting = [i for i in held if i in world.producer and not world.producer[i].resolved]
+        force, recursive = dice.below(4) == 0, dice.below(2) == 0
+        world.event("cancel", dice.pick(waiting or held), force, recursive)
+    elif kind == 27 and held and dice.below(8) == 0:
         world.event("kill", dice.pick(held), dice.below(2) == 0)
-    elif kind == 15:
+    elif kind == 28 and dice.below(4) == 0:
         world.event("find", DRIVER)
 
 
@@ -198,5 +201,5 @@ def look(world: World, identifier: int) -> None:
         world.watched.add(identifier)
     else:
         for inner in world.contents.get(identifier, ()):
-            if world.dice.below(2):
+            if world.dice.below(4) == 0:
                 world.hold(inner)

@@ -38,6 +38,7 @@ class Setting(NamedTuple):
     hang: int
     soft: int
     asks_unread: bool
+    closes: bool
 
 
 def template(kind: int, name: str, **fields: object) -> Template:
@@ -59,7 +60,7 @@ def make_setting(random: Random, steps: int) -> Setting:
     resources: dict[str, float] = {"CPU": cpus}
     if random.random() < 0.5:
         resources["gpu"] = random.choice((1, 2))
-    pools = [("main", max(1, cpus), random.randint(2, 10))]
+    pools = [("main", max(1, cpus), random.choice((2, 2, 3, 4, 6, 10)))]
     if random.random() < 0.25:
         pools.append(("other", 1, random.randint(1, 4)))
     names = [name for name, _, _ in pools]
@@ -100,9 +101,9 @@ def make_setting(random: Random, steps: int) -> Setting:
         tasks=tasks,
         actors=actors,
         methods=methods,
-        calls=random.choice((10, 30, 60, 120)),
+        calls=random.choice((20, 60, 200, 400)),
         steps=steps,
-        kill=0 if calm else random.choice((0, 3, 10, 40)),
+        kill=0 if calm else random.choice((3, 10, 30, 100)),
         start_fails=0 if calm else random.choice((0, 0, 20, 100, 400)),
         spawn_fails=0 if calm else random.choice((0, 0, 10, 100)),
         undeliverable=0 if calm else random.choice((0, 0, 3)),
@@ -110,4 +111,5 @@ def make_setting(random: Random, steps: int) -> Setting:
         hang=random.choice((0, 0, 5, 20)),
         soft=random.choice((0, 100, 400)),
         asks_unread=random.random() < 0.5,
+        closes=random.random() < 0.1,
     )

@@ -63,7 +63,7 @@ def play(world: World, decisions: Sequence[int]) -> None:
         world.step()
     dice.state = len(decisions)
     world.rushed = True
-    if world.setting.calls % 7 == 4:
+    if world.setting.closes:
         world.event("close")
     quiesce(world)
     drop_all(world)

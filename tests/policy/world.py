@@ -159,16 +159,17 @@ class World:
         """Let one thing happen somewhere."""
         dice = self.dice
         kind = dice.below(100)
-        if kind < 75 and self.crew:
+        if kind < 85 and self.crew:
             dice.pick(self.crew).act(dice)
-        elif kind < 92:
+        elif kind < 95:
             drive(self, dice)
-        elif kind < 97:
+        elif kind < 98:
             if self.timers:
                 self.fire(dice.below(len(self.timers)))
         elif self.crew and dice.chance(self.setting.kill * 10):
             if dice.below(40):
-                dice.pick(self.crew).die({"signal": "SIGKILL"})
+                busy = [worker for worker in self.crew if worker.stack]
+                dice.pick(busy or self.crew).die({"signal": "SIGKILL"})
             else:
                 for worker in self.crew:
                     worker.die({"signal": "SIGKILL"})

@@ -1,0 +1,44 @@
+"""The commands and their options; each loads what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+DEFAULT_LIMIT = 4000
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="snakepit", message="snakepit %(version)s")
+def command() -> None:
+    """Ray-style tasks, actors and shared objects on one machine."""
+
+
+@command.command()
+@click.option("--chaos", is_flag=True, help="Kill a worker now and then.")
+@click.option(
+    "--paths",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Index this folder instead; may be given several times.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="The most files to index, taken evenly from all; 0 for no limit.",
+)
+@click.option("--num-cpus", type=click.IntRange(1, 1024), help="CPUs to use; default: all.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def demo(
+    chaos: bool, paths: tuple[Path, ...], limit: int, num_cpus: int | None, as_json: bool
+) -> None:
+    """Index the Python sources of this interpreter, in parallel and in one process.
+
+    The job is examples/index_python.py. The exit status is 1 if the two ways do not agree.
+    """
+    from .demo import run
+
+    raise SystemExit(run(paths, limit or None, num_cpus=num_cpus, chaos=chaos, as_json=as_json))
