@@ -159,20 +159,24 @@ def memory_of(array: npt.NDArray[Any]) -> str | None:
 
 
 class Chaos:
-    """Kills a worker of this run after every few steps, if it is on."""
+    """Kills a worker of this run about once a second, if it is on.
+
+    Never after few steps only: a call that has killed three workers would rightly be refused.
+    """
 
     def __init__(self, on: bool) -> None:
         self.kills = 0
         self._on = on
-        self._left = 2
+        self._steps = 2
+        self._after = time.monotonic()
 
     def __call__(self) -> None:
         """Count a step, and strike when it is time."""
-        self._left -= 1
-        if not self._on or self._left > 0:
+        self._steps -= 1
+        if not self._on or self._steps > 0 or time.monotonic() < self._after:
             return
-        # Not at every step: a call that has killed three workers would rightly be refused.
-        self._left = random.randint(6, 18)
+        self._steps = 6
+        self._after = time.monotonic() + random.uniform(0.5, 1.5)
         # The zygote, which forks the workers, is the child of this process.
         workers = [worker for zygote in _children(psutil.Process()) for worker in _children(zygote)]
         if workers:

@@ -13,7 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ TOP = 10
 KINDS = tuple(
     sorted([*ast.stmt.__subclasses__(), *ast.expr.__subclasses__()], key=lambda kind: kind.__name__)
 )
-COLUMN = {kind: column for column, kind in enumerate(KINDS)}
+COLUMN: Final = {kind: column for column, kind in enumerate(KINDS)}
 FUNCTION_BUCKETS = (0, 5, 20, 50)
 FILES = pa.schema(
     [

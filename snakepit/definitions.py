@@ -17,8 +17,10 @@ RETRY_ALL = b"*"
 """`Template.retry_exceptions` for every exception; else pickled types, or nothing for none."""
 
 
-def complete(definition: Definition) -> tuple[Template, Packed | None]:
+def complete(definition: Definition, namespace: str) -> tuple[Template, Packed | None]:
     """Return the definition's template with its code's digest, and the packed code.
+
+    `namespace` is the runtime's own, for actors that name none.
 
     Raises:
         SerializationError: the function, class or an exception type cannot be pickled.
@@ -26,6 +28,8 @@ def complete(definition: Definition) -> tuple[Template, Packed | None]:
     template = definition.template
     if not template.pool:
         template = template._replace(pool=DEFAULT_POOL)
+    if not template.namespace:
+        template = template._replace(namespace=namespace)
     retry_on = definition.retry_on
     if retry_on:
         types = RETRY_ALL if retry_on is True else _pack_types(retry_on, template.name)

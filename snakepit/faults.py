@@ -115,6 +115,8 @@ def _advice(fields: _Fields) -> str:
     signal = fields.get("signal")
     if fields.get("zygote"):
         return f"It died with its parent: {fields['zygote']}"
+    if fields.get("distrusted"):
+        return f"The driver ended it, which had sent what no worker may: {fields['distrusted']}"
     if signal in _SIGNAL_ADVICE:
         return _SIGNAL_ADVICE[signal]
     if fields.get("exit_code") is not None and not signal:

@@ -137,7 +137,7 @@ class WorkerRuntime:
         if name and not self._ask("has_name", actor):
             self.drop(actor)
             raise ActorAlreadyExistsError(
-                f"an actor named {name!r} exists in namespace {definition.template.namespace!r}; "
+                f"an actor named {name!r} exists in namespace {definition.template.namespace or self.namespace!r}; "
                 "get_actor() returns it, or choose another name"
             )
         return actor
@@ -189,7 +189,7 @@ class WorkerRuntime:
         owner, prepared = definition.prepared
         if owner is self:
             return prepared  # type: ignore[no-any-return]
-        template, code = complete(definition)
+        template, code = complete(definition, self.namespace)
         with self._lock:
             if code is not None and template.code not in self._sent_codes:
                 payload, blob = self._encode(code)
@@ -378,7 +378,9 @@ class WorkerRuntime:
 
     def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
         """See `Runtime.cancel`."""
-        self._ask("cancel", identifier, force, recursive)
+        refusal = self._ask("cancel", identifier, force, recursive)
+        if refusal is not None:
+            raise ValueError(refusal)
 
     def kill(self, actor: int, *, no_restart: bool) -> None:
         """See `Runtime.kill`."""

@@ -13,6 +13,8 @@ def main() -> None:
     """
     try:
         from .commands import command
+
+        command(prog_name="snakepit")
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
@@ -20,4 +22,3 @@ def main() -> None:
             f"snakepit: the command line needs {error.name}, which is not installed: "
             "pip install 'snakepit[cli]'"
         )
-    command(prog_name="snakepit")

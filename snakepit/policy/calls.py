@@ -1,13 +1,12 @@
 """Calls: their records, and the table of their states.
 
     WAITING --ready--> READY --send--> SENT --finish--> DONE
-       ^                 ^ |             |
-       |                 | +--wait       +--back--> READY
-       +-----------------+
+       |                                ^ |
+       +-------------send---------------+ +--back--> READY or --wait--> WAITING
 
-A call waits for its arguments (or for its turn in an actor's lane), is ready when it may be sent,
-and is sent while a worker has it. It is done exactly once: whatever it resolves to, the pair
-(DONE, finish) is not in the table.
+A call waits for its arguments (or for its turn in an actor's lane), is ready while it is queued for
+a worker, and is sent while a worker has it. It is done exactly once: any state can finish but DONE,
+for whatever it resolves to, the pair (DONE, finish) is not in the table.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ WAITING, READY, SENT, DONE = "waiting", "ready", "sent", "done"
 
 CALL_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
     (WAITING, "ready"): READY,
+    (WAITING, "send"): SENT,
     (READY, "send"): SENT,
     (SENT, "back"): READY,
     (SENT, "wait"): WAITING,
-    (READY, "wait"): WAITING,
     (WAITING, "finish"): DONE,
     (READY, "finish"): DONE,
     (SENT, "finish"): DONE,
@@ -42,12 +41,13 @@ class Shape:
     objects a call makes: one that returns nothing has an entry too, on which nobody has a handle.
     """
 
-    __slots__ = ("entries", "klass", "micros", "number", "template")
+    __slots__ = ("entries", "klass", "micros", "number", "returns", "template")
 
     def __init__(self, number: int, template: Template, klass: Any) -> None:
         self.number = number
         self.template = template
         self.klass = klass
+        self.returns = template.returns
         self.entries = max(1, template.returns)
         self.micros: float | None = None
 

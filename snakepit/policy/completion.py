@@ -40,14 +40,13 @@ class Completion:
     def succeed(self, call: Call, values: Sequence[Any], contained: Sequence[list[int]]) -> None:
         """End `call` with one payload a return; `contained` is empty when no value has refs."""
         call.to("finish")
-        entries = self._objects.entries
-        if not values:
-            values = (b"",)  # It returns nothing, and has an entry nevertheless.
-        for index, identifier in enumerate(call.returns):
-            entry = entries[identifier]
-            refs = contained[index] if contained else ()
-            self._objects.settle(entry, OK, values[index], refs)
-            self._news.append(entry)
+        objects = self._objects
+        # A call that returns nothing has an entry nevertheless.
+        for index, value in enumerate(values or (b"",)):
+            entry = objects.entries[call.id + index]
+            objects.settle(entry, OK, value, contained[index] if contained else ())
+            if entry.waited or entry.wanted or entry.dependents or not entry.local:
+                self._news.append(entry)
         self._end(call)
 
     def fail(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
@@ -68,7 +67,7 @@ class Completion:
     def _end(self, call: Call) -> None:
         if call.refs:
             self._objects.unpin(call.refs)
-        if not self._telling:
+        if self._news and not self._telling:
             self._telling = True
             try:
                 while self._news:

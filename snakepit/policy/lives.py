@@ -112,7 +112,6 @@ class ActorTable:
                 and worker.state is LIVE
                 and len(worker.inflight) < MOST_IN_MAILBOX
             ):
-                call.to("ready")
                 self._placement.send(worker, call)
                 return
         elif actor.state is DEAD:
@@ -143,7 +142,6 @@ class ActorTable:
                 break
             else:
                 lane.popleft()
-                call.to("ready")
                 self._placement.send(worker, call)
         if lane:
             actor.lanes[caller] = lane
@@ -254,7 +252,6 @@ class ActorTable:
         )
         if old.state is not DONE:
             old.to("finish")
-        actor.creation.to("ready")
         self._placement.enqueue(actor.creation)
 
     def end(self, actor: Actor, fields: Mapping[str, Any]) -> None:

@@ -142,20 +142,19 @@ class ObjectTable:
         """
         if entry.local or entry.holders or entry.pins or entry.call is not None:
             return
-        waiting = [entry]
+        if self.entries.pop(entry.id, None) is None:
+            return
+        self._gone(entry)
+        waiting = list(entry.refs) if entry.refs else None
         while waiting:
-            entry = waiting.pop()
-            if entry.local or entry.holders or entry.pins or entry.call is not None:
+            inner = self.entries.get(waiting.pop())
+            if inner is None:
                 continue
-            if self.entries.pop(entry.id, None) is None:
-                continue
-            refs, entry.refs = entry.refs, ()
-            self._gone(entry)
-            for identifier in refs:
-                inner = self.entries.get(identifier)
-                if inner is not None:
-                    inner.pins -= 1
-                    waiting.append(inner)
+            inner.pins -= 1
+            if not (inner.local or inner.holders or inner.pins or inner.call is not None):
+                del self.entries[inner.id]
+                self._gone(inner)
+                waiting.extend(inner.refs)
 
     def settle(self, entry: Entry, outcome: int, payload: Any, refs: Iterable[int]) -> None:
         """Give the entry its value, which keeps `refs` alive."""

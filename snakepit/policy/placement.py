@@ -67,6 +67,7 @@ class Placement:
         """Return the class of a template's calls."""
         creates = template.kind == CREATE
         needs = template.resources or (ONE_CPU if creates else ())
+        needs = tuple(item for item in needs if item[1])
         key = (template.pool, needs, creates)
         klass = self._klasses.get(key)
         if klass is None:
@@ -78,13 +79,14 @@ class Placement:
     # --- queues -------------------------------------------------------------------------
 
     def enqueue(self, call: Call) -> None:
-        """Queue a ready call at the end of its class and send what can be sent."""
+        """Send a call whose arguments are there, or queue it at the end of its class."""
         klass: Klass = call.shape.klass
         if not klass.queue and not klass.creates:
             worker = self._choose(klass, call)
             if worker is not None:
                 self.send(worker, call)
                 return
+        call.to("ready")
         klass.queue.append(call)
         if klass in self.waiting:
             # Nobody could take those before it; all that more of them can do is start workers.
@@ -152,10 +154,11 @@ class Placement:
 
     def _contended(self, klass: Klass) -> bool:
         """Whether somebody waits for just what this class's workers would hold on to for ever."""
-        if not self.waiting:
+        waiting = self.waiting
+        if not waiting or (len(waiting) == 1 and klass in waiting):
             return False
         ours = dict(klass.needs)
-        return any(self._competes(other, ours) for other in self.waiting if other is not klass)
+        return any(self._competes(other, ours) for other in waiting if other is not klass)
 
     def _competes(self, other: Klass, ours: dict[str, int]) -> bool:
         free = self.resources.free
@@ -194,7 +197,8 @@ class Placement:
         self.actions.append(Send(worker.number, call, nested))
         if worker.actor is not None:
             return
-        worker.backlog += shape.micros or 0.0
+        if shape.micros is not None:
+            worker.backlog += shape.micros
         if nested:
             worker.nested += 1
             self.resources.change(shape.klass.needs, 1)
@@ -216,26 +220,25 @@ class Placement:
         del worker.inflight[call.id]
         if not worker.inflight:
             self.busy -= 1
-        if worker.blocked.pop(call.id, None) is None and call.nested:
-            self.resources.change(call.shape.klass.needs, -1)
+        blocked = bool(worker.blocked) and worker.blocked.pop(call.id, None) is not None
         if call.nested:
             worker.nested -= 1
-        if worker.actor is None:
-            micros = call.shape.micros
-            if micros is not None:
-                worker.backlog = max(0.0, worker.backlog - micros) if worker.inflight else 0.0
+            if not blocked:
+                self.resources.change(call.shape.klass.needs, -1)
+        left = worker.backlog - (call.shape.micros or 0.0)
+        worker.backlog = left if left > 0.0 and worker.inflight else 0.0
 
     def settle(self, worker: Worker) -> None:
         """Make what the worker holds equal to what it now uses."""
-        if worker.actor is not None:
-            return
         klass = worker.klass
         if klass is None:
-            return
-        blocked = 0
+            return  # An actor's, or nothing was ever sent to it.
+        target = len(worker.inflight) - worker.nested
+        if target > worker.slots:
+            target = worker.slots
         if worker.blocked:
-            blocked = sum(not worker.inflight[call].nested for call in worker.blocked)
-        target = max(0, min(worker.slots, len(worker.inflight) - worker.nested) - blocked)
+            waiting = sum(not worker.inflight[call].nested for call in worker.blocked)
+            target = max(0, target - waiting)
         if target != worker.units:
             self.resources.change(klass.needs, target - worker.units)
             worker.units = target
@@ -296,7 +299,7 @@ class Placement:
             return
         pool = worker.pool
         pool.idle[worker.number] = worker
-        if pool.excess > 0 and not pool.shrinking:
+        if len(pool.workers) > pool.size and pool.excess > 0 and not pool.shrinking:
             pool.shrinking = True
             self.actions.append(Arm(IDLE_FOR, f"shrink:{pool.name}"))
 
@@ -336,6 +339,8 @@ class Placement:
         self._starting -= 1
 
     def _grow(self, klass: Klass) -> None:
+        if not self.resources.fits(klass.needs):
+            return
         pool = klass.pool
         room = self.resources.room(klass.needs, len(klass.queue))
         while pool.starting < room and not pool.full:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TypeAlias, final
 
 UNIT = 10_000
+
 Needs: TypeAlias = tuple[tuple[str, int], ...]
+"""What a call uses, without zeros; what is not `possible` is never asked for again."""
 
 
 @final
@@ -27,15 +29,14 @@ class Resources:
         """Tell whether `needs` can be met now."""
         free = self.free
         for name, amount in needs:
-            if free.get(name, 0) < amount:
+            if free[name] < amount:
                 return False
         return True
 
     def room(self, needs: Needs, most: int) -> int:
         """Return how many times `needs` fit now, `most` at the most."""
         for name, amount in needs:
-            if amount:
-                most = min(most, max(0, self.free.get(name, 0)) // amount)
+            most = min(most, max(0, self.free[name]) // amount)
         return most
 
     def change(self, needs: Needs, times: int) -> None:
@@ -46,4 +47,4 @@ class Resources:
         """
         free = self.free
         for name, amount in needs:
-            free[name] = free.get(name, 0) - amount * times
+            free[name] -= amount * times

@@ -84,17 +84,22 @@ class Scheduler:
 
     def submit(self, call: Call) -> None:
         """Take a new task or method call; its caller gets a handle on each return."""
-        holder = call.caller if call.shape.template.returns else None
-        for identifier in call.returns:
-            self.objects.add(identifier, call, holder)
+        shape = call.shape
+        if shape.returns == 1:
+            self.objects.add(call.id, call, call.caller)
+        else:
+            holder = call.caller if shape.returns else None
+            for identifier in call.returns:
+                self.objects.add(identifier, call, holder)
         if call.refs:
             self.objects.pin(call.refs)
-        if self._refused(call):
+        refusable = call.deps or self.closed is not None or not shape.klass.possible
+        if refusable and self._refused(call):
             return
         if call.actor:
             self.actors.submit(call)
         elif not call.missing:
-            self._ready(call)
+            self.placement.enqueue(call)
 
     def create(self, call: Call, methods: Any) -> Actor:
         """Take a new actor; its caller gets a handle on it."""
@@ -157,7 +162,6 @@ class Scheduler:
         if call.shape.template.kind == METHOD:
             self.actors.pump(self.actors.of(call.actor))
         else:
-            call.to("ready")
             self.placement.enqueue(call)
 
     def result(
@@ -183,12 +187,13 @@ class Scheduler:
             self.objects.hold(number, kept)
         self.placement.take_back(worker, call)
         worker.results += 1
+        shape = call.shape
         if call.state is DONE:
             pass  # The runtime was closed meanwhile.
-        elif call.shape.template.kind == CREATE:
+        elif shape.klass.creates:
             self._constructed(worker, call, outcome, values)
         elif outcome == OK:
-            call.shape.learn(micros)
+            shape.learn(micros)
             self.completion.succeed(call, values, contained)
         else:
             self._unsuccessful(worker, call, outcome, values, contained)
@@ -244,7 +249,7 @@ class Scheduler:
         if call.actor:
             self.actors.again(call)
         else:
-            call.to("back")
+            call.to("wait")
             self.placement.enqueue(call)
 
     def undeliverable(self, number: int, identifier: int, reason: str) -> None:
@@ -294,8 +299,7 @@ class Scheduler:
                 self.actors.pause(worker, resume=False)
             elif call.nested:
                 self.resources.change(call.shape.klass.needs, -1)
-            else:
-                self.placement.settle(worker)
+        self.placement.settle(worker)
         self.placement.dispatch_all()
 
     def unblocked(self, number: int, identifier: int) -> None:
@@ -314,14 +318,26 @@ class Scheduler:
     # --- cancel and kill ----------------------------------------------------------------
 
     def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
-        """Cancel the call that makes this object, and with `recursive` those that it made."""
+        """Cancel the call that makes this object, and with `recursive` those that it made.
+
+        Raises:
+            ValueError: `force` would end an actor, which is what `kill` is for.
+        """
         entry = self.objects.entries.get(identifier)
         call = entry.call if entry is not None else None
         if call is None:
             return
+        if force and call.actor:
+            raise ValueError(
+                f"cancel(force=True) cannot be used for {call.name}, a call to an actor: it would "
+                "end the actor. Use cancel() without force, or kill() for the actor"
+            )
+        self._cancel(call, force, recursive)
+
+    def _cancel(self, call: Call, force: bool, recursive: bool) -> None:
         if recursive:
             for child in self._children(call.id):
-                self.cancel(child, force=force, recursive=True)
+                self._cancel(child, force and not child.actor, True)
         if call.state is SENT:
             call.cancelled = True
             self.actions.append(Interrupt(call.worker, call.id, force))
@@ -339,9 +355,10 @@ class Scheduler:
         if entry is not None and entry.actor is not None and self.closed is None:
             self.actors.pump(entry.actor)
 
-    def _children(self, parent: int) -> list[int]:
+    def _children(self, parent: int) -> list[Call]:
         calls = (entry.call for entry in self.objects.entries.values())
-        return list({call.id for call in calls if call is not None and call.parent == parent})
+        found = {call.id: call for call in calls if call is not None and call.parent == parent}
+        return list(found.values())
 
     def kill(self, identifier: int, no_restart: bool) -> None:
         """End an actor's process at once."""

@@ -27,6 +27,8 @@ class Connection:
         touched: whether frames were appended since the last flush (under the runtime's lock).
         ahead, unsent: calls that it has not answered, and those of them not written yet.
         ended: nothing more can be read from its mailbox.
+        greeted: it has said hello.
+        distrusted: why the driver has it ended, when it sent what no worker may.
     """
 
     __slots__ = (
@@ -37,7 +39,9 @@ class Connection:
         "_mailbox",
         "ahead",
         "codes",
+        "distrusted",
         "ended",
+        "greeted",
         "imports",
         "number",
         "outbox",
@@ -72,6 +76,8 @@ class Connection:
         self.ahead = 0
         self.unsent = 0
         self.ended = False
+        self.greeted = False
+        self.distrusted = ""
         self._mailbox = mailbox
         self._decoder = FrameDecoder()
         self._control = FdConnection(control)

@@ -47,13 +47,15 @@ TRIM_AFTER: Final = 10.0
 class Core:
     """State that all parts of the driver's runtime share, guarded by `lock`."""
 
-    def __init__(self, config: Config, run: str, scheduler: Scheduler) -> None:
+    def __init__(
+        self, config: Config, run: str, scheduler: Scheduler, interrupts: Interrupts
+    ) -> None:
         self.config = config
         self.run = run
         self.lock = threading.Lock()
         self.scheduler = scheduler
         self.entries = scheduler.objects.entries
-        self.interrupts = Interrupts()
+        self.interrupts = interrupts
         self.pump = Pump(self.interrupts, self._cores_are_busy)
         self.handles = Handles(self.pump.poke)
         self.pump.broken = self._broken
@@ -224,7 +226,7 @@ class Core:
         """Close in a forked child what it inherited; what it has mapped stays readable."""
         self.closed = True
         self.pump.abandon()
-        self.interrupts.uninstall()
+        self.interrupts.abandon()
         for fd, _ in self.segments.values():
             os.close(fd)
         self.segments.clear()
@@ -491,10 +493,16 @@ class Core:
     def _broken(self, error: Exception) -> None:
         reason = f"an internal error: {error!r}. Please report it with its traceback"
         with self.lock:
-            if not self.closed:
+            if self.closed:
+                return
+            self.closed = True
+            try:
                 self.scheduler.close("runtime_failed", {"reason": reason})
-                self.closed = True
                 self.perform()
+            finally:
+                # The bug may have swallowed the news of what had a value already.
+                for identifier in list(self.waiters):
+                    self._resolved(do.Resolved(identifier))
 
     def _before_block(self) -> None:
         self._flush_lazy()

@@ -33,6 +33,7 @@ from ..values import INLINE, take_references
 from ..wire import messages as wire
 from .core import Core
 from .host import StartZygote
+from .interrupts import Interrupts
 from .processes import Processes
 from .pump import Target, Waiter
 from .requests import Inbox
@@ -69,8 +70,15 @@ class DriverRuntime:
         limit = config.max_workers or max(LEAST_LIMIT, 4 * config.num_cpus)
         pool = Pool(DEFAULT_POOL, size, limit, 1)
         totals = {name: amount / UNITS for name, amount in config.totals().items()}
-        self._core = core = Core(config, self.run, Scheduler(totals, [pool]))
-        self._interrupts = core.interrupts
+        # A Ctrl-C waits until the runtime is whole, and then ends it.
+        self._interrupts = interrupts = Interrupts()
+        token = interrupts.enter()
+        try:
+            core = Core(config, self.run, Scheduler(totals, [pool]), interrupts)
+        except BaseException:
+            interrupts.uninstall()
+            raise
+        self._core = core
         self._lock = core.lock
         self._handles = core.handles
         self._entries = core.entries
@@ -80,18 +88,15 @@ class DriverRuntime:
         self.hold = core.handles.hold
         self._pid = os.getpid()
         self._down = threading.Lock()
-        core.interrupts.install()
-        # A Ctrl-C waits until the runtime is whole, and then ends it.
-        token = core.interrupts.enter()
         try:
             self._processes = Processes(core, Inbox(core), start_zygote)
         except BaseException:
             core.close()
-            core.interrupts.uninstall()
+            interrupts.uninstall()
             raise
         self._begin(size, limit)
         try:
-            core.interrupts.leave(token)
+            interrupts.leave(token)
         except BaseException:
             self.shutdown()
             raise
@@ -122,7 +127,7 @@ class DriverRuntime:
         return shape if owner is self else self._prepare(definition)
 
     def _prepare(self, definition: Definition) -> Shape:
-        template, code = complete(definition)
+        template, code = complete(definition, self._core.config.namespace)
         core = self._core
         if code is not None and template.code not in core.codes:
             token = self._interrupts.enter()

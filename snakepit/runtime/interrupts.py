@@ -4,10 +4,15 @@ A section is a stretch of the main thread's code that must not be torn: a plan w
 not performed yet, an outbox half drained. While one is open the wrapped handler only records; its
 end lets the original handler have the signal. Threads other than the main one never see a signal,
 so only the main thread counts sections, and no lock is needed.
+
+A signal that comes just before the main thread blocks would be seen only after something else has
+woken it. So it also writes to a pipe, unless somebody else has the process's wake-up descriptor;
+whoever pumps reads that, and wakes the main thread.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from _signal import getsignal  # signal.getsignal makes an enum of the answer, at 5 µs a call
@@ -21,7 +26,7 @@ _SIGINT: Final = int(signal.SIGINT)
 class Interrupts:
     """The wrapped SIGINT handler of one runtime."""
 
-    __slots__ = ("_depth", "_handler", "_original", "_pending", "main")
+    __slots__ = ("_depth", "_handler", "_original", "_pending", "_writer", "main", "reader")
 
     def __init__(self) -> None:
         self.main = threading.main_thread().ident
@@ -29,6 +34,7 @@ class Interrupts:
         self._pending = False
         self._original: Any = None
         self._handler = self._handle
+        self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def install(self) -> None:
         """Wrap the present handler; called again, also a newer one (notebooks set their own)."""
@@ -38,14 +44,39 @@ class Interrupts:
         if present is not self._handler and callable(present):
             self._original = present
             signal.signal(signal.SIGINT, self._handler)
+            other = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+            if other not in (-1, self._writer):
+                signal.set_wakeup_fd(other)
 
     def uninstall(self) -> None:
-        """Put the original handler back, unless somebody has set another since."""
-        if threading.get_ident() != self.main or self._original is None:
+        """Put the original handler back, unless somebody has set another since; close the pipe.
+
+        Only the main thread can; after a shutdown elsewhere the handler stays, and does no harm.
+        """
+        if threading.get_ident() != self.main or self._writer < 0:
             return
-        if getsignal(_SIGINT) is self._handler:
+        other = signal.set_wakeup_fd(-1)
+        if other not in (-1, self._writer):
+            signal.set_wakeup_fd(other)
+        if self._original is not None and getsignal(_SIGINT) is self._handler:
             signal.signal(signal.SIGINT, self._original)
         self._original = None
+        os.close(self.reader)
+        os.close(self._writer)
+        self.reader = self._writer = -1
+
+    def abandon(self) -> None:
+        """Uninstall in a forked child, whose only thread is its main thread."""
+        self.main = threading.get_ident()
+        self._depth = 0
+        self.uninstall()
+
+    def woken(self) -> None:
+        """Empty the pipe: whoever read of it has been woken."""
+        try:
+            os.read(self.reader, 4096)
+        except OSError:
+            return
 
     def enter(self) -> int:
         """Open a section; return the token that `leave` needs."""

@@ -233,7 +233,9 @@ class Processes:
             "worker %d is ended: it sent what it must not: %s", connection.number, error
         )
         self._core.pump.unwatch(connection.mailbox_fd)
+        self._core.pump.unwatch(connection.control_fd)
         connection.ended = True
+        connection.distrusted = str(error)
         self.kill(connection.number)
 
     def _heard_control(self, connection: Connection, mask: int) -> None:
@@ -242,8 +244,15 @@ class Processes:
             pump.want_write(connection.control_fd, False)
             if not connection.flush_control():
                 pump.want_write(connection.control_fd, True)
-        if mask & ~select.EPOLLOUT and not connection.read_control(self._core.take_control):
+        if mask & ~select.EPOLLOUT and not self._read_control(connection):
             pump.unwatch(connection.control_fd)
+
+    def _read_control(self, connection: Connection) -> bool:
+        try:
+            return connection.read_control(self._core.take_control)
+        except ProtocolError as error:
+            self._distrust(connection, error)
+            return False
 
     def kill(self, number: int) -> None:
         """Kill a worker's process group, through the zygote, which alone knows that it lives."""
@@ -257,6 +266,9 @@ class Processes:
             "stderr": message.stderr,
             "pid": message.pid,
         }
+        connection = self._core.connections.get(message.number)
+        if connection is not None and connection.distrusted:
+            cause["distrusted"] = connection.distrusted
         self._bury(message.number, cause)
 
     def _bury(self, number: int, cause: dict[str, Any], begun: int | None = None) -> None:
@@ -266,7 +278,7 @@ class Processes:
             return
         while not connection.ended and self._read(connection):
             pass
-        connection.read_control(core.take_control)
+        self._read_control(connection)
         started = self._begun(connection) if begun is None else begun
         core.pump.unwatch(connection.mailbox_fd)
         core.pump.unwatch(connection.control_fd)

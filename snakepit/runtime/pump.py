@@ -27,6 +27,7 @@ from time import monotonic, perf_counter
 from typing import Final, Protocol, final
 
 from ..deadline import Deadline
+from ..errors import RuntimeClosedError
 from ..policy.objects import PENDING
 from .interrupts import Interrupts
 
@@ -105,8 +106,10 @@ class Pump:
         self._spin_misses = 0
         self._long_wait = False
         self._closed = False
+        self._failed: Exception | None = None
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.watch(self._wake_fd, self._woken)
+        self.watch(interrupts.reader, self._interrupted)
         self._background_bell = Waiter(1)
         self._background_asleep = False
         self._background_has_role = False
@@ -174,6 +177,12 @@ class Pump:
         except BlockingIOError:
             return
 
+    def _interrupted(self, _: int) -> None:
+        self._interrupts.woken()
+        # The main thread may be one of these; for the others it is only another look.
+        for waiter in tuple(self._sleepers):
+            waiter.ring()
+
     # --- waiting ------------------------------------------------------------------------------
 
     def wait(self, target: Target, deadline: Deadline, enlist: Callable[[], Waiter]) -> bool:
@@ -189,8 +198,10 @@ class Pump:
 
         Raises:
             KeyboardInterrupt: the user pressed Ctrl-C.
+            RuntimeClosedError: a handler failed, which ends the runtime.
         """
         while target.outcome < 0:
+            self._check_sound()
             if self._role.acquire(blocking=False):
                 self.activity += 1
                 try:
@@ -270,8 +281,20 @@ class Pump:
                 self._run_timers()
         except Exception as error:
             # A bug of ours: whoever waits is told, for nobody else would ever answer.
-            self.broken(error)
-            raise
+            self._failed = error
+            try:
+                self.broken(error)
+            finally:
+                for waiter in self._sleepers.copy():
+                    waiter.ring()
+            self._check_sound()
+
+    def _check_sound(self) -> None:
+        if self._failed is not None:
+            raise RuntimeClosedError(
+                f"the runtime has ended by an internal error: {self._failed!r}. Please report it "
+                "with its traceback"
+            ) from self._failed
 
     def _run_timers(self) -> None:
         now = monotonic()

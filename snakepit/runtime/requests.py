@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from ..policy.calls import Call
@@ -42,29 +42,35 @@ class Inbox:
         """
         core = self._core
         take = self._take
-        with core.lock:
-            if core.handles.queue:
-                core.drain_handles()
-            try:
-                for message in messages:
-                    if type(message) is wire.Result:
-                        connection.ahead -= 1
-                        self._scheduler.result(connection.number, *message)
-                        continue
-                    handler = take.get(type(message))
-                    if handler is None:
-                        raise wire.ProtocolError(f"a worker sent {type(message).__name__}")
-                    handler(connection, message)
-            finally:
-                touched = core.perform()
-        core.flush(touched)
+        touched: Sequence[Connection] = ()
+        try:
+            with core.lock:
+                if core.handles.queue:
+                    core.drain_handles()
+                try:
+                    for message in messages:
+                        if type(message) is wire.Result:
+                            connection.ahead -= 1
+                            self._scheduler.result(connection.number, *message)
+                            continue
+                        handler = take.get(type(message))
+                        if handler is None:
+                            raise wire.ProtocolError(f"a worker sent {type(message).__name__}")
+                        handler(connection, message)
+                finally:
+                    touched = core.perform()
+        finally:
+            # Also after a message that is refused: what came before it has consequences.
+            core.flush(touched)
 
     def _handles(self, connection: Connection, message: wire.Handles) -> None:
         self._scheduler.objects.hold(connection.number, message.added)
         self._scheduler.objects.drop(connection.number, message.dropped)
 
     def _submit(self, connection: Connection, message: wire.Submit) -> None:
-        shape = connection.theirs[message.template]
+        shape = connection.theirs.get(message.template)
+        if shape is None:
+            raise wire.ProtocolError(f"a call names template {message.template}, which is unknown")
         deps = tuple((where, identifier) for where, identifier in message.deps)
         refs = (*message.refs, *(identifier for _, identifier in deps))
         if message.actor:
@@ -124,6 +130,9 @@ class Inbox:
                 f"worker {connection.number} speaks version {message.version} of the protocol, "
                 f"not {wire.VERSION}"
             )
+        if connection.greeted:
+            raise wire.ProtocolError("it said hello before")
+        connection.greeted = True
         connection.pid = message.pid
         self._scheduler.hello(connection.number)
 
@@ -154,7 +163,10 @@ class Inbox:
     def _answer_cancel(
         self, connection: Connection, identifier: int, force: bool, recursive: bool
     ) -> tuple[int, Any]:
-        self._scheduler.cancel(identifier, force=force, recursive=recursive)
+        try:
+            self._scheduler.cancel(identifier, force=force, recursive=recursive)
+        except ValueError as error:
+            return wire.OK, str(error)
         return wire.OK, None
 
     def _answer_kill(

@@ -90,5 +90,7 @@ def scripted_runtime(
     try:
         yield stage
     finally:
-        runtime.shutdown()
-        retire(runtime)
+        try:
+            runtime.shutdown()
+        finally:
+            retire(runtime)

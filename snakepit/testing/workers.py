@@ -57,7 +57,7 @@ class ScriptedWorker:
         script: Step,
         lock: RLock,
         report: Callable[[wire.Died], None],
-        watch: Callable[[int, int], None],
+        watch: Callable[[int, int | None], None],
     ) -> None:
         mailbox.setblocking(False)
         self.number = spawn.number
@@ -188,7 +188,9 @@ class ScriptedWorker:
         """Close the mailbox, as a worker does that is about to end."""
         with self._lock:
             self._unsent = b""
-            self.mailbox.close()
+            if self.mailbox.fileno() >= 0:
+                self._watch(self.mailbox.fileno(), None)
+                self.mailbox.close()
 
     def die(self, code: int = -9, stderr: str = "") -> None:
         """End: with this exit code, or if negative by this signal. The zygote reports it."""
@@ -205,7 +207,9 @@ class ScriptedWorker:
         """Close both ends without a word."""
         with self._lock:
             self.hang_up()
-            self._control.close()
+            if self._control.fileno() >= 0:
+                self._watch(self._control.fileno(), None)
+                self._control.close()
             self._waiting.clear()
 
     @property
@@ -315,7 +319,8 @@ class ScriptedWorker:
 
 
 def _inline(packed: Any) -> wire.Payload:
-    return [bytes(part) for part in packed.parts]
+    parts = [bytes(part) for part in packed.parts]
+    return parts[0] if len(parts) == 1 else parts
 
 
 def _parts(payload: wire.Payload) -> list[Any]:

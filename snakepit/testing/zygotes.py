@@ -91,7 +91,7 @@ class FakeZygote:
 
     def fileno(self) -> int:
         """See `ZygoteClient.fileno`."""
-        return self._epoll.fileno()
+        return -1 if self._epoll.closed else self._epoll.fileno()
 
     def channels(self) -> Channels:
         """See `ZygoteClient.channels`: a mailbox in memory, and a socket pair that takes fds."""
@@ -159,9 +159,10 @@ class FakeZygote:
         """See `ZygoteClient.close`."""
         with self._lock:
             self._end(0)
-            self._epoll.close()
-            bell, self._bell = self._bell, -1
-            os.close(bell)
+            if self._bell >= 0:
+                bell, self._bell = self._bell, -1
+                os.close(bell)
+                self._epoll.close()
 
     # --- what a test calls ------------------------------------------------------------------
 
@@ -219,15 +220,18 @@ class FakeZygote:
         self._news.append(wire.Spawned(spawn.number, worker.pid))
         self._birth(worker)
 
-    def _watch(self, fd: int, mask: int) -> None:
+    def _watch(self, fd: int, mask: int | None) -> None:
+        """Watch a worker's descriptor for these events; None: it is about to be closed."""
         known = self._masks.get(fd)
-        if known == mask:
-            return
-        self._masks[fd] = mask
-        try:
-            self._epoll.modify(fd, mask)
-        except FileNotFoundError:  # It is new; a closed one has left the set by itself.
+        if mask is None:
+            if self._masks.pop(fd, None) is not None:
+                self._epoll.unregister(fd)
+        elif known is None:
+            self._masks[fd] = mask
             self._epoll.register(fd, mask)
+        elif known != mask:
+            self._masks[fd] = mask
+            self._epoll.modify(fd, mask)
 
     def _end(self, code: int) -> None:
         if self.exit_code is None:

@@ -240,7 +240,7 @@ def _trap(where: str) -> None:
             end_how("kill")
 
     if where in ("reading", "replying"):
-        mailbox._socket = Half(mailbox._socket)
+        mailbox._stream = Half(mailbox._stream)
     else:
         arena = runtime._values._own_arena()
         # The extent is reserved and charged, and its bytes are half there.
@@ -292,7 +292,7 @@ class Setter:
     def set(self, where: str) -> None:
         runtime: Any = driver()
         # After this reply, which must pass: the main thread is still in this call.
-        send = runtime._mailbox._socket.sendall
+        send = runtime._mailbox._stream.sendall
 
         class Then:
             def __init__(self, sock: Any) -> None:
@@ -303,10 +303,10 @@ class Setter:
 
             def sendall(self, data: bytes) -> None:
                 send(data)
-                runtime._mailbox._socket = self._sock
+                runtime._mailbox._stream = self._sock
                 _trap(where)
 
-        runtime._mailbox._socket = Then(runtime._mailbox._socket)
+        runtime._mailbox._stream = Then(runtime._mailbox._stream)
 
     def count(self) -> int:
         self.calls += 1

@@ -196,6 +196,9 @@ class Worker(Process):
             return
         self.state = "dead"
         self.cause = cause
+        for message in self.inbox:
+            if message[0] == "answer" and message[1]:
+                self.world.unrefer(message[1])
         self.inbox.clear()
         self.control.clear()
         self.queue.clear()

@@ -299,9 +299,10 @@ class World:
         worker = self.workers[number]
         for returned in back:
             self._leaves(worker, returned)
+        self.scheduler.blocked(number, identifier, ids, every, back)
+        # A call in `back` that was cancelled may have been what it waits for.
         if identifier in worker.sent and any(map(self.scheduler.pending, ids)):
             worker.blocked.add(identifier)
-        self.scheduler.blocked(number, identifier, ids, every, back)
 
     def _unblocked(self, number: int, identifier: int) -> None:
         self.workers[number].blocked.discard(identifier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ def fork(body: Callable[[], None]) -> int:
     if pid:
         return pid
     code = 1
+    signal.alarm(60)  # a child that hangs or pauses outlives no failed test
     try:
         body()
         code = 0

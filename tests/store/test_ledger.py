@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -130,6 +132,10 @@ def test_a_process_waits_for_the_lock_until_its_holder_is_killed() -> None:
 
         holder = fork(holds)
         os.read(inside_r, 1)
+        # Seen from here it is another's: a lock on the inherited description would be ours too.
+        ours = struct.pack("hhqqi0q", fcntl.F_WRLCK, 0, 0, 0, 0)
+        found = fcntl.fcntl(ledger.fd, fcntl.F_OFD_GETLK, ours)
+        assert struct.unpack("hhqqi0q", found)[0] == fcntl.F_WRLCK
         waiting = threading.Thread(target=ledger.charge, args=(0, 1))
         waiting.start()
         assert ledger.used() == 0, "the holder lives, so nothing was booked yet"
