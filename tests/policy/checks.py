@@ -390,8 +390,12 @@ class Checker:
                 set(record.blocked) == (worker.blocked if worker else set()),
                 f"worker {number} waits in {worker and worker.blocked}, not {record.blocked}",
             )
+        busy = sum(bool(worker.sent) for worker in world.workers.values())
+        world.require(scheduler.placement.busy == busy, f"{busy} workers are busy")
         for pool in scheduler.placement.pools.values():
             world.require(len(pool.workers) <= pool.limit, f"too many workers in {pool.name}")
+            starting = sum(record.state == "starting" for record in pool.workers.values())
+            world.require(pool.starting == starting, f"{starting} workers start in {pool.name}")
             for number in pool.idle:
                 world.require(
                     not scheduler.placement.workers[number].inflight, f"{number} is not idle"

@@ -285,6 +285,8 @@ class World:
         worker.inbox.append(("answer", actor.id if actor is not None else 0))
 
     def _cancel(self, identifier: int, force: bool, recursive: bool) -> None:
+        task = self.producer.get(identifier)
+        force = force and not (task is not None and task.kind == METHOD)
         self.scheduler.cancel(identifier, force=force, recursive=recursive)
 
     def _kill(self, identifier: int, no_restart: bool) -> None:

@@ -1,0 +1,73 @@
+"""Calls that come back from a worker without a result: given back, or lost with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+from .calls import DONE, Call
+from .completion import Completion
+from .placement import Placement
+from .pools import Pool
+from .restart import START_FAILURES, after_death
+from .workers import Worker
+
+
+@final
+class Recovery:
+    """Queues such calls again, as far as their retries go; what had not begun costs none."""
+
+    def __init__(self, placement: Placement, completion: Completion) -> None:
+        self._placement = placement
+        self._completion = completion
+
+    def unbegun(self, worker: Worker, calls: Sequence[Call]) -> None:
+        """Take back calls that the worker never began."""
+        again: list[Call] = []
+        for call in calls:
+            self._placement.take_back(worker, call)
+            if call.state is DONE:
+                continue  # The runtime was closed meanwhile.
+            if call.cancelled:
+                self._completion.fail_with(call, "cancelled")
+            else:
+                call.to("back")
+                again.append(call)
+        self._placement.requeue(again)
+
+    def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call]) -> None:
+        """A pool's worker has ended while the calls in `begun` ran."""
+        self.unbegun(worker, [call for call in worker.inflight.values() if call not in begun])
+        running = [call.name for call in begun]
+        again: list[Call] = []
+        for call in begun:
+            self._placement.take_back(worker, call)
+            if call.state is DONE:
+                continue  # The runtime was closed meanwhile.
+            call.deaths += 1
+            verdict = after_death(call.deaths, call.shape.template.max_retries)
+            if verdict == "retry" and not call.cancelled:
+                call.to("back")
+                again.append(call)
+            else:
+                kind = "poisoned" if verdict == "poisoned" else "worker_crashed"
+                self._completion.fail_with(
+                    call, kind, deaths=call.deaths, running=running, **cause
+                )
+        self._placement.settle(worker)
+        self._placement.requeue(again)
+
+    def start_failed(self, pool: Pool, cause: Mapping[str, Any]) -> None:
+        """One more worker of the pool ended before it was ready."""
+        pool.failures += 1
+        if pool.failures < START_FAILURES or pool.resting:
+            return
+        if pool.workers:
+            self._placement.rest_starts(pool)
+            return
+        # No worker can be had: whoever waits for one is told why, and the next call tries again.
+        pool.failures = 0
+        for call in self._placement.take_queued(pool):
+            # An earlier one's failure may have ended it already.
+            if call.state is not DONE:
+                self._completion.fail_with(call, "worker_crashed", deaths=0, **cause)

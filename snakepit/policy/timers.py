@@ -1,0 +1,56 @@
+"""What is done when time has passed: each key of an `Arm` and what its tick means."""
+
+from __future__ import annotations
+
+from typing import final
+
+from .actions import Action, AskBack, Kill, Retire
+from .placement import Placement
+from .pools import Pool
+from .workers import Worker
+
+
+@final
+class Timers:
+    """Answers ticks; it looks again at what armed the timer, which may long be past."""
+
+    def __init__(self, placement: Placement, actions: list[Action]) -> None:
+        self._placement = placement
+        self._actions = actions
+
+    def tick(self, key: str) -> None:
+        """The timer with this key has run out."""
+        kind, _, rest = key.partition(":")
+        if kind == "overrun":
+            self._look_for_overruns()
+        elif kind == "shrink":
+            for worker in self._placement.shrink(self._placement.pools[rest]):
+                self._actions.append(Retire(worker.number))
+        elif kind == "respawn":
+            pool = self._placement.pools[rest]
+            pool.resting = False
+            pool.failures = 0
+            self._placement.dispatch_all()
+        elif kind == "force":
+            number, _, call = rest.partition(":")
+            guilty = self._placement.workers.get(int(number))
+            if guilty is not None and int(call) in guilty.inflight:
+                self._actions.append(Kill(guilty.number))
+
+    def _look_for_overruns(self) -> None:
+        self._placement.watching = False
+        for pool in self._placement.pools.values():
+            for worker in pool.workers.values():
+                if len(worker.inflight) > worker.slots and not worker.blocked:
+                    self._placement.watch()
+                    self._look_at(worker, pool)
+
+    def _look_at(self, worker: Worker, pool: Pool) -> None:
+        """Ask for the calls behind one that overruns, if they could run elsewhere now."""
+        stuck = worker.mark == worker.results
+        worker.mark = worker.results
+        klass = worker.klass
+        if not stuck or klass is None or (pool.full and not pool.idle):
+            return
+        if self._placement.resources.fits(klass.needs):
+            self._actions.append(AskBack(worker.number))
