@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 from .errors import ObjectLostError, ObjectStoreFullError, StaleReferenceError
 from .handles import Handles
 from .protocol import Reference, Runtime
-from .wire.messages import Payload, Where
+from .wire.messages import FAILURE, OK, Payload, Where
 
 if TYPE_CHECKING:
     from .payload import Packed
@@ -179,6 +179,28 @@ class Values:
         from .payload import unpack
 
         return unpack(self.parts(payload))
+
+    def open(self, outcome: int, payload: Payload) -> Any:
+        """Return the value of a resolved object, or raise what it resolved to.
+
+        Raises:
+            TaskError: the user's exception.
+            SnakepitError: a failure of the system, made anew each time.
+        """
+        if outcome == OK:
+            return self.decode(payload)
+        from .payload import unpack_exception
+
+        if outcome != FAILURE:
+            raise unpack_exception(self.parts(payload))
+        from .faults import Failure, to_exception
+
+        kind, fields = payload
+        cause = None
+        if fields.get("cause") is not None:
+            cause = unpack_exception(self.parts(fields["cause"]))
+            fields = {**fields, "error": str(cause)}
+        raise to_exception(Failure(kind, fields)) from cause
 
     def parts(self, payload: Payload) -> list[Any]:
         """Return the buffers of a payload; views of the store keep its object alive."""

@@ -58,7 +58,7 @@ def claims(block: str) -> Iterator[tuple[int, str]]:
 
 
 def checked(block: str) -> str:
-    """The block, with a check of each value that it claims for an expression."""
+    """The block, each expression that it claims a value for made an assertion of it."""
     lines = block.splitlines()
     expected = dict(claims(block))
     for statement in ast.parse(block).body:
@@ -67,11 +67,7 @@ def checked(block: str) -> str:
             assert isinstance(statement, ast.Expr), f"no expression has the value {value}"
             assert statement.lineno == statement.end_lineno
             said = ast.unparse(statement)
-            if said.startswith("print("):
-                said = said.removeprefix("print")
-            lines[statement.lineno - 1] = (
-                f"{lines[statement.lineno - 1]}\nassert ({said}) == {value}, {said!r}"
-            )
+            lines[statement.lineno - 1] = f"assert ({said}) == {value}, {said!r}"
     assert not expected, f"values that nobody computes: {expected}"
     return "\n".join(lines) + "\n"
 

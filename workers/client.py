@@ -19,10 +19,9 @@ from typing import Any, Final, final
 from snakepit.deadline import Deadline
 from snakepit.definitions import complete
 from snakepit.errors import ActorAlreadyExistsError, GetTimeoutError
-from snakepit.faults import Failure, to_exception
 from snakepit.handles import HandleCounts, Handles
 from snakepit.ids import first_id
-from snakepit.payload import pack, pack_call, unpack_exception
+from snakepit.payload import pack, pack_call
 from snakepit.protocol import ActorRecord, Definition
 from snakepit.values import Values, take_references
 from snakepit.wire import messages as wire
@@ -262,26 +261,7 @@ class WorkerRuntime:
                 f"{missing} of {len(wanted)} results are not there after {timeout} s; "
                 "wait longer, or look with wait() which ones are"
             )
-        return [self._open(*arrived[identifier]) for identifier in ids]
-
-    def _open(self, outcome: int, payload: Any) -> Any:
-        if outcome == wire.OK:
-            return self._values.decode(payload)
-        if outcome == wire.FAILURE:
-            raise self.failure(payload)
-        raise unpack_exception(self._values.parts(payload))
-
-    def failure(self, payload: Any) -> Exception:
-        """Return the exception that a failure record stands for."""
-        kind, fields = payload
-        cause = fields.get("cause")
-        error = None
-        if cause is not None:
-            error = unpack_exception(self._values.parts(cause))
-            fields = {**fields, "error": str(error)}
-        exception = to_exception(Failure(kind, fields))
-        exception.__cause__ = error
-        return exception
+        return [self._values.open(*arrived[identifier]) for identifier in ids]
 
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
         """See `Runtime.wait`."""
@@ -372,8 +352,6 @@ class WorkerRuntime:
         if not done:
             raise GetTimeoutError(f"the driver did not answer {operation!r} within {ANSWER} s")
         answer = self._answers.pop(request)
-        if answer.outcome == wire.FAILURE:
-            raise self.failure(answer.body)
         return answer.body
 
     def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:

@@ -46,11 +46,11 @@ class Mailbox:
     """
 
     __slots__ = (
+        "_blocks",
         "_changed",
         "_decoder",
         "_encode",
         "_handle",
-        "_blocks",
         "_misses",
         "_poll",
         "_reading",

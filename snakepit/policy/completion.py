@@ -26,9 +26,7 @@ class Completion:
         ready: Callable[[Call], None],
         refuse: Callable[[Call, Entry], None],
     ) -> None:
-        """`ready` is told of calls whose last argument has arrived, `refuse` of those whose argument
-        is an error.
-        """
+        """`ready` hears of calls whose last argument is there, `refuse` of an argument's error."""
         self._objects = objects
         self._actions = actions
         self._ready = ready

@@ -131,6 +131,12 @@ class ActorTable:
             for caller in tuple(actor.lanes):
                 self._pump_lane(actor, worker, caller)
 
+    def pump_id(self, identifier: int) -> None:
+        """Do the same for the actor of this id, if it is still there."""
+        entry = self._objects.entries.get(identifier)
+        if entry is not None and entry.actor is not None:
+            self.pump(entry.actor)
+
     def _pump_lane(self, actor: Actor, worker: Worker, caller: int) -> None:
         # Each lane goes behind the others: when the mailbox is full, they take turns.
         lane = actor.lanes.pop(caller)

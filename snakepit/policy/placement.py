@@ -101,6 +101,16 @@ class Placement:
             klass.queue.appendleft(call)
             self.waiting[klass] = None
 
+    def take_queued(self, pool: Pool) -> list[Call]:
+        """Empty the queues of the pool's tasks; return what was in them."""
+        taken: list[Call] = []
+        for klass in tuple(self.waiting):
+            if klass.pool is pool and not klass.creates:
+                taken.extend(klass.queue)
+                klass.queue.clear()
+                del self.waiting[klass]
+        return taken
+
     def dispatch(self, klass: Klass) -> None:
         """Send calls of the class while somebody can take them."""
         queue = klass.queue
@@ -184,7 +194,7 @@ class Placement:
     # --- one worker ---------------------------------------------------------------------
 
     def send(self, worker: Worker, call: Call, nested: bool = False) -> None:
-        """Give a ready call to a worker that `_choose` found, to an actor's, or to a waiting one."""
+        """Give a call to a worker that `_choose` found, to an actor's, or to one that waits."""
         shape = call.shape
         call.to("send")
         worker.sequence += 1

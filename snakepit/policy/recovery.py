@@ -51,9 +51,7 @@ class Recovery:
                 again.append(call)
             else:
                 kind = "poisoned" if verdict == "poisoned" else "worker_crashed"
-                self._completion.fail_with(
-                    call, kind, deaths=call.deaths, running=running, **cause
-                )
+                self._completion.fail_with(call, kind, deaths=call.deaths, running=running, **cause)
         self._placement.settle(worker)
         self._placement.requeue(again)
 

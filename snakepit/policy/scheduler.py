@@ -15,7 +15,7 @@ one lock around each call of a method and the taking of its actions. Nothing rel
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, final
+from typing import Any, final
 
 from ..wire.messages import (
     CANCELLED,
@@ -30,25 +30,26 @@ from ..wire.messages import (
     Payload,
     Template,
 )
-from .actions import Action, Arm, AskBack, Free, Interrupt, Kill, Retire, Tell
+from .actions import Action, Free, Kill, Retire, Tell
 from .actors import DEAD as ACTOR_DEAD
 from .actors import Actor
-from .calls import DONE, SENT, Call, Shape
+from .calls import DONE, Call, Shape
+from .cancelling import Cancelling
 from .completion import Completion
 from .lives import ActorTable
 from .nesting import find_waiter
 from .objects import PENDING, Entry, ObjectTable
-from .placement import Placement, Pool
+from .placement import Placement
+from .pools import Pool
+from .recovery import Recovery
 from .resources import UNIT, Resources
-from .restart import START_FAILURES, after_death, after_exception
+from .restart import after_exception
+from .timers import Timers
 from .workers import LIVE, STARTING, Worker
-
-FORCE_GRACE: Final = 1.0
-"""Seconds that a worker has to end itself with a cancelled call before it is killed."""
 
 
 class UnknownCall(Exception):
-    """A worker answered for a call that it does not have: it is broken and has to go."""
+    """A worker's answer fits no call that it has: it is broken and has to go."""
 
 
 @final
@@ -61,10 +62,13 @@ class Scheduler:
         self.resources = Resources({k: round(v * UNIT) for k, v in resources.items()})
         self.objects = ObjectTable(self._gone)
         self.placement = Placement(self.resources, self.actions, list(pools))
-        self.completion = Completion(
-            self.objects, self.actions, self._ready, self._refuse
-        )
+        self.completion = Completion(self.objects, self.actions, self._ready, self._refuse)
         self.actors = ActorTable(self.objects, self.placement, self.completion, self.actions)
+        self._cancelling = Cancelling(
+            self.objects, self.placement, self.completion, self.actors, self.actions
+        )
+        self._recovery = Recovery(self.placement, self.completion)
+        self._timers = Timers(self.placement, self.actions)
         self.placement.find_waiter = self._find_waiter
         self.placement.place_actor = self.actors.place
         self.closed: Any = None
@@ -143,8 +147,9 @@ class Scheduler:
     def _refuse(self, call: Call, argument: Entry) -> None:
         """End a call one of whose arguments is an error."""
         self._fail_call(call, argument.outcome, argument.payload, argument.refs)
-        if call.actor:
-            self._pump(call.actor)  # Those behind it in its lane may be ready.
+        if call.actor and self.closed is None:
+            # Those behind it in its lane may be ready.
+            self.actors.pump_id(call.actor)
 
     def _fail_call(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
         if call.shape.template.kind == CREATE:
@@ -177,17 +182,19 @@ class Scheduler:
         """A worker has ended a call; it keeps handles on `kept`.
 
         Raises:
-            UnknownCall: it does not have that call.
+            UnknownCall: it does not have that call, or this cannot be its answer.
         """
         worker = self.placement.workers[number]
         call = worker.inflight.get(identifier)
         if call is None:
             raise UnknownCall(f"worker {number} answered for call {identifier:x}")
+        shape = call.shape
+        if outcome != OK or len(values) != shape.returns:
+            self._check_answer(worker, call, outcome, values)
         if kept:
             self.objects.hold(number, kept)
         self.placement.take_back(worker, call)
         worker.results += 1
-        shape = call.shape
         if call.state is DONE:
             pass  # The runtime was closed meanwhile.
         elif shape.klass.creates:
@@ -201,6 +208,20 @@ class Scheduler:
             self.placement.served(worker, call)
         else:
             self.actors.pump(worker.actor)
+
+    @staticmethod
+    def _check_answer(worker: Worker, call: Call, outcome: int, values: Sequence[Payload]) -> None:
+        if outcome in (ERROR, RETRYABLE, FAILURE):
+            fits = bool(values)
+        elif outcome == EXITED:
+            fits = worker.actor is not None
+        else:
+            fits = outcome == CANCELLED or (outcome == OK and call.shape.klass.creates)
+        if not fits:
+            raise UnknownCall(
+                f"worker {worker.number} answered {call.name} with outcome {outcome} and "
+                f"{len(values)} values"
+            )
 
     def _constructed(
         self, worker: Worker, call: Call, outcome: int, values: Sequence[Payload]
@@ -268,23 +289,10 @@ class Scheduler:
     def given_back(self, number: int, ids: Iterable[int]) -> None:
         """A worker returns calls that it has not begun."""
         worker = self.placement.workers[number]
-        self._take_unbegun(worker, [worker.inflight[i] for i in ids if i in worker.inflight])
+        self._recovery.unbegun(worker, [worker.inflight[i] for i in ids if i in worker.inflight])
         self.placement.settle(worker)
         self.placement.rest(worker)
         self.placement.dispatch_all()
-
-    def _take_unbegun(self, worker: Worker, calls: Sequence[Call]) -> None:
-        again: list[Call] = []
-        for call in calls:
-            self.placement.take_back(worker, call)
-            if call.state is DONE:
-                continue  # The runtime was closed meanwhile.
-            if call.cancelled:
-                self.completion.fail_with(call, "cancelled")
-            else:
-                call.to("back")
-                again.append(call)
-        self.placement.requeue(again)
 
     def blocked(
         self, number: int, identifier: int, ids: Sequence[int], every: bool, back: Sequence[int]
@@ -292,7 +300,7 @@ class Scheduler:
         """A running call waits for `ids`; its worker gives the calls in `back` back."""
         worker = self.placement.workers[number]
         call = worker.inflight.get(identifier)
-        self._take_unbegun(worker, [worker.inflight[i] for i in back if i in worker.inflight])
+        self._recovery.unbegun(worker, [worker.inflight[i] for i in back if i in worker.inflight])
         if call is not None and any(map(self.pending, ids)):
             worker.blocked[identifier] = (tuple(ids), every)
             if worker.actor is not None:
@@ -323,42 +331,7 @@ class Scheduler:
         Raises:
             ValueError: `force` would end an actor, which is what `kill` is for.
         """
-        entry = self.objects.entries.get(identifier)
-        call = entry.call if entry is not None else None
-        if call is None:
-            return
-        if force and call.actor:
-            raise ValueError(
-                f"cancel(force=True) cannot be used for {call.name}, a call to an actor: it would "
-                "end the actor. Use cancel() without force, or kill() for the actor"
-            )
-        self._cancel(call, force, recursive)
-
-    def _cancel(self, call: Call, force: bool, recursive: bool) -> None:
-        if recursive:
-            for child in self._children(call.id):
-                self._cancel(child, force and not child.actor, True)
-        if call.state is SENT:
-            call.cancelled = True
-            self.actions.append(Interrupt(call.worker, call.id, force))
-            if force:
-                self.actions.append(Arm(FORCE_GRACE, f"force:{call.worker}:{call.id}"))
-        elif call.state is not DONE:
-            self.completion.fail_with(call, "cancelled")
-            if call.actor:
-                self._pump(call.actor)
-            else:
-                self.placement.dispatch(call.shape.klass)
-
-    def _pump(self, actor: int) -> None:
-        entry = self.objects.entries.get(actor)
-        if entry is not None and entry.actor is not None and self.closed is None:
-            self.actors.pump(entry.actor)
-
-    def _children(self, parent: int) -> list[Call]:
-        calls = (entry.call for entry in self.objects.entries.values())
-        found = {call.id: call for call in calls if call is not None and call.parent == parent}
-        return list(found.values())
+        self._cancelling.cancel(identifier, force, recursive)
 
     def kill(self, identifier: int, no_restart: bool) -> None:
         """End an actor's process at once."""
@@ -444,54 +417,11 @@ class Scheduler:
         if worker.actor is not None:
             self.actors.lost(worker, cause, begun)
         else:
-            self._lost(worker, cause, begun, was_starting)
+            self._recovery.lost(worker, cause, begun)
+            if was_starting:
+                self._recovery.start_failed(worker.pool, cause)
         self.objects.forget_process(number)
         self.placement.dispatch_all()
-
-    def _lost(
-        self, worker: Worker, cause: Mapping[str, Any], begun: list[Call], was_starting: bool
-    ) -> None:
-        unbegun = [call for call in worker.inflight.values() if call not in begun]
-        self._take_unbegun(worker, unbegun)
-        running = [call.name for call in begun]
-        again: list[Call] = []
-        for call in begun:
-            self.placement.take_back(worker, call)
-            if call.state is DONE:
-                continue  # The runtime was closed meanwhile.
-            call.deaths += 1
-            verdict = after_death(call.deaths, call.shape.template.max_retries)
-            if call.cancelled:
-                verdict = "crashed"
-            if verdict == "retry":
-                call.to("back")
-                again.append(call)
-            else:
-                kind = "poisoned" if verdict == "poisoned" else "worker_crashed"
-                self.completion.fail_with(
-                    call, kind, deaths=call.deaths, running=running, **cause
-                )
-        self.placement.settle(worker)
-        self.placement.requeue(again)
-        if was_starting:
-            self._start_failed(worker.pool, cause)
-
-    def _start_failed(self, pool: Pool, cause: Mapping[str, Any]) -> None:
-        pool.failures += 1
-        if pool.failures < START_FAILURES or pool.resting:
-            return
-        if pool.workers:
-            self.placement.rest_starts(pool)
-            return
-        # No worker can be had: whoever waits for one is told why, and the next call tries again.
-        pool.failures = 0
-        for klass in tuple(self.placement.waiting):
-            if klass.pool is pool and not klass.creates:
-                calls, klass.queue = klass.queue, type(klass.queue)()
-                self.placement.waiting.pop(klass, None)
-                for call in calls:
-                    if call.state is not DONE:
-                        self.completion.fail_with(call, "worker_crashed", deaths=0, **cause)
 
     def _find_waiter(self, call: Call) -> Worker | None:
         return find_waiter(call, self.objects, self.placement.workers)
@@ -500,37 +430,7 @@ class Scheduler:
 
     def tick(self, key: str) -> None:
         """A timer that `Arm` asked for has run out."""
-        if key == "overrun":
-            self._look_for_overruns()
-        elif key.startswith("shrink:"):
-            for worker in self.placement.shrink(self.placement.pools[key[7:]]):
-                self.actions.append(Retire(worker.number))
-        elif key.startswith("respawn:"):
-            pool = self.placement.pools[key[8:]]
-            pool.resting = False
-            pool.failures = 0
-            self.placement.dispatch_all()
-        elif key.startswith("force:"):
-            _, number, call = key.split(":")
-            guilty = self.placement.workers.get(int(number))
-            if guilty is not None and int(call) in guilty.inflight:
-                self.actions.append(Kill(guilty.number))
-
-    def _look_for_overruns(self) -> None:
-        placement = self.placement
-        placement.watching = False
-        for pool in placement.pools.values():
-            for worker in pool.workers.values():
-                ahead = len(worker.inflight) - worker.slots
-                if ahead <= 0 or worker.blocked:
-                    continue
-                placement.watch()
-                klass = worker.klass
-                stuck = worker.mark == worker.results
-                worker.mark = worker.results
-                elsewhere = pool.idle or not pool.full
-                if stuck and elsewhere and klass and self.resources.fits(klass.needs):
-                    self.actions.append(AskBack(worker.number))
+        self._timers.tick(key)
 
     # --- the end ------------------------------------------------------------------------
 

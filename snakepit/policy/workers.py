@@ -1,6 +1,6 @@
 """Workers: a process each, N slots of a pool, and the table of their states.
 
-    STARTING --hello--> LIVE --retire--> LEAVING --died--> DEAD     (any state --died--> DEAD)
+STARTING --hello--> LIVE --retire--> LEAVING --died--> DEAD     (any state --died--> DEAD)
 """
 
 from __future__ import annotations

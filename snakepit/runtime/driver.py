@@ -15,16 +15,11 @@ from ..deadline import Deadline
 from ..definitions import DEFAULT_POOL, complete
 from ..errors import (
     ActorAlreadyExistsError,
-    GetTimeoutError,
-    RuntimeClosedError,
     RuntimeStartError,
 )
-from ..faults import Failure, to_exception
 from ..ids import DRIVER, new_run
-from ..payload import pack, pack_call, unpack_exception
+from ..payload import pack, pack_call
 from ..policy.calls import Call, Shape
-from ..policy.completion import Completion
-from ..policy.objects import PENDING, Entry
 from ..policy.placement import Pool
 from ..policy.scheduler import Scheduler
 from ..protocol import ActorRecord, Definition, Reference
@@ -35,8 +30,8 @@ from .core import Core
 from .host import StartZygote
 from .interrupts import Interrupts
 from .processes import Processes
-from .pump import Target, Waiter
 from .requests import Inbox
+from .waiting import Everything, Waiting, unknown
 from .zygote import ZygoteClient
 
 SHUTDOWN: Final = 5.0
@@ -86,6 +81,7 @@ class DriverRuntime:
         self._values = core.values
         self.drop = core.handles.drop
         self.hold = core.handles.hold
+        self._waiting = Waiting(core)
         self._pid = os.getpid()
         self._down = threading.Lock()
         try:
@@ -287,156 +283,42 @@ class DriverRuntime:
         """See `Runtime.get_one`."""
         entry = self._entries.get(identifier)
         if entry is None:
-            raise _unknown(identifier)
+            raise unknown(identifier)
         if entry.outcome < 0:
-            self._await(entry, (entry,), timeout)
+            self._waiting.for_all(entry, (entry,), timeout)
         payload = entry.payload
         if entry.outcome == wire.OK and type(payload) is bytes:
-            return _loads(payload)
-        return self._open(entry)
+            try:
+                return _loads(payload)
+            except Exception:
+                # Once more, for the error that says what is missing.
+                return self._values.decode(payload)
+        return self._values.open(entry.outcome, payload)
 
     def get(self, ids: Sequence[int], timeout: float | None) -> list[Any]:
         """See `Runtime.get`."""
-        try:
-            entries = [self._entries[identifier] for identifier in ids]
-        except KeyError as error:
-            raise _unknown(error.args[0]) from None
+        entries = self._waiting.entries(ids)
         everything = Everything(entries, self._scheduler.completion)
         if everything.outcome < 0:
-            self._await(everything, entries, timeout)
+            self._waiting.for_all(everything, entries, timeout)
+        opened = self._values.open
         if everything.failed:
             for entry in entries:
                 if entry.outcome > 0:
-                    self._open(entry)
-        return [self._open(entry) for entry in entries]
-
-    def _open(self, entry: Entry) -> Any:
-        outcome, payload = entry.outcome, entry.payload
-        if outcome == wire.OK:
-            return self._values.decode(payload)
-        if outcome == wire.FAILURE:
-            raise self._failure(payload)
-        raise unpack_exception(self._values.parts(payload))
-
-    def _failure(self, payload: Any) -> Exception:
-        kind, fields = payload
-        cause = fields.get("cause")
-        error = None
-        if cause is not None:
-            error = unpack_exception(self._values.parts(cause))
-            fields = {**fields, "error": str(error)}
-        exception = to_exception(Failure(kind, fields))
-        exception.__cause__ = error
-        return exception
-
-    def _await(self, target: Target, entries: Sequence[Entry], timeout: float | None) -> None:
-        pump = self._core.pump
-        waiter: Waiter | None = None
-
-        def enlist() -> Waiter:
-            nonlocal waiter
-            if waiter is None:
-                waiter = self._enlist(entries, 0)
-            return waiter
-
-        token = self._interrupts.enter()
-        try:
-            if timeout == 0:
-                pump.step()
-            done = pump.wait(target, Deadline.after(timeout), enlist)
-        finally:
-            if waiter is not None:
-                self._dismiss(waiter)
-            self._interrupts.leave(token)
-        if not done:
-            missing = sum(entry.outcome == PENDING for entry in entries)
-            raise GetTimeoutError(
-                f"{missing} of {len(entries)} results are not there after {timeout} s; "
-                "wait longer, or look with wait() which ones are"
-            )
-
-    def _enlist(self, entries: Sequence[Entry], count: int) -> Waiter:
-        """Return a waiter for `count` of the objects (0: all, or the first that failed).
-
-        The caller has opened a section: a waiter must not be registered and then forgotten.
-        """
-        waiters = self._core.waiters
-        with self._lock:
-            pending = {entry.id: entry for entry in entries if entry.outcome == PENDING}
-            left = count - (len(entries) - len(pending)) if count else len(pending)
-            waiter = Waiter(left, tuple(pending), not count)
-            if waiter.outcome < 0:
-                for entry in pending.values():
-                    entry.waited = True
-                    waiters.setdefault(entry.id, []).append(waiter)
-        return waiter
-
-    def _dismiss(self, waiter: Waiter) -> None:
-        with self._lock:
-            for identifier in waiter.ids:
-                waiters = self._core.waiters.get(identifier)
-                if waiters is not None and waiter in waiters:
-                    waiters.remove(waiter)
-                    if not waiters:
-                        del self._core.waiters[identifier]
+                    opened(entry.outcome, entry.payload)
+        return [opened(entry.outcome, entry.payload) for entry in entries]
 
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
         """See `Runtime.wait`."""
-        try:
-            entries = [self._entries[identifier] for identifier in ids]
-        except KeyError as error:
-            raise _unknown(error.args[0]) from None
-        token = self._interrupts.enter()
-        try:
-            waiter = self._enlist(entries, count)
-            if waiter.outcome < 0:
-                try:
-                    if timeout == 0:
-                        self._core.pump.step()
-                    self._core.pump.wait(waiter, Deadline.after(timeout), lambda: waiter)
-                finally:
-                    self._dismiss(waiter)
-        finally:
-            self._interrupts.leave(token)
-        return {entry.id for entry in entries if entry.outcome != PENDING}
+        return self._waiting.for_some(self._waiting.entries(ids), count, timeout)
 
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""
-        core = self._core
-        token = self._interrupts.enter()
-        try:
-            with self._lock:
-                core.check_open()
-                entry = self._entries.get(identifier)
-                pending = entry is not None and entry.outcome == PENDING
-                if entry is not None and pending:
-                    entry.waited = True
-                    core.waiters.setdefault(identifier, []).append(callback)
-        finally:
-            self._interrupts.leave(token)
-        if not pending:
-            callback()
+        self._waiting.when_done(identifier, callback)
 
     async def await_many(self, ids: Sequence[int]) -> list[Any]:
         """See `Runtime.await_many`."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        for identifier in ids:
-            done = loop.create_future()
-
-            def settle(done: asyncio.Future[None] = done) -> None:
-                if not done.done():
-                    done.set_result(None)
-
-            def arrived(settle: Callable[[], None] = settle) -> None:
-                try:
-                    loop.call_soon_threadsafe(settle)
-                except RuntimeError:
-                    return  # The loop was closed meanwhile: nobody awaits any more.
-
-            self.when_done(identifier, arrived)
-            await done
+        await self._waiting.for_loop(ids)
         return self.get(ids, 0)
 
     # --- ending things --------------------------------------------------------------------
@@ -495,42 +377,6 @@ class DriverRuntime:
         atexit.unregister(self.shutdown)
         self._processes.abandon()
         self._core.abandon()
-
-
-@final
-class Everything:
-    """Several objects as one target: there when all are, or when one of them failed."""
-
-    __slots__ = ("_completion", "_entries", "_next", "_seen", "failed")
-
-    def __init__(self, entries: Sequence[Entry], completion: Completion) -> None:
-        self._entries = entries
-        self._completion = completion
-        self._next = 0
-        self._seen = -1
-        self.failed = False
-
-    @property
-    def outcome(self) -> int:
-        """Negative while some are pending and none has failed."""
-        failures = self._completion.failures
-        if failures != self._seen:
-            self._seen = failures
-            if any(entry.outcome > 0 for entry in self._entries):
-                self.failed = True
-                return 0
-        entries, place, end = self._entries, self._next, len(self._entries)
-        while place < end and entries[place].outcome >= 0:
-            place += 1
-        self._next = place
-        return 0 if place == end else PENDING
-
-
-def _unknown(identifier: int) -> RuntimeClosedError:
-    return RuntimeClosedError(
-        f"object {identifier:x} is unknown here: its last reference was dropped, or its runtime "
-        "was shut down"
-    )
 
 
 def _close_in_forked_children(runtime: DriverRuntime) -> None:

@@ -190,8 +190,8 @@ class Processes:
         core.post(connection, wire.Welcome(
             wire.VERSION, core.run, core.config.namespace, core.config.object_store_memory
         ))  # fmt: skip
-        env = [tuple(pair) for pair in action.env]
-        self._send(wire.Spawn(action.worker, slot, action.label, env), handed)
+        spawn = wire.Spawn(action.worker, slot, action.label, list(action.env))
+        self._send(spawn, handed)
 
     def _connect(
         self, number: int, slot: int, mailbox: Stream, control: socket.socket

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
+from ..errors import ProtocolError
 from ..policy.calls import Call
 from ..wire import messages as wire
 from .connection import Connection
@@ -55,7 +56,7 @@ class Inbox:
                             continue
                         handler = take.get(type(message))
                         if handler is None:
-                            raise wire.ProtocolError(f"a worker sent {type(message).__name__}")
+                            raise ProtocolError(f"a worker sent {type(message).__name__}")
                         handler(connection, message)
                 finally:
                     touched = core.perform()
@@ -70,7 +71,7 @@ class Inbox:
     def _submit(self, connection: Connection, message: wire.Submit) -> None:
         shape = connection.theirs.get(message.template)
         if shape is None:
-            raise wire.ProtocolError(f"a call names template {message.template}, which is unknown")
+            raise ProtocolError(f"a call names template {message.template}, which is unknown")
         deps = tuple((where, identifier) for where, identifier in message.deps)
         refs = (*message.refs, *(identifier for _, identifier in deps))
         if message.actor:
@@ -126,12 +127,12 @@ class Inbox:
 
     def _hello(self, connection: Connection, message: wire.Hello) -> None:
         if message.version != wire.VERSION:
-            raise wire.ProtocolError(
+            raise ProtocolError(
                 f"worker {connection.number} speaks version {message.version} of the protocol, "
                 f"not {wire.VERSION}"
             )
         if connection.greeted:
-            raise wire.ProtocolError("it said hello before")
+            raise ProtocolError("it said hello before")
         connection.greeted = True
         connection.pid = message.pid
         self._scheduler.hello(connection.number)
@@ -141,7 +142,7 @@ class Inbox:
     def _request(self, connection: Connection, message: wire.Request) -> None:
         answer = getattr(self, f"_answer_{message.operation}", None)
         if answer is None:
-            raise wire.ProtocolError(f"a worker asked for {message.operation!r}")
+            raise ProtocolError(f"a worker asked for {message.operation!r}")
         outcome, body = answer(connection, *message.arguments)
         self._core.post(connection, wire.Answer(message.request, outcome, body))
 

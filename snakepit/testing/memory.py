@@ -212,9 +212,7 @@ class MemoryStream:
                 if pipe.ended:
                     if pipe.reset:
                         pipe.reset = False
-                        raise ConnectionResetError(
-                            errno.ECONNRESET, os.strerror(errno.ECONNRESET)
-                        )
+                        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
                     return b""
                 self._wait()
 
@@ -302,6 +300,6 @@ class MemoryStream:
         if came.left == 0:
             # A connection that was cut is so both ways: whoever saw its end cannot write.
             goes.refused = True
-        readable = came.visible > 0 or came.ended
         writable = goes.broken or len(goes.data) < goes.capacity
-        self._bell.show(readable, writable, came.ended and goes.broken)
+        # What is hung up is readable by that: a read finds the end.
+        self._bell.show(came.visible > 0, writable, came.ended)

@@ -383,8 +383,8 @@ class Checker:
             worker = world.workers.get(number)
             sent = worker.sent if worker is not None else {}
             world.require(
-                record.inflight.keys() == sent.keys(), f"worker {number} has {sent}, not "
-                f"{record.inflight}"
+                record.inflight.keys() == sent.keys(),
+                f"worker {number} has {sent}, not {record.inflight}",
             )
             world.require(
                 set(record.blocked) == (worker.blocked if worker else set()),
@@ -406,12 +406,14 @@ class Checker:
             )
             if task.kind != CREATE:
                 world.require(
-                    task.call.deaths == task.deaths, f"{task!r} is charged {task.call.deaths} "
-                    f"deaths, not {task.deaths}"
+                    task.call.deaths == task.deaths,
+                    f"{task!r} is charged {task.call.deaths} deaths, not {task.deaths}",
                 )
         for identifier, entry in scheduler.objects.entries.items():
             local = world.driver.count.get(identifier, 0)
-            world.require(entry.local == local, f"{identifier:x}: {entry.local} handles, not {local}")
+            world.require(
+                entry.local == local, f"{identifier:x}: {entry.local} handles, not {local}"
+            )
             task = world.producer.get(identifier)
             pending = task is not None and not task.resolved
             if identifier not in world.actor_ids:

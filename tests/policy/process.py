@@ -412,9 +412,7 @@ class Worker(Process):
         if not self.actor:
             back = [item[1].call.id for item in self.queue]
             self.queue.clear()
-        self.send(
-            "blocked", self.number, frame.task.call.id, frame.watched, not frame.slack, back
-        )
+        self.send("blocked", self.number, frame.task.call.id, frame.watched, not frame.slack, back)
         return True
 
     def __repr__(self) -> str:

@@ -115,7 +115,9 @@ def end(world: World) -> None:
     world.require(not kept, f"objects without an end: {kept}")
     resources = scheduler.resources
     totals = {k: resources.total.get(k, 0) for k in resources.free}
-    world.require(world.closed or resources.free == totals, f"{resources.free} of {totals} are free")
+    world.require(
+        world.closed or resources.free == totals, f"{resources.free} of {totals} are free"
+    )
     world.require(not scheduler.actors.names, f"names stay: {scheduler.actors.names}")
     world.require(not any(scheduler.objects.held.values()), "handles of processes stay")
     world.require(not scheduler.placement.waiting, "classes stay in the queue")

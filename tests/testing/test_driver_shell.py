@@ -154,6 +154,53 @@ def test_an_outbox_keeps_the_order_of_its_lock(kind: str) -> None:
     assert found == [n.to_bytes(4, "little") for n in range(total)]
 
 
+def test_a_writer_that_fills_the_socket_has_the_last_word_on_waiting() -> None:
+    """Another thread writes just while the pump lowers the flag: nobody may be left unwatched."""
+    ours, theirs = testing.memory_pair(capacity=4)
+    ours.setblocking(False)
+    watched = False
+
+    def stalled(waiting: bool) -> None:
+        nonlocal watched
+        if not waiting:
+            outbox.append(b"of another thread")
+            outbox.flush()
+        watched = waiting
+
+    outbox = Outbox(ours, stalled)
+    outbox.append(b"12345")
+    outbox.flush()
+    assert watched
+    theirs.recv(100)
+    outbox.writable()
+    assert watched and outbox.waiting
+    ours.close()
+    theirs.close()
+
+
+def test_a_frame_that_comes_while_the_writer_leaves_is_written() -> None:
+    ours, theirs = testing.memory_pair()
+    outbox = Outbox(ours, lambda waiting: None)
+    lock = threading.Lock()
+
+    class Leaving:
+        acquire = staticmethod(lock.acquire)
+        late = [b"late"]
+
+        def release(self) -> None:
+            if self.late:
+                outbox.append(self.late.pop())
+                outbox.flush()  # as from another thread: it finds the flag taken
+            lock.release()
+
+    outbox._writer = Leaving()
+    outbox.append(b"early ")
+    outbox.flush()
+    assert theirs.recv(100) == b"early late"
+    ours.close()
+    theirs.close()
+
+
 # --- deaths ----------------------------------------------------------------------------------
 
 
@@ -472,9 +519,7 @@ def test_a_shutdown_resolves_what_is_pending(until: Until) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("waiters", [1, 3])
-def test_a_bug_in_the_shell_ends_the_runtime_and_no_call_hangs(
-    until: Until, waiters: int
-) -> None:
+def test_a_bug_in_the_shell_ends_the_runtime_and_no_call_hangs(until: Until, waiters: int) -> None:
     found: list[BaseException] = []
 
     def wait(ref: Any) -> None:
@@ -487,9 +532,10 @@ def test_a_bug_in_the_shell_ends_the_runtime_and_no_call_hangs(
         raise ZeroDivisionError("a bug")
 
     with testing.scripted_runtime(testing.silence()) as stage:
-        get_one = [task.remote() for _ in range(waiters)]
+        refs = [task.remote() for _ in range(waiters)]
         until(lambda: stage.workers and stage.workers[0].current)
-        threads = [threading.Thread(target=wait, args=(ref,)) for ref in get_one]
+        future = refs[-1].future()
+        threads = [threading.Thread(target=wait, args=(ref,)) for ref in refs]
         for thread in threads:
             thread.start()
         stage.runtime._scheduler.result = broken
@@ -499,5 +545,7 @@ def test_a_bug_in_the_shell_ends_the_runtime_and_no_call_hangs(
             assert not thread.is_alive()
         assert [type(error) for error in found] == [RuntimeClosedError] * waiters
         assert "ZeroDivisionError" in str(found[0])
+        assert snakepit.wait(refs, timeout=0) == (refs[:1], refs[1:])
+        assert type(future.exception(PATIENCE)) is RuntimeClosedError
         with pytest.raises(RuntimeClosedError):
             task.remote()

@@ -1,0 +1,72 @@
+"""Cancels: what has not begun fails at once, what runs is interrupted, or ended with its worker."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from .actions import Action, Arm, Interrupt
+from .calls import DONE, SENT, Call
+from .completion import Completion
+from .lives import ActorTable
+from .objects import ObjectTable
+from .placement import Placement
+
+FORCE_GRACE: Final = 1.0
+"""Seconds that a worker has to end itself with a cancelled call before it is killed."""
+
+
+@final
+class Cancelling:
+    """Cancels calls by the objects that they make."""
+
+    def __init__(
+        self,
+        objects: ObjectTable,
+        placement: Placement,
+        completion: Completion,
+        actors: ActorTable,
+        actions: list[Action],
+    ) -> None:
+        self._objects = objects
+        self._placement = placement
+        self._completion = completion
+        self._actors = actors
+        self._actions = actions
+
+    def cancel(self, identifier: int, force: bool, recursive: bool) -> None:
+        """Cancel the call that makes this object; nothing happens when it has ended.
+
+        Raises:
+            ValueError: `force` would end an actor, which is what `kill` is for.
+        """
+        entry = self._objects.entries.get(identifier)
+        call = entry.call if entry is not None else None
+        if call is None:
+            return
+        if force and call.actor:
+            raise ValueError(
+                f"cancel(force=True) cannot be used for {call.name}, a call to an actor: it would "
+                "end the actor. Use cancel() without force, or kill() for the actor"
+            )
+        self._cancel(call, force, recursive)
+
+    def _cancel(self, call: Call, force: bool, recursive: bool) -> None:
+        if recursive:
+            for child in self._children(call.id):
+                self._cancel(child, force and not child.actor, True)
+        if call.state is SENT:
+            call.cancelled = True
+            self._actions.append(Interrupt(call.worker, call.id, force))
+            if force:
+                self._actions.append(Arm(FORCE_GRACE, f"force:{call.worker}:{call.id}"))
+        elif call.state is not DONE:
+            self._completion.fail_with(call, "cancelled")
+            if call.actor:
+                self._actors.pump_id(call.actor)
+            else:
+                self._placement.dispatch(call.shape.klass)
+
+    def _children(self, parent: int) -> list[Call]:
+        calls = (entry.call for entry in self._objects.entries.values())
+        found = {call.id: call for call in calls if call is not None and call.parent == parent}
+        return list(found.values())
