@@ -200,7 +200,8 @@ def _finish(refs: list[snakepit.ObjectRef[T]], tell: Callable[[int], None]) -> l
     while pending:
         _, pending = snakepit.wait(pending, num_returns=1)
         tell(len(pending))
-    return snakepit.get(refs)
+    values: list[T] = snakepit.get(refs)
+    return values
 
 
 def run_parallel(

@@ -135,8 +135,9 @@ class WorkerRuntime:
         name = definition.template.actor_name
         if name and not self._ask("has_name", actor):
             self.drop(actor)
+            where = definition.template.namespace or self.namespace
             raise ActorAlreadyExistsError(
-                f"an actor named {name!r} exists in namespace {definition.template.namespace or self.namespace!r}; "
+                f"an actor named {name!r} exists in namespace {where!r}; "
                 "get_actor() returns it, or choose another name"
             )
         return actor

@@ -161,8 +161,12 @@ class ActorTable:
         if no_restart:
             actor.killed = True
             self._unname(actor)
-        if actor.worker is not None:
-            self._actions.append(Kill(actor.worker.number))
+        worker = actor.worker
+        if worker is not None:
+            if worker.state is LIVE:
+                # Until it is dead it may answer: what is called from now on must not reach it.
+                worker.to("retire")
+            self._actions.append(Kill(worker.number))
         elif no_restart:
             self.end(actor, {"reason": "killed"})
 

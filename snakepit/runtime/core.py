@@ -20,17 +20,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, final
 
 from ..config import UNITS, Config
-from ..errors import ObjectLostError, RuntimeClosedError, SnakepitError
+from ..errors import RuntimeClosedError, SnakepitError
 from ..handles import Handles
 from ..ids import DRIVER
 from ..policy import actions as do
 from ..policy.calls import Call
 from ..policy.scheduler import Scheduler
-from ..store import AdoptedArena, Ledger, reopen_read_only
-from ..values import Values, is_stored
 from ..wire import messages as wire
 from .connection import Connection
 from .interrupts import Interrupts
+from .memory import Memory
 from .pump import Pump, Waiter
 
 SLOTS: Final = 4096
@@ -38,9 +37,6 @@ SLOTS: Final = 4096
 
 BATCH: Final = 32
 """Calls that are written together at the most while a worker is busy."""
-
-TRIM_AFTER: Final = 10.0
-"""Seconds that freed memory of the store stays warm."""
 
 
 @final
@@ -62,24 +58,12 @@ class Core:
         self.pump.before_poll = self._flush_lazy
         self.pump.before_block = self._before_block
         self.pump.after_block = self._after_block
+        self.connections: dict[int, Connection] = {}
         try:
-            self.ledger = Ledger.create(SLOTS, config.object_store_memory)
+            self.memory = Memory(self, SLOTS, config.object_store_memory)
         except BaseException:
             self.pump.close()
             raise
-        self.values = Values(
-            DRIVER,
-            self.ledger,
-            0,
-            config.object_store_memory,
-            self.handles,
-            publish=self._publish,
-            fetch=self.map_segment,
-            relieve=self._relieve,
-        )
-        self.connections: dict[int, Connection] = {}
-        self.segments: dict[int, tuple[int, int]] = {}
-        self.adopted: dict[int, AdoptedArena] = {}
         self.codes: dict[bytes, wire.Code] = {}
         self.waiters: dict[int, list[Waiter | Callable[[], None]]] = {}
         self.closed = False
@@ -92,13 +76,11 @@ class Core:
         self._imports = wire.Imports(list(sys.path), _directory())
         self._imports_version = 0
         self._next_id = 1
-        self._trim_armed = False
-        self._wrote = False
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.Send: self._send,
             do.Resolved: self._resolved,
             do.Tell: self._tell,
-            do.Free: self._free,
+            do.Free: self.memory.free,
             do.Spawn: self._spawn,
             do.Kill: self._kill,
             do.Retire: self._retire,
@@ -212,25 +194,14 @@ class Core:
         """Give up everything but the processes; nobody pumps, calls or reads any more."""
         self.closed = True
         self.pump.close()
-        self.values.close()
-        for number, arena in self.adopted.items():
-            del self.segments[number]  # its descriptor is the arena's
-            arena.close()
-        self.adopted.clear()
-        for fd, _ in self.segments.values():
-            os.close(fd)
-        self.segments.clear()
-        self.ledger.close()
+        self.memory.close()
 
     def abandon(self) -> None:
         """Close in a forked child what it inherited; what it has mapped stays readable."""
         self.closed = True
         self.pump.abandon()
         self.interrupts.abandon()
-        for fd, _ in self.segments.values():
-            os.close(fd)
-        self.segments.clear()
-        self.ledger.close()
+        self.memory.abandon()
 
     # --- actions --------------------------------------------------------------------------
 
@@ -258,7 +229,7 @@ class Core:
             self.post(connection, self._imports)
         args = call.args
         if type(args) is not bytes:
-            self.share(connection, args)
+            self.memory.share(connection, args)
         deps = self._arguments(connection, call) if call.deps else ()
         # At most one worker less than there are cores spins: the driver may too.
         flags = wire.SPIN if self.scheduler.placement.busy < self.cores else 0
@@ -276,7 +247,7 @@ class Core:
         for where, identifier in call.deps:
             payload = self.entries[identifier].payload
             if type(payload) is not bytes:
-                self.share(connection, payload)
+                self.memory.share(connection, payload)
             deps.append((where, identifier, payload))
         return deps
 
@@ -291,7 +262,7 @@ class Core:
         code = self.codes[digest]
         connection.codes.add(digest)
         if type(code.payload) is not bytes:
-            self.share(connection, code.payload)
+            self.memory.share(connection, code.payload)
         self.post(connection, code)
 
     def _resolved(self, action: do.Resolved) -> None:
@@ -313,36 +284,9 @@ class Core:
             value = wire.Value(action.id, entry.outcome, b"")
         else:
             if type(entry.payload) is not bytes and entry.outcome == wire.OK:
-                self.share(connection, entry.payload)
+                self.memory.share(connection, entry.payload)
             value = wire.Value(action.id, entry.outcome, entry.payload)
         self.post(connection, value)
-
-    def _free(self, action: do.Free) -> None:
-        if not is_stored(action.payload):
-            return
-        _, segment, offset, _ = action.payload
-        if segment == DRIVER:
-            self.values.release((offset,))
-        elif segment in self.connections:
-            self.post(self.connections[segment], wire.Release([offset]))
-        elif segment in self.adopted:
-            arena = self.adopted[segment]
-            arena.release(offset)
-            if arena.closed:
-                self.forget_segment(segment)
-        if not self._trim_armed:
-            self._trim_armed = True
-            self._wrote = False
-            self.pump.arm(TRIM_AFTER, self._trim)
-
-    def forget_segment(self, segment: int) -> None:
-        self.adopted.pop(segment, None)
-        self.segments.pop(segment, None)
-        self.values.mappings.discard(segment)
-        for connection in self.connections.values():
-            if segment in connection.segments:
-                connection.segments.remove(segment)
-                self.post(connection, wire.Forget([segment]))
 
     def _spawn(self, action: do.Spawn) -> None:
         self.spawn(action)
@@ -372,98 +316,14 @@ class Core:
         """Send a worker a control message, if it lives."""
         connection = self.connections.get(worker)
         if connection is not None:
-            self._control(connection, message, ())
+            self.control(connection, message)
 
-    def _control(
-        self, connection: Connection, message: tuple[Any, ...], fds: tuple[int, ...]
+    def control(
+        self, connection: Connection, message: tuple[Any, ...], fds: tuple[int, ...] = ()
     ) -> None:
+        """Send a message on a worker's control socket, with descriptors that it then owns."""
         if not connection.tell(message, fds):
             self.pump.want_write(connection.control_fd, True)
-
-    # --- segments -------------------------------------------------------------------------
-
-    def share(self, connection: Connection, payload: wire.Payload) -> None:
-        """See to it that the worker can map what a payload names; the lock is held."""
-        if not is_stored(payload):
-            return
-        number = payload[1]
-        if number in connection.segments:
-            return
-        fd, size = self._segment(number)
-        connection.segments.add(number)
-        self._control(connection, wire.Segment(number, size), (reopen_read_only(fd),))
-
-    def map_segment(self, number: int) -> None:
-        """Map a segment into this process.
-
-        Raises:
-            ObjectLostError: it is gone.
-        """
-        fd, size = self._segment(number)
-        try:
-            self.values.mappings.add(number, reopen_read_only(fd), size)
-        except ValueError:
-            if number not in self.values.mappings:
-                raise
-            # Another thread was faster.
-
-    def _segment(self, number: int) -> tuple[int, int]:
-        if number not in self.segments:
-            # It was sent before the message that names it, on the other socket.
-            connection = self.connections.get(number)
-            if connection is not None:
-                connection.read_control(self.take_control)
-        try:
-            return self.segments[number]
-        except KeyError:
-            raise ObjectLostError(f"segment {number} of the store is gone") from None
-
-    def take_control(self, message: Any, fds: tuple[int, ...]) -> None:
-        """Take one control message of a worker."""
-        if type(message) is wire.Segment and fds:
-            self.segments[message.number] = (fds[0], message.size)
-
-    def _publish(self, fd: int, size: int) -> None:
-        self.segments[DRIVER] = (os.dup(fd), size)
-
-    # --- memory ---------------------------------------------------------------------------
-
-    def _relieve(self, needed: int) -> bool:
-        from ..deadline import Deadline
-
-        self.update(lambda: None)
-        self.trim_all()
-        deadline = Deadline.after(2.0)
-        while not deadline.expired:
-            if self.ledger.limit - self.ledger.used() >= needed:
-                return True
-            if not any(number in self.connections for number in self.segments):
-                return False
-            # Workers trim in their control threads; the ledger is how it shows.
-            threading.Event().wait(0.002)
-        return False
-
-    def trim_all(self) -> None:
-        """Give free memory of the store back, here and in every worker that has an arena."""
-        self.values.trim()
-        with self.lock:
-            for number in self.segments:
-                if number in self.connections:
-                    self.tell(number, wire.Trim())
-
-    def _trim(self) -> None:
-        self._trim_armed = False
-        if self._wrote:
-            with self.lock:
-                self._trim_armed = True
-                self._wrote = False
-            self.pump.arm(TRIM_AFTER, self._trim)
-        else:
-            self.trim_all()
-
-    def wrote(self) -> None:
-        """Something was written to the store: what is free may be of use soon."""
-        self._wrote = True
 
     def facts(self) -> dict[str, Any]:
         """Return plain facts about the runtime; the lock is held."""
@@ -474,8 +334,8 @@ class Core:
             "resources": {k: v / UNITS for k, v in resources.total.items()},
             "available": {k: v / UNITS for k, v in resources.free.items()},
             "workers": len(self.connections),
-            "object_store_memory": self.ledger.limit,
-            "object_store_used": self.ledger.used(),
+            "object_store_memory": self.memory.ledger.limit,
+            "object_store_used": self.memory.ledger.used(),
         }
 
     # --- the state of the machine -----------------------------------------------------------
@@ -491,6 +351,9 @@ class Core:
         return self.scheduler.placement.busy >= self.cores
 
     def _broken(self, error: Exception) -> None:
+        import logging
+
+        logging.getLogger("snakepit").critical("the runtime ends by a bug", exc_info=error)
         reason = f"an internal error: {error!r}. Please report it with its traceback"
         with self.lock:
             if self.closed:

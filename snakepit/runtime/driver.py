@@ -78,7 +78,7 @@ class DriverRuntime:
         self._handles = core.handles
         self._entries = core.entries
         self._scheduler = core.scheduler
-        self._values = core.values
+        self._values = core.memory.values
         self.drop = core.handles.drop
         self.hold = core.handles.hold
         self._waiting = Waiting(core)
@@ -243,7 +243,7 @@ class DriverRuntime:
             blob = self._core.new_id()
             return blob
 
-        self._core.wrote()
+        self._core.memory.wrote()
         return self._values.encode(packed, identifier), blob
 
     def _add_blob(self, blob: int, payload: wire.Payload) -> tuple[int, ...]:

@@ -21,10 +21,7 @@ from ..errors import ProtocolError, RuntimeStartError
 from ..faults import signal_name
 from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
-from ..store import AdoptedArena
-from ..store.extents import place
 from ..transport.streams import Stream
-from ..values import is_stored
 from ..wire import messages as wire
 from .connection import Connection
 from .core import SLOTS, Core
@@ -64,7 +61,7 @@ class Processes:
         zygote = self._start(
             run=core.run,
             slots=SLOTS,
-            ledger_fd=core.ledger.fd,
+            ledger_fd=core.memory.ledger.fd,
             env=dict(os.environ),
             log_to_driver=core.config.log_to_driver,
             open_files=self._open_files,
@@ -249,7 +246,7 @@ class Processes:
 
     def _read_control(self, connection: Connection) -> bool:
         try:
-            return connection.read_control(self._core.take_control)
+            return connection.read_control(self._core.memory.take)
         except ProtocolError as error:
             self._distrust(connection, error)
             return False
@@ -295,23 +292,7 @@ class Processes:
         number, slot = connection.number, connection.slot
         del core.connections[number]
         self._free_slots.append(slot)
-        segment = core.segments.get(number)
-        if segment is None:
-            core.ledger.reset(slot)
-            return
-        live = {
-            entry.payload[2]: place(entry.payload[3])[1]
-            for entry in core.entries.values()
-            if entry.outcome == wire.OK
-            and is_stored(entry.payload)
-            and entry.payload[1] == number
-        }
-        fd, size = segment
-        arena = AdoptedArena(number, fd, size, core.ledger, source=slot, slot=0, live=live)
-        if arena.closed:
-            core.forget_segment(number)
-        else:
-            core.adopted[number] = arena
+        core.memory.inherit(number, slot)
 
     # --- the end --------------------------------------------------------------------------
 

@@ -217,7 +217,7 @@ class Pump:
         return True
 
     def _pump(self, target: Target, deadline: Deadline) -> None:
-        while target.outcome < 0 and not self._callbacks:
+        while target.outcome < 0 and not self._callbacks and self._failed is None:
             self._interrupts.breathe()
             self.before_poll()
             if self._spin_misses < 3 and not self._busy() and self._spin():
@@ -281,13 +281,12 @@ class Pump:
                 self._run_timers()
         except Exception as error:
             # A bug of ours: whoever waits is told, for nobody else would ever answer.
-            self._failed = error
             try:
                 self.broken(error)
             finally:
+                self._failed = error
                 for waiter in self._sleepers.copy():
                     waiter.ring()
-            self._check_sound()
 
     def _check_sound(self) -> None:
         if self._failed is not None:
@@ -348,7 +347,7 @@ class Pump:
 
     def _background(self) -> None:
         seen = -1
-        while not self._closed:
+        while not self._closed and self._failed is None:
             if self.activity != seen or self._long_wait:
                 seen = self.activity
                 self._rest()
@@ -376,7 +375,7 @@ class Pump:
 
     def step(self) -> None:
         """Serve what is there now, if nobody else pumps: for event loops."""
-        if self._role.acquire(blocking=False):
+        if self._failed is None and self._role.acquire(blocking=False):
             try:
                 self.activity += 1
                 self.before_poll()

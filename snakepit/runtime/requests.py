@@ -177,11 +177,7 @@ class Inbox:
         return wire.OK, None
 
     def _answer_relieve(self, connection: Connection, needed: int) -> tuple[int, Any]:
-        core = self._core
-        core.values.trim()
-        for number in core.segments:
-            if number in core.connections and number != connection.number:
-                core.tell(number, wire.Trim())
+        self._core.memory.trim(asking=connection.number)
         return wire.OK, None
 
     def _answer_nothing(self, connection: Connection) -> tuple[int, Any]:

@@ -179,7 +179,7 @@ def test_references_of_an_earlier_runtime_are_refused() -> None:
 def test_a_full_store_is_an_error_and_loses_nothing() -> None:
     snakepit.shutdown()
     snakepit.init(num_cpus=2, object_store_memory=32 << 20)
-    used = driver()._core.ledger.used
+    used = driver()._core.memory.ledger.used
     before = used()
     first = snakepit.put(b"1" * (20 << 20))
     with pytest.raises(errors.ObjectStoreFullError) as caught:
@@ -201,7 +201,7 @@ def test_a_full_store_is_an_error_and_loses_nothing() -> None:
     del second
     works_on()
     empties()
-    driver()._core.trim_all()
+    driver()._core.update(driver()._core.memory.trim)
     assert wait_until(lambda: used() <= before), (used(), before)
 
 

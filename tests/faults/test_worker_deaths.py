@@ -270,8 +270,8 @@ def test_killed_while_replying(size: int) -> None:
     works_on()
     empties()
     core = driver()._core
-    core.trim_all()
-    assert wait_until(lambda: core.ledger.used() == 0), core.ledger.used()
+    core.update(core.memory.trim)
+    assert wait_until(lambda: core.memory.ledger.used() == 0), core.memory.ledger.used()
 
 
 def test_killed_while_writing_shared_memory() -> None:
@@ -280,8 +280,8 @@ def test_killed_while_writing_shared_memory() -> None:
     assert caught.value.signal == "SIGKILL"
     works_on()
     core = driver()._core
-    core.trim_all()
-    assert wait_until(lambda: core.ledger.used() == 0), core.ledger.used()
+    core.update(core.memory.trim)
+    assert wait_until(lambda: core.memory.ledger.used() == 0), core.memory.ledger.used()
 
 
 @snakepit.remote
@@ -335,8 +335,8 @@ def test_results_of_the_dead_live_on() -> None:
     works_on()
     empties()
     core = driver()._core
-    core.trim_all()
-    assert wait_until(lambda: core.ledger.used() == 0), core.ledger.used()
+    core.update(core.memory.trim)
+    assert wait_until(lambda: core.memory.ledger.used() == 0), core.memory.ledger.used()
 
 
 @snakepit.remote

@@ -180,6 +180,7 @@ class Checker:
         )
         entry = world.scheduler.objects.entries.get(call.id)
         if entry is not None:
+            world.outcomes[call.id] = (entry.outcome, entry.payload)
             self._legal(task, own, name, args, entry.outcome, entry.payload)
             for index in range(call.shape.template.returns):
                 other = world.scheduler.objects.entries.get(call.id + index)
@@ -311,6 +312,7 @@ class Checker:
         for identifier in gone:
             world.alive.discard(identifier)
             world.watched.discard(identifier)
+            world.outcomes.pop(identifier, None)
             for inner in world.contents.pop(identifier, ()):
                 world.unrefer(inner)
             payload = world.stored.pop(identifier, None)
@@ -420,6 +422,12 @@ class Checker:
                 world.require(
                     pending == (entry.outcome == UNKNOWN), f"{identifier:x} is {entry.outcome}"
                 )
+        for identifier, value in world.outcomes.items():
+            entry = scheduler.objects.entries[identifier]
+            world.require(
+                entry.outcome == value[0] and entry.payload is value[1],
+                f"{identifier:x} has changed its value",
+            )
         for process in scheduler.objects.held:
             world.require(process != DRIVER and process in world.workers, f"{process} holds")
 

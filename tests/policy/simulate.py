@@ -13,7 +13,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
@@ -184,10 +184,9 @@ def search(
 # --- the command --------------------------------------------------------------------------------
 
 
-def _chunk(job: tuple[int, int]) -> tuple[int, int, Failure | None]:
+def _chunk(job: tuple[int, int]) -> tuple[int, Failure | None]:
     seed, events = job
-    done, failure = search(events, seed)
-    return seed, done, failure
+    return search(events, seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -211,18 +210,24 @@ def _run_all(events: int, seed: int, jobs: int, chunk: int) -> int:
 
     count = max(1, -(-events // chunk))
     shares = [(seed + index * 1_000_000, min(chunk, events)) for index in range(count)]
-    done, started, tick = 0, time.monotonic(), 0
+    if jobs < 2 or count < 2:
+        return _report(map(_chunk, shares))
     with get_context("spawn").Pool(min(jobs, count)) as pool:
-        for _, events_done, failure in pool.imap_unordered(_chunk, shares):
-            done += events_done
-            if failure is not None:
-                print(failure)
-                print(f"again: python -m tests.policy.simulate --replay {failure.seed}")
-                return 1
-            if done // 1_000_000 > tick:
-                tick = done // 1_000_000
-                rate = done / (time.monotonic() - started)
-                print(f"{done:,} events, {rate:,.0f}/s, no promise broken", flush=True)
+        return _report(pool.imap_unordered(_chunk, shares))
+
+
+def _report(results: Iterable[tuple[int, Failure | None]]) -> int:
+    done, started, told = 0, time.monotonic(), 0
+    for events, failure in results:
+        done += events
+        if failure is not None:
+            print(failure)
+            print(f"again: python -m tests.policy.simulate --replay {failure.seed}")
+            return 1
+        if done // 1_000_000 > told:
+            told = done // 1_000_000
+            rate = done / (time.monotonic() - started)
+            print(f"{done:,} events, {rate:,.0f}/s, no promise broken", flush=True)
     print(f"{done:,} events in {time.monotonic() - started:.0f} s, no promise broken")
     return 0
 

@@ -102,6 +102,7 @@ class World:
         self.contents: dict[int, tuple[int, ...]] = {}
         self.stored: dict[int, Any] = {}
         self.watched: set[int] = set()
+        self.outcomes: dict[int, tuple[int, Any]] = {}
         self.tasks: dict[int, Task] = {}
         self.producer: dict[int, Task] = {}
         self.creations: dict[int, Task] = {}

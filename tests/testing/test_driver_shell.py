@@ -181,15 +181,14 @@ def test_a_writer_that_fills_the_socket_has_the_last_word_on_waiting() -> None:
 def test_a_frame_that_comes_while_the_writer_leaves_is_written() -> None:
     ours, theirs = testing.memory_pair()
     outbox = Outbox(ours, lambda waiting: None)
-    lock = threading.Lock()
+    lock, late = threading.Lock(), [b"late"]
 
     class Leaving:
         acquire = staticmethod(lock.acquire)
-        late = [b"late"]
 
         def release(self) -> None:
-            if self.late:
-                outbox.append(self.late.pop())
+            if late:
+                outbox.append(late.pop())
                 outbox.flush()  # as from another thread: it finds the flag taken
             lock.release()
 
@@ -517,9 +516,10 @@ def test_a_shutdown_resolves_what_is_pending(until: Until) -> None:
         get(refs[0])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("waiters", [1, 3])
-def test_a_bug_in_the_shell_ends_the_runtime_and_no_call_hangs(until: Until, waiters: int) -> None:
+def test_a_bug_in_the_shell_ends_the_runtime_and_no_call_hangs(
+    until: Until, waiters: int, caplog: pytest.LogCaptureFixture
+) -> None:
     found: list[BaseException] = []
 
     def wait(ref: Any) -> None:
@@ -547,5 +547,6 @@ def test_a_bug_in_the_shell_ends_the_runtime_and_no_call_hangs(until: Until, wai
         assert "ZeroDivisionError" in str(found[0])
         assert snakepit.wait(refs, timeout=0) == (refs[:1], refs[1:])
         assert type(future.exception(PATIENCE)) is RuntimeClosedError
+        assert "Traceback" in caplog.text
         with pytest.raises(RuntimeClosedError):
             task.remote()

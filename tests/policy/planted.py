@@ -1,0 +1,320 @@
+"""Schedulers with one bug each, which the simulator must find.
+
+Each plants its bug in one instance, by wrapping a part that the scheduler calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from snakepit.policy.actions import AskBack, Free, Retire, Tell
+from snakepit.policy.calls import DONE, SENT, Call
+from snakepit.policy.placement import Pool
+from snakepit.policy.scheduler import Scheduler
+from snakepit.policy.workers import Worker
+from snakepit.wire.messages import METHOD, OK
+
+Plant = Callable[[Scheduler], None]
+
+
+def lose_replies_on_death(scheduler: Scheduler) -> None:
+    """Calls that a death sends back are forgotten."""
+    scheduler.placement.requeue = lambda calls: None  # type: ignore[method-assign]
+
+
+def keep_a_pin(scheduler: Scheduler) -> None:
+    """The first of several references of a call stays pinned."""
+    unpin = scheduler.objects.unpin
+    scheduler.objects.unpin = lambda ids: unpin(  # type: ignore[method-assign]
+        tuple(ids)[1:] if len(tuple(ids)) > 1 else ids
+    )
+
+
+def release_a_pin_twice(scheduler: Scheduler) -> None:
+    """A call's arguments may go while it runs."""
+    pin = scheduler.objects.pin
+
+    def once(ids: Any) -> None:
+        pin(tuple(ids)[:1])
+
+    scheduler.objects.pin = once  # type: ignore[method-assign]
+
+
+def free_a_slot_twice(scheduler: Scheduler) -> None:
+    """A worker that comes to rest gives its resources back once more."""
+    rest = scheduler.placement.rest
+
+    def again(worker: Worker) -> None:
+        if worker.klass is not None and worker.results % 7 == 6 and not worker.inflight:
+            scheduler.resources.change(worker.klass.needs, -1)
+        rest(worker)
+
+    scheduler.placement.rest = again  # type: ignore[method-assign]
+
+
+def resolve_twice(scheduler: Scheduler) -> None:
+    """A call that is cancelled too late fails although it has a value."""
+    cancel = scheduler.cancel
+    ended: list[Call] = []
+    succeed = scheduler.completion.succeed
+
+    def remember(call: Call, values: Any, contained: Any) -> None:
+        succeed(call, values, contained)
+        ended.append(call)
+
+    def late(identifier: int, *, force: bool, recursive: bool) -> None:
+        cancel(identifier, force=force, recursive=recursive)
+        for call in ended[-3:]:
+            if call.id == identifier and call.id in scheduler.objects.entries:
+                call.state = SENT
+                call.refs = ()
+                scheduler.completion.fail_with(call, "cancelled")
+
+    scheduler.completion.succeed = remember  # type: ignore[method-assign]
+    scheduler.cancel = late  # type: ignore[method-assign]
+
+
+def charge_unbegun(scheduler: Scheduler) -> None:
+    """Every call that a dead worker had costs a retry."""
+    died = scheduler.died
+    scheduler.died = lambda n, cause, started: died(n, cause, 1 << 60)  # type: ignore[method-assign]
+
+
+def jump_the_queue(scheduler: Scheduler) -> None:
+    """The newest call of a lane is sent first."""
+    pump = scheduler.actors.pump
+
+    def backwards(actor: Any) -> None:
+        for lane in actor.lanes.values():
+            lane.rotate(1)
+        pump(actor)
+
+    scheduler.actors.pump = backwards  # type: ignore[method-assign]
+
+
+def forget_to_free(scheduler: Scheduler) -> None:
+    """Some stored values are never freed."""
+    gone = scheduler.objects._gone
+
+    def silent(entry: Any) -> None:
+        gone(entry)
+        if entry.id % 3 == 0:
+            scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not Free]
+
+    scheduler.objects._gone = silent
+
+
+def lose_a_wakeup(scheduler: Scheduler) -> None:
+    """Nobody looks at the queues when a constructor frees what it used."""
+    made = scheduler.actors.made
+
+    def quiet(actor: Any) -> None:
+        dispatch = scheduler.placement.dispatch_all
+        scheduler.placement.dispatch_all = lambda: None  # type: ignore[method-assign]
+        made(actor)
+        scheduler.placement.dispatch_all = dispatch  # type: ignore[method-assign]
+
+    scheduler.actors.made = quiet  # type: ignore[method-assign]
+
+
+def never_nest(scheduler: Scheduler) -> None:
+    """At the limit, blocked workers are left alone."""
+    scheduler.placement.find_waiter = lambda call: None
+
+
+def nest_anywhere(scheduler: Scheduler) -> None:
+    """At the limit, any blocked worker has to run whatever is queued."""
+
+    def anybody(call: Call) -> Worker | None:
+        for worker in scheduler.placement.workers.values():
+            if worker.blocked and worker.actor is None:
+                return worker
+        return None
+
+    scheduler.placement.find_waiter = anybody
+
+
+def hold_while_blocked(scheduler: Scheduler) -> None:
+    """A call that waits keeps its resources."""
+    settle = scheduler.placement.settle
+
+    def blind(worker: Worker) -> None:
+        if not worker.blocked:
+            settle(worker)
+
+    scheduler.placement.settle = blind  # type: ignore[method-assign]
+
+
+def exceed_the_limit(scheduler: Scheduler) -> None:
+    """The pool starts one worker too many."""
+    for pool in scheduler.placement.pools.values():
+        grow = scheduler.placement._grow
+
+        def more(klass: Any, grow: Any = grow, pool: Pool = pool) -> None:
+            grow(klass)
+            if klass.queue and len(pool.workers) == pool.limit:
+                scheduler.placement.add_worker(pool, "extra")
+
+        scheduler.placement._grow = more  # type: ignore[method-assign]
+
+
+def keep_handles_of_the_dead(scheduler: Scheduler) -> None:
+    """What a dead worker held stays for ever."""
+    held = scheduler.objects.held
+    scheduler.objects.forget_process = lambda n: held.pop(n, None)  # type: ignore[method-assign]
+
+
+def swallow_news(scheduler: Scheduler) -> None:
+    """A worker that asks for a value which is there already is not answered."""
+    want = scheduler.want
+
+    def deaf(number: int, ids: Any, values: bool) -> None:
+        want(number, ids, values)
+        if number % 2:
+            scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not Tell]
+
+    scheduler.want = deaf  # type: ignore[method-assign]
+
+
+def leave_behind_the_slow(scheduler: Scheduler) -> None:
+    """Calls behind one that goes on and on are never asked back."""
+    tick = scheduler.tick
+
+    def lazy(key: str) -> None:
+        tick(key)
+        scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not AskBack]
+
+    scheduler.tick = lazy  # type: ignore[method-assign]
+
+
+def keep_idle_workers(scheduler: Scheduler) -> None:
+    """Idle workers beyond the pool's size stay."""
+    tick = scheduler.tick
+
+    def lazy(key: str) -> None:
+        if not key.startswith("shrink"):
+            tick(key)
+
+    scheduler.tick = lazy  # type: ignore[method-assign]
+
+
+def keep_unreachable_actors(scheduler: Scheduler) -> None:
+    """An actor without handles is not told to end."""
+    gone = scheduler.objects._gone
+
+    def silent(entry: Any) -> None:
+        gone(entry)
+        scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not Retire]
+
+    scheduler.objects._gone = silent
+
+
+def run_the_cancelled(scheduler: Scheduler) -> None:
+    """A cancelled call that had not begun is sent again."""
+    unbegun = scheduler._recovery.unbegun
+
+    def forgiving(worker: Worker, calls: Any) -> None:
+        for call in calls:
+            call.cancelled = False
+        unbegun(worker, calls)
+
+    scheduler._recovery.unbegun = forgiving  # type: ignore[method-assign]
+
+
+def retry_for_ever(scheduler: Scheduler) -> None:
+    """A retryable exception is never the last."""
+    unsuccessful = scheduler._unsuccessful
+
+    def again(worker: Worker, call: Call, *rest: Any) -> None:
+        call.attempts = -1 if call.attempts == 0 else call.attempts
+        unsuccessful(worker, call, *rest)
+
+    scheduler._unsuccessful = again  # type: ignore[method-assign]
+
+
+def stop_retrying(scheduler: Scheduler) -> None:
+    """A retryable exception counts twice."""
+    unsuccessful = scheduler._unsuccessful
+
+    def sooner(worker: Worker, call: Call, *rest: Any) -> None:
+        call.attempts += 1
+        unsuccessful(worker, call, *rest)
+
+    scheduler._unsuccessful = sooner  # type: ignore[method-assign]
+
+
+def mix_up_values(scheduler: Scheduler) -> None:
+    """Several returns come in the wrong order."""
+    succeed = scheduler.completion.succeed
+
+    def swapped(call: Call, values: Any, contained: Any) -> None:
+        succeed(call, list(values)[::-1], contained)
+
+    scheduler.completion.succeed = swapped  # type: ignore[method-assign]
+
+
+def forget_a_method_at_restart(scheduler: Scheduler) -> None:
+    """An actor that is restarted loses the calls that were in its mailbox."""
+    again = scheduler.actors.again
+
+    def lossy(call: Call) -> None:
+        if call.shape.template.kind == METHOD and call.deaths == 0 and call.attempts == 0:
+            call.to("wait")
+        else:
+            again(call)
+
+    scheduler.actors.again = lossy  # type: ignore[method-assign]
+
+
+def skip_dependents(scheduler: Scheduler) -> None:
+    """Whoever waits for the second return of a call is not told."""
+    succeed = scheduler.completion.succeed
+
+    def partly(call: Call, values: Any, contained: Any) -> None:
+        entry = scheduler.objects.entries.get(call.id + 1)
+        if len(values) > 1 and entry is not None and entry.dependents:
+            entry.dependents = entry.dependents[1:]
+        succeed(call, values, contained)
+        assert call.state is DONE and OK == 0
+
+    scheduler.completion.succeed = partly  # type: ignore[method-assign]
+
+
+PLANTED: tuple[Plant, ...] = (
+    lose_replies_on_death,
+    keep_a_pin,
+    release_a_pin_twice,
+    free_a_slot_twice,
+    resolve_twice,
+    charge_unbegun,
+    jump_the_queue,
+    forget_to_free,
+    lose_a_wakeup,
+    never_nest,
+    nest_anywhere,
+    hold_while_blocked,
+    exceed_the_limit,
+    keep_handles_of_the_dead,
+    swallow_news,
+    leave_behind_the_slow,
+    keep_idle_workers,
+    keep_unreachable_actors,
+    run_the_cancelled,
+    retry_for_ever,
+    stop_retrying,
+    mix_up_values,
+    forget_a_method_at_restart,
+    skip_dependents,
+)
+
+
+def make_with(plant: Plant) -> Callable[[dict[str, float], list[Pool]], Scheduler]:
+    """Return a maker of schedulers that have the bug."""
+
+    def make(resources: dict[str, float], pools: list[Pool]) -> Scheduler:
+        scheduler = Scheduler(resources, pools)
+        plant(scheduler)
+        return scheduler
+
+    return make
