@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
+from .deadline import Deadline
 from .errors import ObjectLostError, ObjectStoreFullError, StaleReferenceError
 from .handles import Handles
 from .protocol import Reference, Runtime
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 INLINE = 64 << 10
 """Bytes up to which a value travels inside its message."""
+
+
+RELIEF = 1.0
+"""Seconds that a write waits for other processes to give free memory back."""
 
 
 def is_stored(payload: Payload) -> bool:
@@ -76,7 +81,7 @@ class Values:
         handles: where leases are counted.
         publish: sends (descriptor, size) of the arena to whoever passes it on; once.
         fetch: brings the segment of that number into `mappings`, or raises ObjectLostError.
-        relieve: asks all other processes to give back free memory; True if it can have helped.
+        relieve: asks all other processes to give back free memory; False if there are none.
     """
 
     def __init__(
@@ -133,9 +138,21 @@ class Values:
         try:
             return arena.write(parts)
         except ObjectStoreFullError as error:
-            if not self._relieve(error.needed):
+            if not self._relieve(error.needed) or not self._room_comes(error.needed):
                 raise
         return arena.write(parts)
+
+    def _room_comes(self, needed: int) -> bool:
+        # Others give memory back in their own time; the ledger, which nobody can wait on, is
+        # where it shows.
+        ledger = self._ledger
+        deadline = Deadline.after(RELIEF)
+        pause = threading.Event()
+        while ledger.limit - ledger.used() < needed:
+            if deadline.expired:
+                return False
+            pause.wait(0.002)
+        return True
 
     def _own_arena(self) -> Arena:
         with self._lock:

@@ -120,9 +120,18 @@ class Core:
 
     def perform(self) -> Sequence[Connection]:
         """Perform the scheduler's actions; return the connections to flush. The lock is held."""
-        actions = self.scheduler.actions
-        if not actions and not self._touched:
+        if self.scheduler.actions:
+            self.act()
+        if not self._touched:
             return ()
+        touched, self._touched = self._touched, []
+        for connection in touched:
+            connection.touched = False
+        return touched
+
+    def act(self) -> None:
+        """Perform the scheduler's actions, of which some write to mailboxes. The lock is held."""
+        actions = self.scheduler.actions
         perform = self._perform
         while actions:
             batch = actions[:]
@@ -132,10 +141,6 @@ class Core:
                     perform[type(action)](action)
                 except (OSError, SnakepitError) as error:
                     self._undeliverable(action, error)
-        touched, self._touched = self._touched, []
-        for connection in touched:
-            connection.touched = False
-        return touched
 
     def post(self, connection: Connection, message: tuple[Any, ...]) -> None:
         """Append a message to a worker's mailbox; the lock is held."""

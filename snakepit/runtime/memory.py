@@ -10,10 +10,8 @@ relies on the GIL.
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Any, Final, final
 
-from ..deadline import Deadline
 from ..errors import ObjectLostError
 from ..ids import DRIVER
 from ..policy import actions as do
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
 
 TRIM_AFTER: Final = 10.0
 """Seconds that freed memory stays warm."""
-
-RELIEF: Final = 2.0
-"""Seconds that a write waits for other processes to give free memory back."""
 
 
 @final
@@ -169,18 +164,11 @@ class Memory:
     def _relieve(self, needed: int) -> bool:
         # Called without the lock, by a write that found no room.
         core = self._core
+        # What was dropped is freed first, then trimmed.
+        core.update(lambda: None)
         core.update(self.trim)
-        deadline = Deadline.after(RELIEF)
-        pause = threading.Event()
-        while not deadline.expired:
-            if self.ledger.limit - self.ledger.used() >= needed:
-                return True
-            if not any(number in core.connections for number in tuple(self.segments)):
-                return False
-            # Workers trim in their control threads; the ledger, which nobody can wait on, is
-            # where it shows.
-            pause.wait(0.002)
-        return False
+        free = self.ledger.limit - self.ledger.used()
+        return free >= needed or any(number in core.connections for number in tuple(self.segments))
 
     def _trim(self) -> None:
         def trim() -> None:

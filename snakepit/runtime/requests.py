@@ -177,6 +177,8 @@ class Inbox:
         return wire.OK, None
 
     def _answer_relieve(self, connection: Connection, needed: int) -> tuple[int, Any]:
+        # What was dropped is freed first, then trimmed.
+        self._core.act()
         self._core.memory.trim(asking=connection.number)
         return wire.OK, None
 

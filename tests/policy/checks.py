@@ -17,26 +17,14 @@ from snakepit.policy import actions as do
 from snakepit.policy.actors import ALIVE, DEAD, PENDING, STARTING
 from snakepit.policy.calls import DONE, READY, SENT
 from snakepit.policy.objects import PENDING as UNKNOWN
-from snakepit.wire.messages import (
-    CANCELLED,
-    CREATE,
-    ERROR,
-    EXITED,
-    FAILURE,
-    METHOD,
-    OK,
-    RETRYABLE,
-    TASK,
-)
+from snakepit.wire.messages import CREATE
 
-from .program import made_ids
+from .books import Player, Task
+from .outcomes import Outcomes, Violation
+from .process import Worker
 
 if TYPE_CHECKING:
-    from .world import Player, Task, World
-
-
-class Violation(AssertionError):
-    """The scheduler broke a promise."""
+    from .world import World
 
 
 @final
@@ -47,6 +35,7 @@ class Checker:
         self.world = world
         self.free: dict[str, int] = {}
         self.spawned: set[int] = set()
+        self.outcomes = Outcomes(world)
 
     # --- before an event --------------------------------------------------------------------
 
@@ -92,8 +81,9 @@ class Checker:
                 self._retired(action.worker)  # type: ignore[union-attr]
         resolved = [t for t in world.tasks.values() if t.call.state is DONE]
         for task in resolved:
-            self._resolved(task, name, args)
+            self.outcomes.resolved(task, name, args)
         self._watched(told, resolved)
+        self.outcomes.used_up(name, args)
         for player in list(world.players.values()):
             self._player(player)
         for identifier in mentions:
@@ -115,8 +105,6 @@ class Checker:
         task = world.creations.get(call.id) if call.shape.template.kind == CREATE else None
         if call.shape.template.kind == CREATE:
             if task is None or task.call is not call:
-                from .world import Task
-
                 task = world.creations[call.id] = Task(call)
         else:
             task = world.tasks.get(call.id)
@@ -136,8 +124,6 @@ class Checker:
         worker.sent[call.id] = task
 
     def _spawn(self, number: int) -> None:
-        from .process import Worker
-
         world = self.world
         world.require(number not in self.spawned, f"worker {number} is spawned twice")
         self.spawned.add(number)
@@ -168,117 +154,6 @@ class Checker:
                 world.require(
                     identifier not in world.watched, f"{identifier:x} resolved and nobody was told"
                 )
-
-    # --- calls ----------------------------------------------------------------------------
-
-    def _resolved(self, task: Task, name: str, args: tuple[Any, ...]) -> None:
-        world = self.world
-        call = task.call
-        own = name == "result" and args[1] == call.id
-        world.require(
-            world.closed or not task.where, f"{task!r} ended while worker {task.where} has it"
-        )
-        entry = world.scheduler.objects.entries.get(call.id)
-        if entry is not None:
-            world.outcomes[call.id] = (entry.outcome, entry.payload)
-            self._legal(task, own, name, args, entry.outcome, entry.payload)
-            for index in range(call.shape.template.returns):
-                other = world.scheduler.objects.entries.get(call.id + index)
-                if other is not None and other.outcome == OK:
-                    world.require(other.payload is args[3][index], f"{task!r}: wrong value")
-        task.resolved = True
-        del world.tasks[call.id]
-        for identifier in made_ids(call):
-            world.unrefer(identifier)
-        for identifier in call.refs:
-            world.unrefer(identifier)
-
-    def _legal(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], outcome: int, payload: Any
-    ) -> None:
-        world = self.world
-        said = args[2] if own else -1
-        if outcome == OK:
-            world.require(own and said == OK, f"{task!r} has a value that nobody returned")
-            return
-        if own and said in (ERROR, FAILURE, RETRYABLE) and payload is args[3][0]:
-            retries = task.call.shape.template.max_retries
-            left = retries < 0 or task.attempts <= retries
-            gone = world.closed or task.cancelled
-            world.require(
-                said != RETRYABLE or gone or not left, f"{task!r} had retries left and failed"
-            )
-            return
-        if self._by_argument(task, payload):
-            return
-        world.require(outcome == FAILURE, f"{task!r} has an error that nobody raised")
-        kind = payload[0]
-        check = getattr(self, f"_legal_{kind}", None)
-        world.require(check is not None, f"{task!r} failed with {payload}")
-        assert check is not None
-        world.require(
-            check(task, own, name, args, payload), f"{task!r} failed with {payload} after {name}"
-        )
-
-    def _by_argument(self, task: Task, payload: Any) -> bool:
-        entries = self.world.scheduler.objects.entries
-        for _, identifier in task.call.deps:
-            entry = entries.get(identifier)
-            if entry is not None and entry.payload is payload:
-                return True
-        # The argument may have gone with the call that it fails.
-        return any(i not in entries for _, i in task.call.deps)
-
-    def _legal_cancelled(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
-    ) -> bool:
-        return task.cancelled and (not own or args[2] == CANCELLED)
-
-    def _legal_worker_crashed(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
-    ) -> bool:
-        retries = task.call.shape.template.max_retries
-        if payload[1]["deaths"] == 0 and name == "died":
-            return task.deaths == 0 or not task.running
-        used_up = task.cancelled or 0 <= retries < task.deaths
-        return name == "died" and task.kind == TASK and used_up
-
-    def _legal_poisoned(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
-    ) -> bool:
-        return name == "died" and task.deaths >= 3
-
-    def _legal_actor_died(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
-    ) -> bool:
-        if task.kind != METHOD:
-            return False
-        if own:
-            return bool(args[2] == EXITED)
-        player = self.world.players.get(task.call.actor)
-        return player is None or player.actor.state is DEAD
-
-    def _legal_actor_unavailable(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
-    ) -> bool:
-        retries = task.call.shape.template.max_retries
-        used_up = task.cancelled or 0 <= retries < task.deaths
-        return name == "died" and task.kind == METHOD and used_up
-
-    def _legal_unschedulable(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
-    ) -> bool:
-        return name == "submit" and not task.call.shape.klass.possible
-
-    def _legal_object_lost(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
-    ) -> bool:
-        return name == "undeliverable" and bool(args[1] == task.call.id)
-
-    def _legal_shutdown(
-        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
-    ) -> bool:
-        return self.world.closed
 
     # --- actors ---------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from snakepit.policy.calls import DONE, READY, SENT, WAITING
 from snakepit.policy.objects import PENDING
 from snakepit.wire.messages import METHOD
 
-from .checks import Violation
+from .outcomes import Violation
 
 if TYPE_CHECKING:
     from snakepit.policy.calls import Call

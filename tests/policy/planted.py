@@ -26,8 +26,10 @@ def lose_replies_on_death(scheduler: Scheduler) -> None:
 def keep_a_pin(scheduler: Scheduler) -> None:
     """The first of several references of a call stays pinned."""
     unpin = scheduler.objects.unpin
-    scheduler.objects.unpin = lambda ids: unpin(  # type: ignore[method-assign]
-        tuple(ids)[1:] if len(tuple(ids)) > 1 else ids
+    scheduler.objects.unpin = (
+        lambda ids: unpin(  # type: ignore[method-assign]
+            tuple(ids)[1:] if len(tuple(ids)) > 1 else ids
+        )
     )
 
 

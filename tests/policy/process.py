@@ -18,38 +18,14 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, final
 
-from snakepit.ids import first_id
-from snakepit.wire.messages import CANCELLED, METHOD
+from snakepit.wire.messages import CANCELLED
 
 from . import program
+from .books import Process, Task
 
 if TYPE_CHECKING:
     from .dice import Dice
-    from .world import Task, World
-
-
-class Process:
-    """A process with handles, each counted."""
-
-    def __init__(self, world: World, number: int) -> None:
-        self.world = world
-        self.number = number
-        self.count: dict[int, int] = {}
-        self.next_id = first_id(number)
-
-    def new_ids(self, count: int) -> int:
-        """Return the first of `count` fresh ids."""
-        first = self.next_id
-        self.next_id += count
-        return first
-
-    def own(self, ids: Iterable[int]) -> None:
-        """Take handles that the scheduler counts by itself."""
-        for identifier in ids:
-            known = self.count.get(identifier, 0)
-            self.count[identifier] = known + 1
-            if not known:
-                self.world.refer(identifier)
+    from .world import World
 
 
 @final
@@ -421,8 +397,3 @@ class Worker(Process):
 
 def _plain(args: tuple[Any, ...]) -> str:
     return " ".join(repr(a) for a in args)
-
-
-def is_method(task: Task) -> bool:
-    """Tell whether the call is an actor's method."""
-    return task.call.shape.template.kind == METHOD

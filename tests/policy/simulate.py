@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from snakepit.policy.scheduler import Scheduler
 
-from .checks import Violation
 from .liveness import Liveness
+from .outcomes import Violation
 from .setting import Setting, make_setting
 from .world import World
 

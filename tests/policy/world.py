@@ -7,68 +7,22 @@ books: who refers to which object, which call is where, what began. `Checker` co
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any
 
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
-from snakepit.policy.actors import Actor
 from snakepit.policy.calls import Call
 from snakepit.policy.placement import Pool
 from snakepit.policy.scheduler import Scheduler
 from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
 
-from .checks import Checker, Violation
+from .books import Player, Process, Task
+from .checks import Checker
 from .dice import Dice
-from .process import Process, Worker
+from .outcomes import Violation
+from .process import Worker
 from .program import drive, made_ids
 from .setting import Setting
-
-
-@final
-class Task:
-    """What is known of one call, apart from what the scheduler says."""
-
-    __slots__ = (
-        "attempts",
-        "begun",
-        "call",
-        "cancelled",
-        "deaths",
-        "kind",
-        "nested",
-        "resolved",
-        "running",
-        "where",
-    )
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.kind = call.shape.template.kind
-        self.where = 0
-        self.nested = False
-        self.begun = False
-        self.running = 0
-        self.deaths = 0
-        self.attempts = 0
-        self.cancelled = False
-        self.resolved = False
-
-    def __repr__(self) -> str:
-        return f"<Task {self.call!r} where={self.where} begun={self.begun}>"
-
-
-@final
-class Player:
-    """What is known of one actor."""
-
-    __slots__ = ("actor", "made", "pinned", "refs", "state")
-
-    def __init__(self, actor: Actor, refs: tuple[int, ...]) -> None:
-        self.actor = actor
-        self.refs = refs
-        self.state = ""
-        self.made = False
-        self.pinned = False
 
 
 class World:

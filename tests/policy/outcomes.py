@@ -1,0 +1,149 @@
+"""How calls may end: each result needs a cause, and each cause is worth only so much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from snakepit.policy.actors import DEAD
+from snakepit.wire.messages import CANCELLED, ERROR, EXITED, FAILURE, METHOD, OK, RETRYABLE, TASK
+
+from .books import Task
+from .program import made_ids
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+class Violation(AssertionError):
+    """The scheduler broke a promise."""
+
+
+@final
+class Outcomes:
+    """Checks the ends of calls."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def resolved(self, task: Task, name: str, args: tuple[Any, ...]) -> None:
+        world = self.world
+        call = task.call
+        own = name == "result" and args[1] == call.id
+        world.require(
+            world.closed or not task.where, f"{task!r} ended while worker {task.where} has it"
+        )
+        entry = world.scheduler.objects.entries.get(call.id)
+        if entry is not None:
+            world.outcomes[call.id] = (entry.outcome, entry.payload)
+            self._legal(task, own, name, args, entry.outcome, entry.payload)
+            for index in range(call.shape.template.returns):
+                other = world.scheduler.objects.entries.get(call.id + index)
+                if other is not None and other.outcome == OK:
+                    world.require(other.payload is args[3][index], f"{task!r}: wrong value")
+        task.resolved = True
+        del world.tasks[call.id]
+        for identifier in made_ids(call):
+            world.unrefer(identifier)
+        for identifier in call.refs:
+            world.unrefer(identifier)
+
+    def used_up(self, name: str, args: tuple[Any, ...]) -> None:
+        """A call whose retries are used up is not tried again."""
+        world = self.world
+        if name == "result" and args[2] == RETRYABLE:
+            task = world.tasks.get(args[1])
+            retries = task.call.shape.template.max_retries if task is not None else -1
+            if task is not None and 0 <= retries < task.attempts:
+                raise Violation(f"{task!r} was tried {task.attempts} times")
+        elif name == "died":
+            for task in world.tasks.values():
+                retries = task.call.shape.template.max_retries
+                if task.deaths >= 3 or 0 <= retries < task.deaths:
+                    raise Violation(f"{task!r} has killed {task.deaths} workers, and goes on")
+
+    def _legal(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], outcome: int, payload: Any
+    ) -> None:
+        world = self.world
+        said = args[2] if own else -1
+        if outcome == OK:
+            world.require(own and said == OK, f"{task!r} has a value that nobody returned")
+            return
+        if own and said in (ERROR, FAILURE, RETRYABLE) and payload is args[3][0]:
+            retries = task.call.shape.template.max_retries
+            left = retries < 0 or task.attempts <= retries
+            gone = world.closed or task.cancelled
+            world.require(
+                said != RETRYABLE or gone or not left, f"{task!r} had retries left and failed"
+            )
+            return
+        if self._by_argument(task, payload):
+            return
+        world.require(outcome == FAILURE, f"{task!r} has an error that nobody raised")
+        kind = payload[0]
+        check = getattr(self, f"_legal_{kind}", None)
+        world.require(check is not None, f"{task!r} failed with {payload}")
+        assert check is not None
+        world.require(
+            check(task, own, name, args, payload), f"{task!r} failed with {payload} after {name}"
+        )
+
+    def _by_argument(self, task: Task, payload: Any) -> bool:
+        entries = self.world.scheduler.objects.entries
+        for _, identifier in task.call.deps:
+            entry = entries.get(identifier)
+            if entry is not None and entry.payload is payload:
+                return True
+        # The argument may have gone with the call that it fails.
+        return any(i not in entries for _, i in task.call.deps)
+
+    def _legal_cancelled(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return task.cancelled and (not own or args[2] == CANCELLED)
+
+    def _legal_worker_crashed(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        retries = task.call.shape.template.max_retries
+        if payload[1]["deaths"] == 0 and name == "died":
+            return task.deaths == 0 or not task.running
+        used_up = task.cancelled or 0 <= retries < task.deaths
+        return name == "died" and task.kind == TASK and used_up
+
+    def _legal_poisoned(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return name == "died" and task.deaths >= 3
+
+    def _legal_actor_died(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        if task.kind != METHOD:
+            return False
+        if own:
+            return bool(args[2] == EXITED)
+        player = self.world.players.get(task.call.actor)
+        return player is None or player.actor.state is DEAD
+
+    def _legal_actor_unavailable(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        retries = task.call.shape.template.max_retries
+        used_up = task.cancelled or 0 <= retries < task.deaths
+        return name == "died" and task.kind == METHOD and used_up
+
+    def _legal_unschedulable(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return name == "submit" and not task.call.shape.klass.possible
+
+    def _legal_object_lost(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return name == "undeliverable" and bool(args[1] == task.call.id)
+
+    def _legal_shutdown(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return self.world.closed
