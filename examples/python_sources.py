@@ -28,7 +28,7 @@ TOP = 10
 KINDS = tuple(
     sorted([*ast.stmt.__subclasses__(), *ast.expr.__subclasses__()], key=lambda kind: kind.__name__)
 )
-COLUMN: Final = {kind: column for column, kind in enumerate(KINDS)}
+COLUMN: Final[dict[type[ast.AST], int]] = {kind: column for column, kind in enumerate(KINDS)}
 FUNCTION_BUCKETS = (0, 5, 20, 50)
 FILES = pa.schema(
     [

@@ -33,3 +33,7 @@ class Deadline:
     def expired(self) -> bool:
         """Whether the moment has passed."""
         return self._at is not None and monotonic() >= self._at
+
+
+NEVER = Deadline(None)
+"""The deadline that does not come."""

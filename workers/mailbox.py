@@ -26,7 +26,7 @@ from snakepit.transport.streams import Stream
 from snakepit.wire.frames import FrameDecoder
 from snakepit.wire.messages import Encoder, decode
 
-READ_SIZE = 256 << 10
+READ_SIZE = 64 << 10
 SPIN = 100e-6
 
 
@@ -95,10 +95,18 @@ class Mailbox:
             data = encode(messages[0])
             if len(messages) > 1:
                 data = b"".join([data, *map(encode, messages[1:])])
-            try:
-                self._stream.sendall(data)
-            except OSError as error:
-                raise DriverGone(str(error)) from None
+            self._write(data)
+
+    def send_fields(self, numbered: tuple[Any, ...]) -> None:
+        """Write one message given as its kind's number and its fields (see `Encoder.fields`)."""
+        with self._writing:
+            self._write(self._encode.fields(numbered))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._stream.sendall(data)
+        except OSError as error:
+            raise DriverGone(str(error)) from None
 
     def poke(self) -> None:
         """Have the reader look again at what it waits for; safe in finalizers and in signals."""
@@ -147,19 +155,21 @@ class Mailbox:
             self._changed.notify_all()
 
     def _read(self, deadline: Deadline) -> None:
-        if not (self.spin and self._misses < 3 and self._spin()):
-            timeout = deadline.remaining()
-            started = perf_counter()
-            self._blocks(True)
-            try:
-                came = self._poll.poll(None if timeout is None else timeout * 1000 + 1)
-            finally:
-                self._blocks(False)
-            # What came this soon would have been caught by spinning.
-            self._misses = 0 if perf_counter() - started < 2 * SPIN else self._misses + 1
-            if not self._mine(came):
-                return
-        self._receive()
+        came = self._spin() if self.spin and self._misses < 3 else None
+        if self._mine(came or self._block(deadline)):
+            self._receive()
+
+    def _block(self, deadline: Deadline) -> list[tuple[int, int]]:
+        timeout = deadline.remaining()
+        started = perf_counter()
+        self._blocks(True)
+        try:
+            came = self._poll.poll(None if timeout is None else timeout * 1000 + 1)
+        finally:
+            self._blocks(False)
+        # What came this soon would have been caught by spinning.
+        self._misses = 0 if perf_counter() - started < 2 * SPIN else self._misses + 1
+        return came
 
     def _mine(self, came: list[tuple[int, int]]) -> bool:
         """Tell whether the socket is readable; take note of a poke."""
@@ -171,16 +181,16 @@ class Mailbox:
                 readable = True
         return readable
 
-    def _spin(self) -> bool:
+    def _spin(self) -> list[tuple[int, int]]:
         poll = self._poll.poll
         end = perf_counter() + SPIN
-        while not self._mine(poll(0)):
+        while not (came := poll(0)):
             # The kernel may have put the driver on this very core: let it have it.
             sched_yield()
             if perf_counter() > end:
-                return False
+                return came
         self._misses = 0
-        return True
+        return came
 
     def _receive(self) -> None:
         try:

@@ -15,7 +15,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, final
 
 from snakepit import protocol
-from snakepit.deadline import Deadline
+from snakepit.deadline import NEVER, Deadline
 from snakepit.errors import ObjectLostError
 from snakepit.handles import Handles
 from snakepit.store import Ledger
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 SEGMENT: Final = 10.0
 """Seconds within which a segment's descriptor must come, once a message has named it."""
 
-_NEVER: Final = Deadline.after(None)
 
 
 def main(setup: WorkerSetup) -> int:
@@ -82,7 +81,7 @@ class Worker:
                     continue  # The control thread gave it back.
                 self._run(execute)
             else:
-                self._mailbox.wait_for(self._has_work, _NEVER)
+                self._mailbox.wait_for(self._has_work, NEVER)
         return self._exit_code
 
     def _has_work(self) -> bool:
@@ -190,7 +189,7 @@ class Worker:
     def _fetch_code(self, digest: bytes) -> None:
         executor = self.executor
         self._mailbox.send(wire.NeedCode(digest))
-        self._mailbox.wait_for(lambda: executor.has_code(digest), _NEVER)
+        self._mailbox.wait_for(lambda: executor.has_code(digest), NEVER)
 
     def _adopt_imports(self, message: wire.Imports) -> None:
         sys.path[:] = message.path
@@ -290,4 +289,6 @@ class Worker:
             result = wire.Result(call, outcome, values, contained, micros, added)
             self._mailbox.send(result, *([wire.Handles([], dropped)] if dropped else []))
         else:
-            self._mailbox.send(wire.Result(call, outcome, values, contained, micros, []))
+            self._mailbox.send_fields(
+                (wire.RESULT, call, outcome, values, contained, micros, ())
+            )

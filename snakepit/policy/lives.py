@@ -35,6 +35,7 @@ class ActorTable:
         self._placement = placement
         self._completion = completion
         self._actions = actions
+        self.most_in_mailbox = MOST_IN_MAILBOX
         self.names: dict[tuple[str, str], Actor] = {}
 
     # --- made ---------------------------------------------------------------------------
@@ -110,7 +111,7 @@ class ActorTable:
                 not call.missing
                 and call.caller not in actor.lanes
                 and worker.state is LIVE
-                and len(worker.inflight) < MOST_IN_MAILBOX
+                and len(worker.inflight) < self.most_in_mailbox
             ):
                 self._placement.send(worker, call)
                 return
@@ -140,7 +141,7 @@ class ActorTable:
     def _pump_lane(self, actor: Actor, worker: Worker, caller: int) -> None:
         # Each lane goes behind the others: when the mailbox is full, they take turns.
         lane = actor.lanes.pop(caller)
-        while lane and len(worker.inflight) < MOST_IN_MAILBOX:
+        while lane and len(worker.inflight) < self.most_in_mailbox:
             call = lane[0]
             if call.state is DONE:
                 lane.popleft()

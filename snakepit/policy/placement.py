@@ -54,6 +54,7 @@ class Placement:
         self.waiting: dict[Klass, None] = {}
         self._klasses: dict[tuple[str, Needs, bool], Klass] = {}
         self._held_back: deque[Spawn] = deque()
+        self.most_starting = MOST_STARTING
         self._starting = 0
         self._next_worker = 1
         self.watching = False
@@ -330,7 +331,7 @@ class Placement:
             pool.workers[worker.number] = worker
             pool.starting += 1
         spawn = Spawn(worker.number, label, shape.template.env if shape else ())
-        if self._starting < MOST_STARTING:
+        if self._starting < self.most_starting:
             self._starting += 1
             self.actions.append(spawn)
         else:

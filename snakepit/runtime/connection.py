@@ -13,7 +13,7 @@ from ..wire.frames import FrameDecoder
 from ..wire.messages import Encoder, Segment, decode
 from .outbox import Outbox
 
-READ_SIZE = 256 << 10
+READ_SIZE = 64 << 10
 
 
 @final

@@ -73,7 +73,7 @@ class Core:
         self._encode = wire.Encoder()
         self._touched: list[Connection] = []
         self._lazy: list[Connection] = []
-        self._imports = wire.Imports(list(sys.path), _directory())
+        self._imports = wire.Imports([], "")
         self._imports_version = 0
         self._next_id = 1
         self._perform: dict[type[Any], Callable[[Any], None]] = {
@@ -112,7 +112,9 @@ class Core:
     def drain_handles(self) -> None:
         """Count what finalizers noted; the lock is held."""
         objects = self.scheduler.objects
-        for item in self.handles.drain():
+        queue = self.handles.queue
+        while queue:
+            item = queue.popleft()
             if item > 0:
                 objects.drop(DRIVER, (item,))
             else:
@@ -242,10 +244,14 @@ class Core:
             flags |= wire.NESTED
         connection.ahead += 1
         connection.unsent += 1
-        self.post(
-            connection,
-            wire.Execute(call.sequence, call.id, shape.number, call.actor, args, deps, flags),
+        connection.outbox.append(
+            self._encode.fields(
+                (wire.EXECUTE, call.sequence, call.id, shape.number, call.actor, args, deps, flags)
+            )
         )
+        if not connection.touched:
+            connection.touched = True
+            self._touched.append(connection)
 
     def _arguments(self, connection: Connection, call: Call) -> list[Any]:
         deps: list[Any] = []
@@ -347,9 +353,13 @@ class Core:
 
     def note_imports(self) -> None:
         """Take up changes of sys.path and of the working directory; the lock is held."""
+        try:
+            directory = os.getcwd()
+        except OSError:
+            directory = ""
         known = self._imports
-        if sys.path != known.path or _directory() != known.directory:
-            self._imports = wire.Imports(list(sys.path), _directory())
+        if sys.path != known.path or directory != known.directory:
+            self._imports = wire.Imports(list(sys.path), directory)
             self._imports_version += 1
 
     def _cores_are_busy(self) -> bool:
@@ -380,10 +390,3 @@ class Core:
 
     def _after_block(self) -> None:
         self.handles.sleeping = False
-
-
-def _directory() -> str:
-    try:
-        return os.getcwd()
-    except OSError:
-        return ""

@@ -26,9 +26,12 @@ class Outbox:
     Args:
         stream: the mailbox, non-blocking.
         stalled: called with True when it takes no more, with False when it has room again.
+
+    Attributes:
+        append: adds a frame; its caller holds the runtime's lock.
     """
 
-    __slots__ = ("_frames", "_rest", "_send", "_stalled", "_writer", "broken", "waiting")
+    __slots__ = ("_frames", "_rest", "_send", "_stalled", "_writer", "append", "broken", "waiting")
 
     def __init__(self, stream: Stream, stalled: Callable[[bool], None]) -> None:
         self._send = stream.send
@@ -36,12 +39,9 @@ class Outbox:
         self._frames: deque[bytes] = deque()
         self._rest = b""
         self._writer = threading.Lock()
+        self.append = self._frames.append
         self.waiting = False
         self.broken = False
-
-    def append(self, frame: bytes) -> None:
-        """Add a frame; the caller holds the runtime's lock."""
-        self._frames.append(frame)
 
     def flush(self) -> None:
         """Write what the socket takes, unless another thread is at it."""

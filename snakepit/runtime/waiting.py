@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import final
 
-from ..deadline import Deadline
+from ..deadline import NEVER, Deadline
 from ..errors import GetTimeoutError, RuntimeClosedError
 from ..policy.completion import Completion
 from ..policy.objects import PENDING, Entry
@@ -90,7 +90,8 @@ class Waiting:
         try:
             if timeout == 0:
                 self._pump.step()
-            done = self._pump.wait(target, Deadline.after(timeout), enlist)
+            deadline = NEVER if timeout is None else Deadline.after(timeout)
+            done = self._pump.wait(target, deadline, enlist)
         finally:
             if waiter is not None:
                 self._dismiss(waiter)

@@ -53,6 +53,7 @@ class FakeZygote:
         spawn_failure: while set, no worker can be forked, for this reason.
         paused: while set, whoever asks for a worker waits for `resume`.
         exit_code: how it ended; None while it runs.
+        printed: what it printed itself, for the reason of a failure.
     """
 
     def __init__(

@@ -375,11 +375,26 @@ class Encoder:
         Raises:
             ProtocolError: it is longer than a frame may be.
         """
-        body: bytes = self._pack((_NUMBER[type(message)], *message))
+        return self.fields((_NUMBER[type(message)], *message))
+
+    def fields(self, numbered: tuple[Any, ...]) -> bytes:
+        """Return the frame of a message given as its kind's number and its fields.
+
+        For the two that every call takes, without a message object in between.
+
+        Raises:
+            ProtocolError: it is longer than a frame may be.
+        """
+        body: bytes = self._pack(numbered)
         size = len(body)
         if size > MAX_FRAME:
             refuse_size(size)
         return size.to_bytes(4, "little") + body
+
+
+EXECUTE: Final = _NUMBER[Execute]
+RESULT: Final = _NUMBER[Result]
+"""Kinds for `Encoder.fields`."""
 
 
 def decode(body: bytes) -> Any:

@@ -20,8 +20,9 @@ from .outcomes import Violation
 if TYPE_CHECKING:
     from snakepit.policy.calls import Call
 
+    from .books import Player, Task
     from .process import Frame, Worker
-    from .world import Player, Task, World
+    from .world import World
 
 
 @final
@@ -81,7 +82,11 @@ class Liveness:
             raise Violation(f"{task!r} waits for {player.actor!r}")
         lane = self.world.lanes[task.call.actor, task.call.caller]
         ahead = lane[: lane.index(task) + 1] if task in lane else [task]
-        if not any(not t.resolved and self._missing(t.call) for t in ahead):
+        worker = player.actor.worker
+        full = worker is not None and (
+            len(worker.inflight) >= self.world.scheduler.actors.most_in_mailbox
+        )
+        if not full and not any(not t.resolved and self._missing(t.call) for t in ahead):
             raise Violation(f"{task!r} could be sent")
 
     def _ready(self, task: Task) -> None:

@@ -15,35 +15,40 @@ from snakepit.policy.scheduler import Scheduler
 from snakepit.policy.workers import Worker
 from snakepit.wire.messages import METHOD, OK
 
-Plant = Callable[[Scheduler], None]
+Plant = Callable[[Any], None]
 
 
-def lose_replies_on_death(scheduler: Scheduler) -> None:
+def lose_replies_on_death(scheduler: Any) -> None:
     """Calls that a death sends back are forgotten."""
-    scheduler.placement.requeue = lambda calls: None  # type: ignore[method-assign]
+    lost = scheduler._recovery.lost
+    placement = scheduler.placement
+
+    def forgetful(worker: Worker, cause: Any, begun: Any) -> None:
+        requeue = placement.requeue
+        placement.requeue = lambda calls: None
+        lost(worker, cause, begun)
+        placement.requeue = requeue
+
+    scheduler._recovery.lost = forgetful
 
 
-def keep_a_pin(scheduler: Scheduler) -> None:
+def keep_a_pin(scheduler: Any) -> None:
     """The first of several references of a call stays pinned."""
     unpin = scheduler.objects.unpin
-    scheduler.objects.unpin = (
-        lambda ids: unpin(  # type: ignore[method-assign]
-            tuple(ids)[1:] if len(tuple(ids)) > 1 else ids
-        )
-    )
+    scheduler.objects.unpin = lambda ids: unpin(tuple(ids)[1:] if len(tuple(ids)) > 1 else ids)
 
 
-def release_a_pin_twice(scheduler: Scheduler) -> None:
+def release_a_pin_twice(scheduler: Any) -> None:
     """A call's arguments may go while it runs."""
     pin = scheduler.objects.pin
 
     def once(ids: Any) -> None:
         pin(tuple(ids)[:1])
 
-    scheduler.objects.pin = once  # type: ignore[method-assign]
+    scheduler.objects.pin = once
 
 
-def free_a_slot_twice(scheduler: Scheduler) -> None:
+def free_a_slot_twice(scheduler: Any) -> None:
     """A worker that comes to rest gives its resources back once more."""
     rest = scheduler.placement.rest
 
@@ -52,10 +57,10 @@ def free_a_slot_twice(scheduler: Scheduler) -> None:
             scheduler.resources.change(worker.klass.needs, -1)
         rest(worker)
 
-    scheduler.placement.rest = again  # type: ignore[method-assign]
+    scheduler.placement.rest = again
 
 
-def resolve_twice(scheduler: Scheduler) -> None:
+def resolve_twice(scheduler: Any) -> None:
     """A call that is cancelled too late fails although it has a value."""
     cancel = scheduler.cancel
     ended: list[Call] = []
@@ -73,17 +78,17 @@ def resolve_twice(scheduler: Scheduler) -> None:
                 call.refs = ()
                 scheduler.completion.fail_with(call, "cancelled")
 
-    scheduler.completion.succeed = remember  # type: ignore[method-assign]
-    scheduler.cancel = late  # type: ignore[method-assign]
+    scheduler.completion.succeed = remember
+    scheduler.cancel = late
 
 
-def charge_unbegun(scheduler: Scheduler) -> None:
+def charge_unbegun(scheduler: Any) -> None:
     """Every call that a dead worker had costs a retry."""
     died = scheduler.died
-    scheduler.died = lambda n, cause, started: died(n, cause, 1 << 60)  # type: ignore[method-assign]
+    scheduler.died = lambda n, cause, started: died(n, cause, 1 << 60)
 
 
-def jump_the_queue(scheduler: Scheduler) -> None:
+def jump_the_queue(scheduler: Any) -> None:
     """The newest call of a lane is sent first."""
     pump = scheduler.actors.pump
 
@@ -92,10 +97,10 @@ def jump_the_queue(scheduler: Scheduler) -> None:
             lane.rotate(1)
         pump(actor)
 
-    scheduler.actors.pump = backwards  # type: ignore[method-assign]
+    scheduler.actors.pump = backwards
 
 
-def forget_to_free(scheduler: Scheduler) -> None:
+def forget_to_free(scheduler: Any) -> None:
     """Some stored values are never freed."""
     gone = scheduler.objects._gone
 
@@ -107,25 +112,25 @@ def forget_to_free(scheduler: Scheduler) -> None:
     scheduler.objects._gone = silent
 
 
-def lose_a_wakeup(scheduler: Scheduler) -> None:
+def lose_a_wakeup(scheduler: Any) -> None:
     """Nobody looks at the queues when a constructor frees what it used."""
     made = scheduler.actors.made
 
     def quiet(actor: Any) -> None:
         dispatch = scheduler.placement.dispatch_all
-        scheduler.placement.dispatch_all = lambda: None  # type: ignore[method-assign]
+        scheduler.placement.dispatch_all = lambda: None
         made(actor)
-        scheduler.placement.dispatch_all = dispatch  # type: ignore[method-assign]
+        scheduler.placement.dispatch_all = dispatch
 
-    scheduler.actors.made = quiet  # type: ignore[method-assign]
+    scheduler.actors.made = quiet
 
 
-def never_nest(scheduler: Scheduler) -> None:
+def never_nest(scheduler: Any) -> None:
     """At the limit, blocked workers are left alone."""
     scheduler.placement.find_waiter = lambda call: None
 
 
-def nest_anywhere(scheduler: Scheduler) -> None:
+def nest_anywhere(scheduler: Any) -> None:
     """At the limit, any blocked worker has to run whatever is queued."""
 
     def anybody(call: Call) -> Worker | None:
@@ -137,7 +142,7 @@ def nest_anywhere(scheduler: Scheduler) -> None:
     scheduler.placement.find_waiter = anybody
 
 
-def hold_while_blocked(scheduler: Scheduler) -> None:
+def hold_while_blocked(scheduler: Any) -> None:
     """A call that waits keeps its resources."""
     settle = scheduler.placement.settle
 
@@ -145,10 +150,10 @@ def hold_while_blocked(scheduler: Scheduler) -> None:
         if not worker.blocked:
             settle(worker)
 
-    scheduler.placement.settle = blind  # type: ignore[method-assign]
+    scheduler.placement.settle = blind
 
 
-def exceed_the_limit(scheduler: Scheduler) -> None:
+def exceed_the_limit(scheduler: Any) -> None:
     """The pool starts one worker too many."""
     for pool in scheduler.placement.pools.values():
         grow = scheduler.placement._grow
@@ -158,16 +163,16 @@ def exceed_the_limit(scheduler: Scheduler) -> None:
             if klass.queue and len(pool.workers) == pool.limit:
                 scheduler.placement.add_worker(pool, "extra")
 
-        scheduler.placement._grow = more  # type: ignore[method-assign]
+        scheduler.placement._grow = more
 
 
-def keep_handles_of_the_dead(scheduler: Scheduler) -> None:
+def keep_handles_of_the_dead(scheduler: Any) -> None:
     """What a dead worker held stays for ever."""
     held = scheduler.objects.held
-    scheduler.objects.forget_process = lambda n: held.pop(n, None)  # type: ignore[method-assign]
+    scheduler.objects.forget_process = lambda n: held.pop(n, None)
 
 
-def swallow_news(scheduler: Scheduler) -> None:
+def swallow_news(scheduler: Any) -> None:
     """A worker that asks for a value which is there already is not answered."""
     want = scheduler.want
 
@@ -176,10 +181,10 @@ def swallow_news(scheduler: Scheduler) -> None:
         if number % 2:
             scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not Tell]
 
-    scheduler.want = deaf  # type: ignore[method-assign]
+    scheduler.want = deaf
 
 
-def leave_behind_the_slow(scheduler: Scheduler) -> None:
+def leave_behind_the_slow(scheduler: Any) -> None:
     """Calls behind one that goes on and on are never asked back."""
     tick = scheduler.tick
 
@@ -187,10 +192,10 @@ def leave_behind_the_slow(scheduler: Scheduler) -> None:
         tick(key)
         scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not AskBack]
 
-    scheduler.tick = lazy  # type: ignore[method-assign]
+    scheduler.tick = lazy
 
 
-def keep_idle_workers(scheduler: Scheduler) -> None:
+def keep_idle_workers(scheduler: Any) -> None:
     """Idle workers beyond the pool's size stay."""
     tick = scheduler.tick
 
@@ -198,10 +203,10 @@ def keep_idle_workers(scheduler: Scheduler) -> None:
         if not key.startswith("shrink"):
             tick(key)
 
-    scheduler.tick = lazy  # type: ignore[method-assign]
+    scheduler.tick = lazy
 
 
-def keep_unreachable_actors(scheduler: Scheduler) -> None:
+def keep_unreachable_actors(scheduler: Any) -> None:
     """An actor without handles is not told to end."""
     gone = scheduler.objects._gone
 
@@ -212,7 +217,7 @@ def keep_unreachable_actors(scheduler: Scheduler) -> None:
     scheduler.objects._gone = silent
 
 
-def run_the_cancelled(scheduler: Scheduler) -> None:
+def run_the_cancelled(scheduler: Any) -> None:
     """A cancelled call that had not begun is sent again."""
     unbegun = scheduler._recovery.unbegun
 
@@ -221,10 +226,10 @@ def run_the_cancelled(scheduler: Scheduler) -> None:
             call.cancelled = False
         unbegun(worker, calls)
 
-    scheduler._recovery.unbegun = forgiving  # type: ignore[method-assign]
+    scheduler._recovery.unbegun = forgiving
 
 
-def retry_for_ever(scheduler: Scheduler) -> None:
+def retry_for_ever(scheduler: Any) -> None:
     """A retryable exception is never the last."""
     unsuccessful = scheduler._unsuccessful
 
@@ -232,10 +237,10 @@ def retry_for_ever(scheduler: Scheduler) -> None:
         call.attempts = -1 if call.attempts == 0 else call.attempts
         unsuccessful(worker, call, *rest)
 
-    scheduler._unsuccessful = again  # type: ignore[method-assign]
+    scheduler._unsuccessful = again
 
 
-def stop_retrying(scheduler: Scheduler) -> None:
+def stop_retrying(scheduler: Any) -> None:
     """A retryable exception counts twice."""
     unsuccessful = scheduler._unsuccessful
 
@@ -243,20 +248,20 @@ def stop_retrying(scheduler: Scheduler) -> None:
         call.attempts += 1
         unsuccessful(worker, call, *rest)
 
-    scheduler._unsuccessful = sooner  # type: ignore[method-assign]
+    scheduler._unsuccessful = sooner
 
 
-def mix_up_values(scheduler: Scheduler) -> None:
+def mix_up_values(scheduler: Any) -> None:
     """Several returns come in the wrong order."""
     succeed = scheduler.completion.succeed
 
     def swapped(call: Call, values: Any, contained: Any) -> None:
         succeed(call, list(values)[::-1], contained)
 
-    scheduler.completion.succeed = swapped  # type: ignore[method-assign]
+    scheduler.completion.succeed = swapped
 
 
-def forget_a_method_at_restart(scheduler: Scheduler) -> None:
+def forget_a_method_at_restart(scheduler: Any) -> None:
     """An actor that is restarted loses the calls that were in its mailbox."""
     again = scheduler.actors.again
 
@@ -266,10 +271,10 @@ def forget_a_method_at_restart(scheduler: Scheduler) -> None:
         else:
             again(call)
 
-    scheduler.actors.again = lossy  # type: ignore[method-assign]
+    scheduler.actors.again = lossy
 
 
-def skip_dependents(scheduler: Scheduler) -> None:
+def skip_dependents(scheduler: Any) -> None:
     """Whoever waits for the second return of a call is not told."""
     succeed = scheduler.completion.succeed
 
@@ -280,7 +285,7 @@ def skip_dependents(scheduler: Scheduler) -> None:
         succeed(call, values, contained)
         assert call.state is DONE and OK == 0
 
-    scheduler.completion.succeed = partly  # type: ignore[method-assign]
+    scheduler.completion.succeed = partly
 
 
 PLANTED: tuple[Plant, ...] = (

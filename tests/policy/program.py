@@ -11,8 +11,9 @@ from snakepit.policy.objects import PENDING
 from snakepit.wire.messages import CREATE, ERROR, EXITED, FAILURE, METHOD, OK, RETRYABLE
 
 if TYPE_CHECKING:
+    from .books import Process
     from .dice import Dice
-    from .process import Frame, Process, Worker
+    from .process import Frame, Worker
     from .world import World
 
 

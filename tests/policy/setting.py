@@ -39,6 +39,9 @@ class Setting(NamedTuple):
     soft: int
     asks_unread: bool
     closes: bool
+    prestart: int
+    most_starting: int
+    most_in_mailbox: int
 
 
 def template(kind: int, name: str, **fields: object) -> Template:
@@ -112,4 +115,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         soft=random.choice((0, 100, 400)),
         asks_unread=random.random() < 0.5,
         closes=random.random() < 0.1,
+        prestart=random.choice((0, 0, 1, cpus)),
+        most_starting=random.choice((1, 2, 16)),
+        most_in_mailbox=random.choice((1, 2, 5, 512)),
     )

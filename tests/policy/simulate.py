@@ -4,7 +4,7 @@
     python -m tests.policy.simulate --replay SEED        one episode, with its trace
 
 An episode is a seed: it fixes the setting and a list of integers, one a step, from which the step
-rolls all its dice. A failing list is made shorter by delta debugging as long as some promise breaks.
+rolls all its dice. A failing list is made shorter by delta debugging while a promise still breaks.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def play(world: World, decisions: Sequence[int]) -> None:
         Violation: a promise was broken.
     """
     dice = world.dice
+    if world.setting.prestart:
+        world.event("prestart", "main", world.setting.prestart)
     for decision in decisions:
         dice.state = decision
         world.step()

@@ -37,6 +37,8 @@ class World:
         self.setting = setting
         pools = [Pool(name, size, limit, 1) for name, size, limit in setting.pools]
         self.scheduler = make(setting.resources, pools)
+        self.scheduler.placement.most_starting = setting.most_starting
+        self.scheduler.actors.most_in_mailbox = setting.most_in_mailbox
         self.dice = Dice()
         self.tracing = tracing
         self.trace: list[str] = []

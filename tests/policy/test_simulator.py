@@ -1,0 +1,51 @@
+"""The scheduler under the simulator; and the simulator under schedulers that have a bug."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import simulate
+from .planted import PLANTED, Plant, make_with
+from .simulate import plan, run, search, shrink
+
+EVENTS = 200_000
+SHARES = 4
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_no_promise_is_broken(share: int) -> None:
+    """Whatever dies, waits, is cancelled or forgotten; `make simulate` does it for longer."""
+    done, failure = search(EVENTS // SHARES, 1 + share * 100_000)
+    assert failure is None, str(failure)
+    assert done >= EVENTS // SHARES
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_planted_bugs_are_found(plant: Plant) -> None:
+    """A scheduler with one bug does not get through as many events as `make test` has."""
+    done, failure = search(EVENTS, 1, make_with(plant), shrinking=0.0)
+    assert failure is not None, f"{done} events have not shown it"
+
+
+def test_a_seed_is_always_the_same_episode() -> None:
+    first, _ = run(7, tracing=True)
+    second, _ = run(7, tracing=True)
+    assert first.events > 100
+    assert first.trace == second.trace
+
+
+def test_a_failing_seed_is_made_short_and_readable() -> None:
+    make = make_with(next(plant for plant in PLANTED if plant.__name__ == "lose_replies_on_death"))
+    seed = next(seed for seed in range(1, 100) if run(seed, make=make)[1])
+    failure = shrink(seed, make, seconds=10.0)
+    assert len(failure.decisions) < len(plan(seed)[1]) / 4
+    assert run(seed, failure.decisions, make)[1] == failure.what
+    assert any("died" in line for line in failure.trace)
+    assert f"seed {seed}" in str(failure)
+
+
+def test_the_command_tells_how_much_it_did(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate.main(["--events", "2000", "--jobs", "1", "--seed", "5"]) == 0
+    assert "events in" in capsys.readouterr().out
+    assert simulate.main(["--replay", "3"]) == 0
+    assert "no promise broken" in capsys.readouterr().out
