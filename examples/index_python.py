@@ -189,9 +189,10 @@ class Chaos:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return process.children()
+        children: list[psutil.Process] = process.children()
     except psutil.NoSuchProcess:
         return []
+    return children
 
 
 def _finish(refs: list[snakepit.ObjectRef[T]], tell: Callable[[int], None]) -> list[T]:
@@ -200,8 +201,7 @@ def _finish(refs: list[snakepit.ObjectRef[T]], tell: Callable[[int], None]) -> l
     while pending:
         _, pending = snakepit.wait(pending, num_returns=1)
         tell(len(pending))
-    values: list[T] = snakepit.get(refs)
-    return values
+    return snakepit.get(refs)
 
 
 def run_parallel(

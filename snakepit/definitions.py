@@ -32,7 +32,7 @@ def complete(definition: Definition, namespace: str) -> tuple[Template, Packed |
         template = template._replace(namespace=namespace)
     retry_on = definition.retry_on
     if retry_on:
-        types = RETRY_ALL if retry_on is True else _pack_types(retry_on, template.name)
+        types = RETRY_ALL if isinstance(retry_on, bool) else _pack_types(retry_on, template.name)
         template = template._replace(retry_exceptions=types)
     if definition.target is None:
         return template, None

@@ -177,19 +177,16 @@ def current() -> Runtime | None:
     Raises:
         ForkedRuntimeError: this process was forked from one that has a runtime.
     """
-    runtime = _slot.runtime
-    if runtime is None or _override.get() is not None:
-        return _override.get() or _absent()
-    return runtime
-
-
-def _absent() -> None:
-    if _slot.forked:
+    override = _override.get()
+    if override is not None:
+        return override
+    if _slot.runtime is None and _slot.forked:
         raise ForkedRuntimeError(
             "this process was forked from one that runs snakepit; a runtime does not survive "
             "os.fork(). Call snakepit.init() here for a runtime of its own, or do the work in "
             "tasks instead of forked processes"
         )
+    return _slot.runtime
 
 
 def ensure(start: Callable[[], Runtime]) -> Runtime:

@@ -278,13 +278,17 @@ class Scheduler:
         worker = self.placement.workers[number]
         call = worker.inflight[identifier]
         self.placement.take_back(worker, call)
-        if call.shape.template.kind == CREATE:
+        if call.state is DONE:
+            pass  # The runtime was closed meanwhile.
+        elif call.shape.klass.creates:
             call.to("finish")
             self.actors.give_up(self.actors.of(call.id), {"reason": reason})
         else:
             self.completion.fail_with(call, "object_lost", reason=reason)
         if worker.actor is None:
             self.placement.served(worker, call)
+        else:
+            self.actors.pump(worker.actor)
 
     def given_back(self, number: int, ids: Iterable[int]) -> None:
         """A worker returns calls that it has not begun."""
@@ -378,9 +382,10 @@ class Scheduler:
     # --- workers ------------------------------------------------------------------------
 
     def prestart(self, pool: str, count: int) -> None:
-        """Start `count` workers before anything needs them."""
+        """Start `count` workers before anything needs them, as far as the pool's limit goes."""
         for _ in range(count):
-            self.placement.add_worker(self.placement.pools[pool], pool)
+            if not self.placement.pools[pool].full:
+                self.placement.add_worker(self.placement.pools[pool], pool)
 
     def hello(self, number: int) -> None:
         """A worker is ready."""

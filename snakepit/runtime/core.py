@@ -282,7 +282,7 @@ class Core:
                 entry = self.entries.get(action.id)
                 waiter.arrived(entry.outcome if entry is not None else wire.FAILURE)
             else:
-                self.pump.later(waiter)  # type: ignore[arg-type]
+                self.pump.later(waiter)
 
     def _tell(self, action: do.Tell) -> None:
         connection = self.connections.get(action.worker)

@@ -15,11 +15,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from _signal import getsignal  # signal.getsignal makes an enum of the answer, at 5 µs a call
+from importlib import import_module
 from types import FrameType
 from typing import Any, Final, final
 
 _SIGINT: Final = int(signal.SIGINT)
+
+# signal.getsignal makes an enum of the answer, at 5 µs a call; CPython's module under it does not.
+getsignal: Final = import_module("_signal").getsignal
 
 
 @final
