@@ -225,7 +225,8 @@ def _actor_unavailable(fields: _Fields) -> errors.SnakepitError:
     return _actor_error(
         errors.ActorUnavailableError,
         fields,
-        f"{_actor(fields)} is being restarted, and this call may or may not have run",
+        f"{_actor(fields)} is being restarted: {_process(fields)} {_how(fields)}"
+        f"{_running(fields)}, and this call may or may not have run",
         "Call again, or set max_task_retries if running it twice does no harm",
     )
 

@@ -195,7 +195,8 @@ def _raised(error: BaseException, template: wire.Template) -> Ended:
     # Whatever the frames of the traceback hold must not outlive the call.
     error.__traceback__ = None
     outcome = wire.RETRYABLE if retryable else wire.ERROR
-    return Ended(outcome, [[bytes(part) for part in packed.parts]], [])
+    contained = [list(packed.refs)] if packed.refs else []
+    return Ended(outcome, [[bytes(part) for part in packed.parts]], contained)
 
 
 def _too_deep() -> bool:

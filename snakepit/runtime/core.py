@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
 from typing import Any, Final, final
 
 from ..config import UNITS, Config
@@ -34,6 +35,9 @@ from .pump import Pump, Waiter
 
 SLOTS: Final = 4096
 """Worker processes at one time; each has a line of the status area and of the ledger."""
+
+LOOK: Final = 0.01
+"""Seconds between looks at the driver's working directory while calls are made."""
 
 BATCH: Final = 32
 """Calls that are written together at the most while a worker is busy."""
@@ -75,6 +79,7 @@ class Core:
         self._lazy: list[Connection] = []
         self._imports = wire.Imports([], "")
         self._imports_version = 0
+        self._looked = 0.0
         self._next_id = 1
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.Send: self._send,
@@ -278,7 +283,7 @@ class Core:
 
     def _resolved(self, action: do.Resolved) -> None:
         for waiter in self.waiters.pop(action.id, ()):
-            if type(waiter) is Waiter:
+            if isinstance(waiter, Waiter):
                 entry = self.entries.get(action.id)
                 waiter.arrived(entry.outcome if entry is not None else wire.FAILURE)
             else:
@@ -352,15 +357,17 @@ class Core:
     # --- the state of the machine -----------------------------------------------------------
 
     def note_imports(self) -> None:
-        """Take up changes of sys.path and of the working directory; the lock is held."""
-        try:
-            directory = os.getcwd()
-        except OSError:
-            directory = ""
-        known = self._imports
-        if sys.path != known.path or directory != known.directory:
-            self._imports = wire.Imports(list(sys.path), directory)
-            self._imports_version += 1
+        """Take up changes of sys.path and, each `LOOK` seconds, of the working directory.
+
+        To ask for the directory costs as much as a tenth of a call. The lock is held.
+        """
+        now = perf_counter()
+        if now - self._looked > LOOK or sys.path != self._imports.path:
+            self._looked = now
+            imports = wire.Imports(list(sys.path), _directory())
+            if imports != self._imports:
+                self._imports = imports
+                self._imports_version += 1
 
     def _cores_are_busy(self) -> bool:
         return self.scheduler.placement.busy >= self.cores
@@ -390,3 +397,10 @@ class Core:
 
     def _after_block(self) -> None:
         self.handles.sleeping = False
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""

@@ -38,7 +38,7 @@ def everything_released(request: pytest.FixtureRequest) -> Iterator[None]:
     failed = request.session.testsfailed
     yield
     if snakepit.is_initialized() and request.session.testsfailed == failed:
-        if not wait_until(is_settled):
+        if not wait_until(is_settled, timeout=10.0):
             left = {hex(key): vars_of(entry) for key, entry in entries().items()}
             pytest.fail(f"still held: {left}; waiters {core().waiters}; "
                         f"free {core().scheduler.resources.free}")

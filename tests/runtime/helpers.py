@@ -86,5 +86,10 @@ def is_settled() -> bool:
 
 
 def used_store() -> int:
-    """Bytes of the store that hold objects."""
-    return int(core().facts()["object_store_used"])
+    """Bytes of stored objects, as far as the driver's arena and the arenas of the dead hold them.
+
+    Memory that is free but kept warm does not count.
+    """
+    memory = core().memory
+    arenas = [memory.values._arena, *memory.adopted.values()]
+    return sum(arena.live for arena in arenas if arena is not None)

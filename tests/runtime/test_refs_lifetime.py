@@ -55,10 +55,10 @@ def big() -> snakepit.ObjectRef[Any]:
 def test_a_dropped_value_leaves_the_store_at_once() -> None:
     before = used_store()
     ref = big()
-    assert used_store() >= before + MiB
+    assert used_store() == before + MiB
     del ref
     assert wait_until(lambda: not entries())
-    assert used_store() == before
+    assert used_store() <= before
 
 
 def test_copies_in_one_process_count_as_one_more() -> None:
@@ -147,22 +147,6 @@ def test_a_stored_container_keeps_what_it_contains() -> None:
     assert len(snakepit.get(inner)) == MiB
     del outer
     assert len(snakepit.get(inner)) == MiB
-
-
-def test_a_closure_keeps_the_reference_in_it() -> None:
-    ref = big()
-
-    def use() -> int:
-        return len(snakepit.get(ref))
-
-    function = snakepit.remote(use)
-    assert snakepit.get(function.remote()) == MiB
-    # A definition stays in the runtime's tables, and with it what it mentions.
-    identifier = ref._id
-    del ref, use
-    gc.collect()
-    assert identifier in entries()
-    assert snakepit.get(function.remote()) == MiB
 
 
 def test_a_reference_can_only_be_pickled_on_its_way() -> None:
