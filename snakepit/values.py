@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from .deadline import Deadline
 from .errors import ObjectLostError, ObjectStoreFullError, StaleReferenceError
+from .faults import Failure, to_exception
 from .handles import Handles
+from .payload import unpack, unpack_exception
 from .protocol import Reference, Runtime
 from .wire.messages import FAILURE, OK, Payload, Where
 
@@ -193,8 +195,6 @@ class Values:
             SerializationError: it cannot be unpickled here.
             ObjectLostError: its segment is gone.
         """
-        from .payload import unpack
-
         return unpack(self.parts(payload))
 
     def open(self, outcome: int, payload: Payload) -> Any:
@@ -206,12 +206,8 @@ class Values:
         """
         if outcome == OK:
             return self.decode(payload)
-        from .payload import unpack_exception
-
         if outcome != FAILURE:
             raise unpack_exception(self.parts(payload))
-        from .faults import Failure, to_exception
-
         kind, fields = payload
         cause = None
         if fields.get("cause") is not None:

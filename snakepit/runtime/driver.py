@@ -306,7 +306,12 @@ class DriverRuntime:
             for entry in entries:
                 if entry.outcome > 0:
                     opened(entry.outcome, entry.payload)
-        return [opened(entry.outcome, entry.payload) for entry in entries]
+        return [
+            opened(entry.outcome, entry.payload)
+            if entry.outcome != wire.OK or type(entry.payload) is not bytes
+            else _loads(entry.payload)
+            for entry in entries
+        ]
 
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
         """See `Runtime.wait`."""

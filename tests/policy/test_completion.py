@@ -106,6 +106,7 @@ def test_a_call_ends_once(rig: Rig) -> None:
 
 def test_retryable_exceptions_are_tried_again_as_often_as_allowed(rig: Rig) -> None:
     call = rig.submit(max_retries=1)
+    rig.take()
     assert [i for _, i in sent(rig.result(call, RETRYABLE, [b"no"]))] == [call.id]
     rig.result(call, RETRYABLE, [b"no again"])
     assert rig.entries[call.id].payload == b"no again"

@@ -7,7 +7,9 @@ from snakepit.policy.resources import UNIT, Resources
 
 NAMES = ("CPU", "gpu")
 needs = st.lists(
-    st.tuples(st.sampled_from(NAMES), st.integers(1, 3 * UNIT)), max_size=2, unique_by=lambda n: n[0]
+    st.tuples(st.sampled_from(NAMES), st.integers(1, 3 * UNIT)),
+    max_size=2,
+    unique_by=lambda n: n[0],
 ).map(tuple)
 
 
@@ -38,8 +40,10 @@ def test_room_is_none_when_more_is_used_than_there_is() -> None:
 
 
 @given(st.lists(needs))
-def test_what_is_taken_and_put_back_leaves_the_total(taken: list[tuple[tuple[str, int], ...]]) -> None:
-    resources = Resources({name: UNIT for name in NAMES})
+def test_what_is_taken_and_put_back_leaves_the_total(
+    taken: list[tuple[tuple[str, int], ...]],
+) -> None:
+    resources = Resources(dict.fromkeys(NAMES, UNIT))
     for need in taken:
         resources.change(need, 1)
     for need in reversed(taken):

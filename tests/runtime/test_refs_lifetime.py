@@ -55,7 +55,7 @@ def big() -> snakepit.ObjectRef[Any]:
 def test_a_dropped_value_leaves_the_store_at_once() -> None:
     before = used_store()
     ref = big()
-    assert used_store() == before + MiB
+    assert used_store() >= before + MiB
     del ref
     assert wait_until(lambda: not entries())
     assert used_store() <= before
