@@ -303,6 +303,11 @@ class _Variables:
         return found
 
 
+def environment() -> dict[str, str]:
+    """Return a copy of this process's environment, for the processes that it starts."""
+    return dict(os.environ)
+
+
 # --- what this machine allows ----------------------------------------------------------------
 
 

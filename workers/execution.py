@@ -24,8 +24,8 @@ from .mailbox import DriverGone
 MOST_CODES: Final = 512
 """Definitions that a worker keeps; it asks again for one that it has let go."""
 
-STACK_RESERVE: Final = 200
-"""Frames that a call needs at least, of those that the interpreter's recursion limit allows."""
+MOST_NESTED: Final = 256
+"""Calls that may wait for one another on one stack."""
 
 
 class Ended(NamedTuple):
@@ -75,6 +75,7 @@ class Executor:
         self._values = values
         self._interruption = interruption
         self._fetch_code = fetch_code
+        self._recursion_limit = sys.getrecursionlimit()
         self._codes: OrderedDict[bytes, Any] = OrderedDict()
         self._packed_codes: dict[bytes, wire.Payload] = {}
 
@@ -99,9 +100,8 @@ class Executor:
         try:
             if interruption.cancelled(execute.call):
                 return Ended(wire.CANCELLED, [], [])
-            if execute.flags & wire.NESTED and _too_deep():
-                fields = {"call": template.name, "depth": len(interruption.stack)}
-                return Ended(wire.FAILURE, [["nesting_depth", fields]], [])
+            if execute.flags & wire.NESTED:
+                return self._nested(execute, known)
             return self._call(execute, known)
         except TaskInterrupt:
             return Ended(wire.CANCELLED, [], [])
@@ -114,6 +114,19 @@ class Executor:
             raise
         except BaseException as error:
             return _raised(error, template)
+
+    def _nested(self, execute: wire.Execute, known: Known) -> Ended:
+        """Run a call above those that wait here, with as much stack as if it were alone."""
+        depth = len(self._interruption.stack)
+        if depth > MOST_NESTED:
+            fields = {"call": known.template.name, "depth": depth}
+            return Ended(wire.FAILURE, [["nesting_depth", fields]], [])
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, self._recursion_limit + _frames()))
+        try:
+            return self._call(execute, known)
+        finally:
+            sys.setrecursionlimit(limit)
 
     def _call(self, execute: wire.Execute, known: Known) -> Ended:
         template = known.template
@@ -199,10 +212,10 @@ def _raised(error: BaseException, template: wire.Template) -> Ended:
     return Ended(outcome, [[bytes(part) for part in packed.parts]], contained)
 
 
-def _too_deep() -> bool:
+def _frames() -> int:
     frame: Any = sys._getframe()
     depth = 0
     while frame is not None:
         depth += 1
         frame = frame.f_back
-    return depth + STACK_RESERVE > sys.getrecursionlimit()
+    return depth

@@ -116,6 +116,8 @@ class Worker:
             self.runtime.answer(message)
         elif kind is wire.Release:
             self.values.release(message.offsets)
+        elif kind is wire.Trim:
+            self.values.trim()
         elif kind is wire.Forget:
             for number in message.segments:
                 self.values.mappings.discard(number)
@@ -217,6 +219,7 @@ class Worker:
             if calls:
                 self._mailbox.send(wire.GivenBack(calls))
         elif kind is wire.Trim:
+            self._mailbox.read_waiting()
             self.values.trim()
         elif kind is wire.Ping:
             self._control.send(message)

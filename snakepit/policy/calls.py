@@ -121,6 +121,11 @@ class Call:
         """The ids of its entries."""
         return range(self.id, self.id + self.shape.entries)
 
+    @property
+    def tries(self) -> int:
+        """How often it has been tried in vain: deaths and retryable exceptions count alike."""
+        return self.deaths + self.attempts
+
     def to(self, event: str) -> None:
         """Take `event`; the only setter of the state.
 

@@ -130,6 +130,8 @@ class ActorTable:
         worker = actor.worker
         if actor.lanes and actor.state is ALIVE and worker is not None and worker.state is LIVE:
             for caller in tuple(actor.lanes):
+                if len(worker.inflight) >= self.most_in_mailbox:
+                    break
                 self._pump_lane(actor, worker, caller)
 
     def pump_id(self, identifier: int) -> None:
@@ -240,7 +242,7 @@ class ActorTable:
             if template.kind == CREATE:
                 continue
             call.deaths += 1
-            verdict = after_death(call.deaths, template.max_retries)
+            verdict = after_death(call.deaths, call.tries, template.max_retries)
             if verdict == "retry" and not call.cancelled:
                 again.append(call)
             else:

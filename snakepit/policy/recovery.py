@@ -45,7 +45,7 @@ class Recovery:
             if call.state is DONE:
                 continue  # The runtime was closed meanwhile.
             call.deaths += 1
-            verdict = after_death(call.deaths, call.shape.template.max_retries)
+            verdict = after_death(call.deaths, call.tries, call.shape.template.max_retries)
             if verdict == "retry" and not call.cancelled:
                 call.to("back")
                 again.append(call)

@@ -12,20 +12,25 @@ START_FAILURES: Final = 3
 """Workers in a row that end before they are ready, until the calls that wait for one fail."""
 
 
-def after_death(deaths: int, max_retries: int) -> str:
+def after_death(deaths: int, tries: int, max_retries: int) -> str:
     """Decide about a call that was running when its worker died for the `deaths`-th time.
+
+    Args:
+        deaths: workers that died while they ran it.
+        tries: how often it was tried in vain, those times included.
+        max_retries: as its options say; -1 means for ever.
 
     Returns:
         "retry", "poisoned" or "crashed".
     """
-    if 0 <= max_retries < deaths:
+    if 0 <= max_retries < tries:
         return "crashed"
     return "poisoned" if deaths >= POISON_DEATHS else "retry"
 
 
-def after_exception(attempts: int, max_retries: int) -> bool:
-    """Tell whether a call that raised a retryable exception `attempts` times runs again."""
-    return max_retries < 0 or attempts <= max_retries
+def after_exception(tries: int, max_retries: int) -> bool:
+    """Tell whether a call that raised a retryable exception runs again after `tries` in vain."""
+    return max_retries < 0 or tries <= max_retries
 
 
 def may_restart(restarts: int, max_restarts: int) -> bool:

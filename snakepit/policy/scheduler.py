@@ -18,14 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
 from ..wire.messages import (
-    CANCELLED,
     CREATE,
     ERROR,
-    EXITED,
     FAILURE,
     METHOD,
     OK,
-    RETRYABLE,
     TASK,
     Payload,
     Template,
@@ -33,6 +30,8 @@ from ..wire.messages import (
 from .actions import Action, Free, Kill, Retire, Tell
 from .actors import DEAD as ACTOR_DEAD
 from .actors import Actor
+from .answers import Answers
+from .answers import UnknownCall as UnknownCall
 from .calls import DONE, Call, Shape
 from .cancelling import Cancelling
 from .completion import Completion
@@ -43,13 +42,8 @@ from .placement import Placement
 from .pools import Pool
 from .recovery import Recovery
 from .resources import UNIT, Resources
-from .restart import after_exception
 from .timers import Timers
-from .workers import LIVE, STARTING, Worker
-
-
-class UnknownCall(Exception):
-    """A worker's answer fits no call that it has: it is broken and has to go."""
+from .workers import STARTING, Worker
 
 
 @final
@@ -64,6 +58,7 @@ class Scheduler:
         self.placement = Placement(self.resources, self.actions, list(pools))
         self.completion = Completion(self.objects, self.actions, self._ready, self._refuse)
         self.actors = ActorTable(self.objects, self.placement, self.completion, self.actions)
+        self._answers = Answers(self.placement, self.completion, self.actors)
         self._cancelling = Cancelling(
             self.objects, self.placement, self.completion, self.actors, self.actions
         )
@@ -190,7 +185,7 @@ class Scheduler:
             raise UnknownCall(f"worker {number} answered for call {identifier:x}")
         shape = call.shape
         if outcome != OK or len(values) != shape.returns:
-            self._check_answer(worker, call, outcome, values)
+            self._answers.check(worker, call, outcome, values)
         if kept:
             self.objects.hold(number, kept)
         self.placement.take_back(worker, call)
@@ -198,80 +193,16 @@ class Scheduler:
         if call.state is DONE:
             pass  # The runtime was closed meanwhile.
         elif shape.klass.creates:
-            self._constructed(worker, call, outcome, values)
+            self._answers.constructed(worker, call, outcome, values)
         elif outcome == OK:
             shape.learn(micros)
             self.completion.succeed(call, values, contained)
         else:
-            self._unsuccessful(worker, call, outcome, values, contained)
+            self._answers.unsuccessful(worker, call, outcome, values, contained)
         if worker.actor is None:
             self.placement.served(worker, call)
         else:
             self.actors.pump(worker.actor)
-
-    @staticmethod
-    def _check_answer(worker: Worker, call: Call, outcome: int, values: Sequence[Payload]) -> None:
-        if outcome in (ERROR, RETRYABLE, FAILURE):
-            fits = bool(values)
-        elif outcome == EXITED:
-            fits = worker.actor is not None
-        else:
-            fits = outcome == CANCELLED or (outcome == OK and call.shape.klass.creates)
-        if not fits:
-            raise UnknownCall(
-                f"worker {worker.number} answered {call.name} with outcome {outcome} and "
-                f"{len(values)} values"
-            )
-
-    def _constructed(
-        self, worker: Worker, call: Call, outcome: int, values: Sequence[Payload]
-    ) -> None:
-        actor = worker.actor
-        assert actor is not None
-        call.to("finish")
-        if actor.state is ACTOR_DEAD:
-            return
-        if outcome == OK:
-            self.actors.made(actor)
-        else:
-            cause = values[0] if values else None
-            self.actors.give_up(actor, {"reason": "init", "cause": cause})
-
-    def _unsuccessful(
-        self,
-        worker: Worker,
-        call: Call,
-        outcome: int,
-        values: Sequence[Payload],
-        contained: Sequence[list[int]],
-    ) -> None:
-        if outcome == RETRYABLE:
-            call.attempts += 1
-            template = call.shape.template
-            if not call.cancelled and after_exception(call.attempts, template.max_retries):
-                self._again(call)
-                return
-            outcome = ERROR
-        if outcome == CANCELLED:
-            self.completion.fail_with(call, "cancelled")
-        elif outcome == EXITED:
-            actor = worker.actor
-            assert actor is not None
-            self.actors.leaves(actor, "exit_actor")
-            if worker.state is LIVE:
-                worker.to("retire")
-            self.completion.fail_with(
-                call, "actor_died", actor=actor.creation.name, reason="exit_actor"
-            )
-        else:
-            self.completion.fail(call, outcome, values[0], contained[0] if contained else ())
-
-    def _again(self, call: Call) -> None:
-        if call.actor:
-            self.actors.again(call)
-        else:
-            call.to("wait")
-            self.placement.enqueue(call)
 
     def undeliverable(self, number: int, identifier: int, reason: str) -> None:
         """The shell could not put a call into its worker's mailbox."""

@@ -158,8 +158,12 @@ class Memory:
         """Give free memory back, here and in every worker that has an arena, but for `asking`."""
         self.values.trim()
         for number in self.segments:
-            if number != asking:
-                self._core.tell(number, wire.Trim())
+            connection = self._core.connections.get(number)
+            if connection is not None and number != asking:
+                # In the mailbox, behind what was released just now; and on the control socket,
+                # for a worker whose call keeps it from reading its mailbox.
+                self._core.post(connection, wire.Trim())
+                self._core.control(connection, wire.Trim())
 
     def _relieve(self, needed: int) -> bool:
         # Called without the lock, by a write that found no room.

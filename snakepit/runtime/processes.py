@@ -7,7 +7,6 @@ killed its workers die with it; the driver ends what bears the run's mark, and s
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import socket
@@ -16,6 +15,7 @@ from collections import deque
 from functools import partial
 from typing import Any, Final, final
 
+from ..config import environment
 from ..deadline import Deadline
 from ..errors import ProtocolError, RuntimeStartError
 from ..faults import signal_name
@@ -62,7 +62,7 @@ class Processes:
             run=core.run,
             slots=SLOTS,
             ledger_fd=core.memory.ledger.fd,
-            env=dict(os.environ),
+            env=environment(),
             log_to_driver=core.config.log_to_driver,
             open_files=self._open_files,
         )

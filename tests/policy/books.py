@@ -42,6 +42,11 @@ class Task:
         self.cancelled = False
         self.resolved = False
 
+    @property
+    def used_up(self) -> bool:
+        """Whether it has been tried as often as its options allow."""
+        return 0 <= self.call.shape.template.max_retries < self.deaths + self.attempts
+
     def __repr__(self) -> str:
         return f"<Task {self.call!r} where={self.where} begun={self.begun}>"
 

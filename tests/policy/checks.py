@@ -52,7 +52,7 @@ class Checker:
             return
         if recursive:
             for other in list(world.tasks.values()):
-                if other.call.parent == task.call.id and not other.cancelled:
+                if other.call.parent == task.call.id:
                     self._cancel(other.call.id, recursive=True)
         task.cancelled = True
 

@@ -52,13 +52,11 @@ class Outcomes:
         world = self.world
         if name == "result" and args[2] == RETRYABLE:
             task = world.tasks.get(args[1])
-            retries = task.call.shape.template.max_retries if task is not None else -1
-            if task is not None and 0 <= retries < task.attempts:
+            if task is not None and task.used_up:
                 raise Violation(f"{task!r} was tried {task.attempts} times")
         elif name == "died":
             for task in world.tasks.values():
-                retries = task.call.shape.template.max_retries
-                if task.deaths >= 3 or 0 <= retries < task.deaths:
+                if task.deaths >= 3 or task.used_up:
                     raise Violation(f"{task!r} has killed {task.deaths} workers, and goes on")
 
     def _legal(
@@ -70,11 +68,9 @@ class Outcomes:
             world.require(own and said == OK, f"{task!r} has a value that nobody returned")
             return
         if own and said in (ERROR, FAILURE, RETRYABLE) and payload is args[3][0]:
-            retries = task.call.shape.template.max_retries
-            left = retries < 0 or task.attempts <= retries
             gone = world.closed or task.cancelled
             world.require(
-                said != RETRYABLE or gone or not left, f"{task!r} had retries left and failed"
+                said != RETRYABLE or gone or task.used_up, f"{task!r} had retries left and failed"
             )
             return
         if self._by_argument(task, payload):
@@ -105,10 +101,9 @@ class Outcomes:
     def _legal_worker_crashed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
-        retries = task.call.shape.template.max_retries
         if payload[1]["deaths"] == 0 and name == "died":
             return task.deaths == 0 or not task.running
-        used_up = task.cancelled or 0 <= retries < task.deaths
+        used_up = task.cancelled or task.used_up
         return name == "died" and task.kind == TASK and used_up
 
     def _legal_poisoned(
@@ -129,8 +124,7 @@ class Outcomes:
     def _legal_actor_unavailable(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
-        retries = task.call.shape.template.max_retries
-        used_up = task.cancelled or 0 <= retries < task.deaths
+        used_up = task.cancelled or task.used_up
         return name == "died" and task.kind == METHOD and used_up
 
     def _legal_unschedulable(

@@ -231,24 +231,24 @@ def run_the_cancelled(scheduler: Any) -> None:
 
 def retry_for_ever(scheduler: Any) -> None:
     """A retryable exception is never the last."""
-    unsuccessful = scheduler._unsuccessful
+    unsuccessful = scheduler._answers.unsuccessful
 
     def again(worker: Worker, call: Call, *rest: Any) -> None:
         call.attempts = -1 if call.attempts == 0 else call.attempts
         unsuccessful(worker, call, *rest)
 
-    scheduler._unsuccessful = again
+    scheduler._answers.unsuccessful = again
 
 
 def stop_retrying(scheduler: Any) -> None:
     """A retryable exception counts twice."""
-    unsuccessful = scheduler._unsuccessful
+    unsuccessful = scheduler._answers.unsuccessful
 
     def sooner(worker: Worker, call: Call, *rest: Any) -> None:
         call.attempts += 1
         unsuccessful(worker, call, *rest)
 
-    scheduler._unsuccessful = sooner
+    scheduler._answers.unsuccessful = sooner
 
 
 def mix_up_values(scheduler: Any) -> None:

@@ -44,13 +44,12 @@ def full(rig: Rig) -> tuple[Call, Call]:
 
 def test_a_blocked_call_frees_its_slot_for_another_worker(rig: Rig) -> None:
     _, second = full(rig)
-    assert second.worker == 1 or second.worker == 2
     assert not second.nested
     assert rig.free == 0
 
 
 def test_at_the_limit_a_call_runs_on_the_stack_of_its_waiter(rig: Rig) -> None:
-    _, second = full(rig)
+    first, second = full(rig)
     third = child(rig, second)
     send = only(block(rig, second, third.id), do.Send)
     assert (send.worker, send.call, send.nested) == (second.worker, third, True)
@@ -60,7 +59,7 @@ def test_at_the_limit_a_call_runs_on_the_stack_of_its_waiter(rig: Rig) -> None:
     assert (send.worker, send.nested) == (second.worker, True)
     for call in (fourth, third, second):
         rig.result(call)
-        rig.scheduler.unblocked(call.worker, call.parent)
+        rig.scheduler.unblocked(first.worker if call is second else call.worker, call.parent)
     assert rig.take() == []
     assert rig.free == 0
 

@@ -107,7 +107,7 @@ def test_a_worker_that_blocks_gives_back_what_waits(rig: Rig) -> None:
     rig.scheduler.blocked(first.worker, first.id, [child.id], True, [call.id for call in mine])
     assert rig.scheduler.placement.workers[first.worker].units == 0
     assert all(call.worker != first.worker for call in mine if call.state == "sent")
-    assert len(rig.pool.workers) == 3
+    assert rig.free == 1
 
 
 def test_what_is_stuck_behind_a_long_call_is_asked_back(rig: Rig) -> None:
@@ -166,9 +166,10 @@ def test_idle_workers_beyond_the_size_end_after_a_while() -> None:
     calls = [rig.submit() for _ in range(4)]
     for action in rig.take():
         rig.scheduler.hello(action.worker)  # type: ignore[union-attr]
-    rig.take()
-    armed = [a for call in calls for a in rig.result(call) if type(a) is do.Arm]
-    assert [a.key for a in armed] == ["shrink:main"]
+    actions = rig.take()
+    for call in calls:
+        actions += rig.result(call)
+    assert only(actions, do.Arm).key == "shrink:main"
     rig.scheduler.tick("shrink:main")
     assert kinds(rig.take()) == ["Retire"] * 3
     assert len(rig.pool.workers) == 1
@@ -180,7 +181,7 @@ def test_a_worker_that_changes_class_is_sent_ahead_again(rig: Rig) -> None:
     rig.result(rig.submit(), micros=10)
     rig.result(rig.submit(resources=HALF, name="half"), micros=10)
     first = [rig.submit(resources=HALF, name="half") for _ in range(3)]
-    assert len(sent(rig.take())) == 5
+    assert len(sent(rig.take())) == 3
     for call in first:
         rig.result(call)
     second = [rig.submit() for _ in range(3)]

@@ -3,13 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakepit.policy.resources import UNIT, Resources
+from snakepit.policy.resources import UNIT, Needs, Resources
 
 NAMES = ("CPU", "gpu")
 needs = st.lists(
     st.tuples(st.sampled_from(NAMES), st.integers(1, 3 * UNIT)),
     max_size=2,
-    unique_by=lambda n: n[0],
+    unique_by=lambda need: need[0],
 ).map(tuple)
 
 
@@ -40,9 +40,7 @@ def test_room_is_none_when_more_is_used_than_there_is() -> None:
 
 
 @given(st.lists(needs))
-def test_what_is_taken_and_put_back_leaves_the_total(
-    taken: list[tuple[tuple[str, int], ...]],
-) -> None:
+def test_what_is_put_back_leaves_the_total(taken: list[Needs]) -> None:
     resources = Resources(dict.fromkeys(NAMES, UNIT))
     for need in taken:
         resources.change(need, 1)

@@ -19,7 +19,12 @@ from snakepit.policy.restart import POISON_DEATHS, after_death, after_exception,
     ],
 )
 def test_after_death(deaths: int, retries: int, verdict: str) -> None:
-    assert after_death(deaths, retries) == verdict
+    assert after_death(deaths, deaths, retries) == verdict
+
+
+def test_exceptions_and_deaths_share_the_retries() -> None:
+    assert after_death(1, 2, 1) == "crashed"
+    assert after_death(1, 2, 2) == "retry"
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,8 @@ def is_settled() -> bool:
     return not entries() and not core().waiters and resources_are_free()
 
 
-def used_store() -> int:
-    """Bytes of stored objects, as far as the driver's arena and the arenas of the dead hold them.
-
-    Memory that is free but kept warm does not count.
-    """
+def stored_values() -> int:
+    """How many values lie in the arenas of the driver and of dead workers."""
     memory = core().memory
     arenas = [memory.values._arena, *memory.adopted.values()]
     return sum(arena.live for arena in arenas if arena is not None)

@@ -1,0 +1,103 @@
+"""What a worker's answer means when it is not simply a task's value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from ..wire.messages import CANCELLED, ERROR, EXITED, FAILURE, OK, RETRYABLE, Payload
+from .actors import DEAD
+from .calls import Call
+from .completion import Completion
+from .lives import ActorTable
+from .placement import Placement
+from .restart import after_exception
+from .workers import LIVE, Worker
+
+
+class UnknownCall(Exception):
+    """A worker's answer fits no call that it has: it is broken and has to go."""
+
+
+@final
+class Answers:
+    """Ends calls that made an actor or nothing, or has them tried again."""
+
+    def __init__(self, placement: Placement, completion: Completion, actors: ActorTable) -> None:
+        self._placement = placement
+        self._completion = completion
+        self._actors = actors
+
+    @staticmethod
+    def check(worker: Worker, call: Call, outcome: int, values: Sequence[Payload]) -> None:
+        """Look whether a call can end like this.
+
+        Raises:
+            UnknownCall: it cannot.
+        """
+        if outcome in (ERROR, RETRYABLE, FAILURE):
+            fits = bool(values)
+        elif outcome == EXITED:
+            fits = worker.actor is not None
+        else:
+            fits = outcome == CANCELLED or (outcome == OK and call.shape.klass.creates)
+        if not fits:
+            raise UnknownCall(
+                f"worker {worker.number} answered {call.name} with outcome {outcome} and "
+                f"{len(values)} values"
+            )
+
+    def constructed(
+        self, worker: Worker, call: Call, outcome: int, values: Sequence[Payload]
+    ) -> None:
+        """An actor's constructor has ended."""
+        actor = worker.actor
+        assert actor is not None
+        call.to("finish")
+        if actor.state is DEAD:
+            return
+        if outcome == OK:
+            self._actors.made(actor)
+        else:
+            cause = values[0] if values else None
+            self._actors.give_up(actor, {"reason": "init", "cause": cause})
+
+    def unsuccessful(
+        self,
+        worker: Worker,
+        call: Call,
+        outcome: int,
+        values: Sequence[Payload],
+        contained: Sequence[list[int]],
+    ) -> None:
+        """A task or method has ended without a value."""
+        if outcome == RETRYABLE:
+            call.attempts += 1
+            retries = call.shape.template.max_retries
+            if not call.cancelled and after_exception(call.tries, retries):
+                self._again(call)
+                return
+            outcome = ERROR
+        if outcome == CANCELLED:
+            self._completion.fail_with(call, "cancelled")
+        elif outcome == EXITED:
+            self._exited(worker, call)
+        else:
+            self._completion.fail(call, outcome, values[0], contained[0] if contained else ())
+
+    def _exited(self, worker: Worker, call: Call) -> None:
+        actor = worker.actor
+        assert actor is not None
+        self._actors.leaves(actor, "exit_actor")
+        if worker.state is LIVE:
+            worker.to("retire")
+        self._completion.fail_with(
+            call, "actor_died", actor=actor.creation.name, reason="exit_actor"
+        )
+
+    def _again(self, call: Call) -> None:
+        if call.actor:
+            self._actors.again(call)
+        else:
+            call.to("wait")
+            self._placement.enqueue(call)

@@ -1,0 +1,153 @@
+"""await and concurrent futures of references, in the driver and in tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from typing import Any
+
+import pytest
+
+import snakepit
+from tests.runtime.helpers import PATIENCE, Gate
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+@snakepit.remote
+def same(value: Any) -> Any:
+    return value
+
+
+@snakepit.remote
+def hold(gate: Gate, value: Any = None) -> Any:
+    gate.wait()
+    return value
+
+
+@snakepit.remote
+def fail() -> None:
+    raise LookupError("no")
+
+
+def test_await() -> None:
+    async def main() -> Any:
+        assert await same.remote(1) == 1
+        assert await asyncio.gather(*(same.remote(number) for number in range(20))) == [*range(20)]
+        with pytest.raises(LookupError):
+            await fail.remote()
+        return await same.remote(same.remote("nested"))
+
+    assert asyncio.run(main()) == "nested"
+
+
+def test_the_loop_goes_on_meanwhile(gate: Gate) -> None:
+    async def main() -> Any:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while ticks < 5:
+                await asyncio.sleep(0.001)
+                ticks += 1
+            gate.open()
+
+        task = asyncio.create_task(tick())
+        value = await hold.remote(gate, "held")
+        await task
+        return value, ticks
+
+    assert asyncio.run(main()) == ("held", 5)
+
+
+def test_a_time_limit_leaves_the_call_alone(gate: Gate) -> None:
+    async def main() -> Any:
+        ref = hold.remote(gate, 3)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(wait_for(ref), 0.02)
+        gate.open()
+        return await ref
+
+    async def wait_for(ref: Any) -> Any:
+        return await ref
+
+    assert asyncio.run(main()) == 3
+
+
+def test_a_loop_that_ends_while_it_awaits(gate: Gate) -> None:
+    ref = hold.remote(gate, 4)
+
+    async def wait() -> Any:
+        return await ref
+
+    async def main() -> None:
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+    gate.open()
+    assert snakepit.get(ref, timeout=PATIENCE) == 4
+
+
+def test_loops_in_several_threads() -> None:
+    results: list[Any] = []
+
+    async def main(base: int) -> None:
+        results.append(sum(await asyncio.gather(*(same.remote(base + n) for n in range(20)))))
+
+    threads = [threading.Thread(target=lambda n=n: asyncio.run(main(n))) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [190, 210, 230, 250]
+
+
+def test_futures(gate: Gate) -> None:
+    future = hold.remote(gate, 5).future()
+    assert isinstance(future, concurrent.futures.Future) and not future.done()
+    gate.open()
+    assert future.result(PATIENCE) == 5
+    assert same.remote(1).future().result(PATIENCE) == 1
+    with pytest.raises(LookupError):
+        fail.remote().future().result(PATIENCE)
+    futures = [same.remote(number).future() for number in range(20)]
+    done, _ = concurrent.futures.wait(futures, PATIENCE)
+    assert sorted(future.result() for future in done) == [*range(20)]
+
+
+def test_callbacks_of_futures_may_call_anything(gate: Gate) -> None:
+    called = threading.Event()
+    found: list[Any] = []
+
+    def chain(future: Any) -> None:
+        found.append(snakepit.get(same.remote(future.result() + 1), timeout=PATIENCE))
+        called.set()
+
+    hold.remote(gate, 1).future().add_done_callback(chain)
+    gate.open()
+    assert called.wait(PATIENCE)
+    assert found == [2]
+
+
+def test_a_cancelled_future_leaves_the_call_alone(gate: Gate) -> None:
+    ref = hold.remote(gate, 6)
+    future = ref.future()
+    assert future.cancel()
+    gate.open()
+    assert snakepit.get(ref, timeout=PATIENCE) == 6
+
+
+def test_inside_tasks() -> None:
+    @snakepit.remote
+    def inside() -> Any:
+        async def main() -> Any:
+            return await asyncio.gather(*(same.options(num_cpus=0).remote(n) for n in range(3)))
+
+        future = same.options(num_cpus=0).remote(3).future()
+        return [*asyncio.run(main()), future.result(PATIENCE)]
+
+    assert snakepit.get(inside.remote(), timeout=PATIENCE) == [0, 1, 2, 3]
