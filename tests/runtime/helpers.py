@@ -87,6 +87,8 @@ def is_settled() -> bool:
 
 def stored_values() -> int:
     """How many values lie in the arenas of the driver and of dead workers."""
-    memory = core().memory
+    inner = core()
+    inner.update(lambda: None)
+    memory = inner.memory
     arenas = [memory.values._arena, *memory.adopted.values()]
     return sum(arena.live for arena in arenas if arena is not None)
