@@ -48,12 +48,21 @@ class Cancelling:
                 f"cancel(force=True) cannot be used for {call.name}, a call to an actor: it would "
                 "end the actor. Use cancel() without force, or kill() for the actor"
             )
-        self._cancel(call, force, recursive)
+        calls = self._family(call) if recursive else [call]
+        # The latest first: to fail an earlier one may send what waited behind it.
+        for each in reversed(calls):
+            self._cancel(each, force and not each.actor)
 
-    def _cancel(self, call: Call, force: bool, recursive: bool) -> None:
-        if recursive:
-            for child in self._children(call.id):
-                self._cancel(child, force and not child.actor, True)
+    def _family(self, root: Call) -> list[Call]:
+        """Return the call and all that it and they made, in the order they were made."""
+        calls = {root.id: root}
+        for entry in self._objects.entries.values():
+            call = entry.call
+            if call is not None and call.parent in calls:
+                calls[call.id] = call
+        return list(calls.values())
+
+    def _cancel(self, call: Call, force: bool) -> None:
         if call.state is SENT:
             call.cancelled = True
             self._actions.append(Interrupt(call.worker, call.id, force))
@@ -65,8 +74,3 @@ class Cancelling:
                 self._actors.pump_id(call.actor)
             else:
                 self._placement.dispatch(call.shape.klass)
-
-    def _children(self, parent: int) -> list[Call]:
-        calls = (entry.call for entry in self._objects.entries.values())
-        found = {call.id: call for call in calls if call is not None and call.parent == parent}
-        return list(found.values())

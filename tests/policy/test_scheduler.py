@@ -168,6 +168,18 @@ def test_recursive_cancels_reach_grandchildren(rig: Rig) -> None:
     assert grandchild.state is DONE
 
 
+def test_a_recursive_cancel_sends_nothing_on_its_way(rig: Rig) -> None:
+    creation, _ = rig.living()
+    parent, argument = rig.submit(), rig.submit()
+    family = {"parent": parent.id, "caller": parent.worker}
+    children = [rig.method(creation, deps=(argument.id,), **family)]
+    children += [rig.method(creation, **family) for _ in range(2)]
+    rig.take()
+    rig.scheduler.cancel(parent.id, force=False, recursive=True)
+    assert rig.take() == [do.Interrupt(parent.worker, parent.id, False)]
+    assert all(rig.failure(call)[0] == "cancelled" for call in children)
+
+
 def test_a_cancelled_call_that_is_given_back_fails(rig: Rig) -> None:
     call = rig.submit()
     rig.take()
