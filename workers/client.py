@@ -26,6 +26,7 @@ from snakepit.protocol import ActorRecord, Definition
 from snakepit.values import Values, take_references
 from snakepit.wire import messages as wire
 
+from .callbacks import Callbacks
 from .interruption import Interruption
 from .mailbox import Mailbox
 
@@ -66,7 +67,7 @@ class WorkerRuntime:
         self._sent_codes: set[bytes] = set()
         self._arrived: dict[int, tuple[int, Any]] = {}
         self._known: dict[int, int] = {}
-        self._callbacks: dict[int, list[Callable[[], None]]] = {}
+        self._callbacks = Callbacks(mailbox)
         self._answers: dict[int, wire.Answer] = {}
         self._main = threading.main_thread().ident
         self.waiting = False
@@ -81,9 +82,7 @@ class WorkerRuntime:
             self._known[message.id] = message.outcome
             if message.payload != b"":
                 self._arrived[message.id] = (message.outcome, message.payload)
-            callbacks = self._callbacks.pop(message.id, [])
-        for callback in callbacks:
-            callback()
+        self._callbacks.resolved(message.id)
 
     def answer(self, message: wire.Answer) -> None:
         """A question has been answered."""
@@ -325,17 +324,30 @@ class WorkerRuntime:
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""
         self._report_added()
-        with self._lock:
-            waiting = self._callbacks.setdefault(identifier, [])
-            waiting.append(callback)
-            if len(waiting) == 1:
-                self._mailbox.send(wire.Want([identifier], False))
+        self._callbacks.add(identifier, callback)
+        self._mailbox.send(wire.Want([identifier], False))
 
     async def await_many(self, ids: Sequence[int]) -> list[Any]:
         """See `Runtime.await_many`."""
         import asyncio
 
-        return await asyncio.to_thread(self.get, list(ids), None)
+        loop = asyncio.get_running_loop()
+        for identifier in ids:
+            done = loop.create_future()
+
+            def settle(done: asyncio.Future[None] = done) -> None:
+                if not done.done():
+                    done.set_result(None)
+
+            def arrived(settle: Callable[[], None] = settle) -> None:
+                try:
+                    loop.call_soon_threadsafe(settle)
+                except RuntimeError:
+                    return  # The loop was closed meanwhile: nobody awaits any more.
+
+            self.when_done(identifier, arrived)
+            await done
+        return self.get(ids, 0)
 
     # --- questions ------------------------------------------------------------------------
 

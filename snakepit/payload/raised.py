@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pickle import dumps, loads
-from typing import Any
+from typing import Any, Final
 
 from ..errors import CauseUnavailableError, TaskError, task_error
 from .buffers import Buffers
 from .dumps import finish
 from .packed import Packed, Part
+
+MOST_LINKS: Final = 8
+"""Tasks that an error which went up from one to the next names as its causes."""
+
+LONGEST_TRACEBACK: Final = 32 << 10
+"""Characters; an error that goes up through hundreds of tasks grows with each."""
 
 # The cause is a pickle within a pickle: where it cannot be read, what is around it still can.
 _Outer = tuple[str, int, str, str, str, bytes, str]
@@ -34,7 +40,7 @@ def pack_exception(exc: BaseException, *, task_name: str, pid: int) -> Packed:
     refs: tuple[int, ...] = ()
     stream, reason = b"", ""
     try:
-        stream, buffers, refs = _dump(exc)
+        stream, buffers, refs = _dump(_shortened(exc))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -64,6 +70,29 @@ def unpack_exception(parts: Sequence[Part]) -> TaskError:
             reason = f"{type(error).__name__}: {_safely_str(error)}"
             cause = CauseUnavailableError(kind, text, reason)
     return task_error(cause, task_name=task_name, pid=pid, remote_traceback=traceback)
+
+
+def _shortened(exc: BaseException) -> BaseException:
+    """Leave links out of the middle of a long chain of tasks, in each of which it was raised."""
+    chain = [exc]
+    while isinstance(chain[-1], TaskError) and isinstance(chain[-1].cause, TaskError):
+        chain.append(chain[-1].cause)
+    if len(chain) <= MOST_LINKS or not isinstance(exc, TaskError):
+        return exc
+    return task_error(
+        chain[1 - MOST_LINKS],
+        task_name=exc.task_name,
+        pid=exc.pid,
+        remote_traceback=exc.remote_traceback,
+    )
+
+
+def _clipped(text: str) -> str:
+    left_out = len(text) - LONGEST_TRACEBACK
+    if left_out <= 0:
+        return text
+    half = LONGEST_TRACEBACK // 2
+    return f"{text[:half]}\n[... {left_out} characters are left out ...]\n{text[-half:]}"
 
 
 def _dump(exc: BaseException) -> tuple[bytes, Buffers, tuple[int, ...]]:
@@ -97,6 +126,6 @@ def _safely_traceback(exc: BaseException) -> str:
     from .trace import remote_traceback
 
     try:
-        return remote_traceback(exc)
+        return _clipped(remote_traceback(exc))
     except Exception as error:
         return f"<its traceback could not be formatted: {type(error).__name__}>"

@@ -214,3 +214,22 @@ def test_a_cancelling_interrupt_is_not_swallowed() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         pack_exception(Interrupted(), task_name="w", pid=1)
+
+
+def test_an_error_that_went_through_hundreds_of_tasks_stays_small() -> None:
+    error: BaseException = ValueError("at the bottom")
+    size = 0
+    for depth in range(300):
+        packed = pack_exception(raised(error), task_name=f"task {depth}", pid=depth + 1)
+        size = max(size, sum(len(part) for part in packed.parts))
+        error = unpack_exception(packed.parts)
+    assert size < 1 << 20
+    assert isinstance(error, ValueError)
+    assert isinstance(error, TaskError)
+    assert error.task_name == "task 299"
+    text = str(error)
+    assert text.count("at the bottom") and "left out" in text
+    links: BaseException | None = error
+    while isinstance(links, TaskError):
+        links = links.cause
+    assert type(links) is ValueError and links.args == ("at the bottom",)

@@ -14,7 +14,7 @@ import pytest
 
 import snakepit
 from snakepit.errors import ObjectStoreFullError
-from tests.runtime.helpers import PATIENCE, Gate, core, is_settled, stored_values, wait_until
+from tests.runtime.helpers import PATIENCE, core, is_settled, stored_values, wait_until
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -209,28 +209,3 @@ def test_memory_is_used_again_and_again() -> None:
         assert snakepit.get(total.remote(np.ones(30 * MiB, np.uint8)))[0] == 30 * MiB
         assert snakepit.get(ones.remote(10 * MiB)).shape == (10 * MiB,)
     assert core().memory.ledger.used() <= LIMIT
-
-
-def test_a_forked_childs_view_never_changes(gate: Gate) -> None:
-    ref = snakepit.put(np.full(4 * MiB, 5, np.uint8))
-    view = snakepit.get(ref)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            gate.wait()
-            os.write(writer, b"%d" % int((view == 5).all()))
-        finally:
-            os._exit(0)
-    try:
-        del view, ref
-        gc.collect()
-        core().update(lambda: None)
-        for _ in range(6):
-            snakepit.put(np.zeros(4 * MiB, np.uint8))
-        gate.open()
-        assert os.waitpid(child, 0)[1] == 0
-        assert os.read(reader, 1) == b"1"
-    finally:
-        os.close(reader)
-        os.close(writer)
