@@ -56,7 +56,9 @@ class Worker:
         self._queue: deque[wire.Execute] = deque()
         self._nested: deque[wire.Execute] = deque()
         self._exit_code: int | None = None
+        self._label = ""  # an actor's name, which what all of its methods print bears
         self._segments = threading.Condition()
+        self._welcomed = threading.Event()
         self._interruption = Interruption()
         self._mailbox = Mailbox(setup.mailbox, self._handle, self._blocks)
         self._handles = Handles(self._mailbox.poke)
@@ -169,6 +171,7 @@ class Worker:
         self._runtime.has_nested = lambda: bool(self._nested)
         self._executor = Executor(self._values, self._interruption, self._fetch_code)
         protocol.install(self._runtime)
+        self._welcomed.set()
 
     @property
     def runtime(self) -> WorkerRuntime:
@@ -205,6 +208,8 @@ class Worker:
     # --- control thread -------------------------------------------------------------------
 
     def _handle_control(self, message: Any, fds: tuple[int, ...]) -> None:
+        # The welcome comes by the other socket: what the driver sent after it may be here before.
+        self._welcomed.wait()
         kind = type(message)
         if kind is wire.Segment:
             with self._segments:
@@ -272,7 +277,7 @@ class Worker:
         status = self._status
         status[1] = call
         status[0] = execute.sequence
-        self._output.enter(known.template.name)
+        self._output.enter(self._label or known.template.name)
         interruption.stack.append(call)
         started = perf_counter_ns()
         try:
@@ -286,7 +291,9 @@ class Worker:
             self._output.flush()
         if executor.exiting:
             self._exit_code = 0
-        runtime.actor = executor.actor_id
+        if executor.actor_id != runtime.actor:
+            runtime.actor = executor.actor_id
+            self._label = known.template.name
         if self._handles.queue:
             added, dropped = runtime.handle_changes()
             result = wire.Result(call, outcome, values, contained, micros, added)

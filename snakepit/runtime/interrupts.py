@@ -41,7 +41,7 @@ class Interrupts:
 
     def install(self) -> None:
         """Wrap the present handler; called again, also a newer one (notebooks set their own)."""
-        if threading.get_ident() != self.main:
+        if threading.get_ident() != self.main or self._writer < 0:
             return
         present = getsignal(_SIGINT)
         if present is not self._handler and callable(present):
@@ -56,7 +56,11 @@ class Interrupts:
 
         Only the main thread can; after a shutdown elsewhere the handler stays, and does no harm.
         """
-        if threading.get_ident() != self.main or self._writer < 0:
+        if self._writer < 0:
+            return
+        if threading.get_ident() != self.main:
+            if self._original is None:  # never installed: no signal writes to the pipe
+                self._close()
             return
         other = signal.set_wakeup_fd(-1)
         if other not in (-1, self._writer):
@@ -64,9 +68,13 @@ class Interrupts:
         if self._original is not None and getsignal(_SIGINT) is self._handler:
             signal.signal(signal.SIGINT, self._original)
         self._original = None
-        os.close(self.reader)
-        os.close(self._writer)
+        self._close()
+
+    def _close(self) -> None:
+        reader, writer = self.reader, self._writer
         self.reader = self._writer = -1
+        os.close(reader)
+        os.close(writer)
 
     def abandon(self) -> None:
         """Uninstall in a forked child, whose only thread is its main thread."""

@@ -13,20 +13,18 @@ class LogPrinter:
     """Writes workers' lines with the name of the task or actor and the pid before each.
 
     A stream that is closed or broken is given up, silently: nobody reads it any more, and the
-    tasks must not suffer for that.
+    tasks must not suffer for that. Another one in its place is tried again.
     """
 
     __slots__ = ("_broken",)
 
     def __init__(self) -> None:
-        self._broken: set[int] = set()
+        self._broken: dict[int, TextIO] = {}
 
     def show(self, output: Output) -> None:
         """Print whole lines of one worker."""
-        if output.stream in self._broken:
-            return
         stream = sys.stdout if output.stream == 1 else sys.stderr
-        if stream is None:
+        if stream is None or stream is self._broken.get(output.stream):
             return
         prefix = f"({output.label} pid={output.pid}) "
         text = output.text.decode("utf-8", "backslashreplace")
@@ -35,7 +33,7 @@ class LogPrinter:
             self._write(stream, "".join(f"{prefix}{line}\n" for line in lines))
             stream.flush()
         except (OSError, ValueError):
-            self._broken.add(output.stream)
+            self._broken[output.stream] = stream
 
     @staticmethod
     def _write(stream: TextIO, text: str) -> None:
