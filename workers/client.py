@@ -72,6 +72,7 @@ class WorkerRuntime:
         self._main = threading.main_thread().ident
         self.waiting = False
         self.run_nested: Callable[[], None] = lambda: None
+        self.give_back_nested: Callable[[], list[int]] = list
         self.has_nested: Callable[[], bool] = lambda: False
 
     # --- what the driver sends ------------------------------------------------------------
@@ -314,12 +315,19 @@ class WorkerRuntime:
     def _wait_and_help(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
         while True:
             done = self._mailbox.wait_for(lambda: ready() or self.has_nested(), deadline)
-            if not self.has_nested():
+            if ready() or not self.has_nested():
+                self._return_calls(self.give_back_nested())
                 return done
             # Its own waits come and go below this one, on the same stack.
             self.waiting = False
             self.run_nested()
             self.waiting = True
+            # What else came has not begun, and this worker may wait for long.
+            self._return_calls(self._give_back())
+
+    def _return_calls(self, calls: list[int]) -> None:
+        if calls:
+            self._mailbox.send(wire.GivenBack(calls))
 
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""

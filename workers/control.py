@@ -6,9 +6,11 @@ pings. It needs the GIL: while C code holds it, none of this happens (see `Inter
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, final
 
@@ -47,6 +49,14 @@ class Control:
                 done = self._connection.flush()
 
     def _serve(self) -> None:
+        try:
+            self._serve_until_gone()
+        except BaseException:
+            # Without this thread the worker would be deaf: better that the driver has another.
+            traceback.print_exc()
+            os._exit(1)
+
+    def _serve_until_gone(self) -> None:
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLIN)
         while True:

@@ -35,7 +35,6 @@ SEGMENT: Final = 10.0
 """Seconds within which a segment's descriptor must come, once a message has named it."""
 
 
-
 def main(setup: WorkerSetup) -> int:
     """Serve until told to end; the zygote calls this in each new worker."""
     worker = Worker(setup)
@@ -132,7 +131,7 @@ class Worker:
 
     def _take(self, execute: wire.Execute) -> None:
         if execute.flags & wire.NESTED:
-            if self._interruption.stack:
+            if self.runtime.waiting:
                 self._nested.append(execute)
             else:
                 # What it was to help has its answer already.
@@ -169,6 +168,7 @@ class Worker:
         self._runtime.namespace = message.namespace
         self._runtime.run_nested = self._run_nested
         self._runtime.has_nested = lambda: bool(self._nested)
+        self._runtime.give_back_nested = lambda: _drain(self._nested)
         self._executor = Executor(self._values, self._interruption, self._fetch_code)
         protocol.install(self._runtime)
         self._welcomed.set()
@@ -230,13 +230,8 @@ class Worker:
             self._control.send(message)
 
     def _give_back(self) -> list[int]:
-        calls: list[int] = []
-        while self._queue:
-            try:
-                calls.append(self._queue.popleft().call)
-            except IndexError:
-                break
-        return calls
+        """Take out all that has not begun; return the ids."""
+        return _drain(self._queue) + _drain(self._nested)
 
     def _cancel(self, message: wire.Cancel) -> None:
         self._mailbox.read_waiting()
@@ -260,9 +255,12 @@ class Worker:
     # --- calls ----------------------------------------------------------------------------
 
     def _run_nested(self) -> None:
-        """Run what the driver sent to the stack of the call that waits here."""
-        while self._nested:
-            self._run(self._nested.popleft())
+        """Run one call that the driver sent to the stack of the call that waits here."""
+        try:
+            execute = self._nested.popleft()
+        except IndexError:
+            return  # The control thread gave it back.
+        self._run(execute)
 
     def _run(self, execute: wire.Execute) -> None:
         """Run one call and reply."""
@@ -299,6 +297,14 @@ class Worker:
             result = wire.Result(call, outcome, values, contained, micros, added)
             self._mailbox.send(result, *([wire.Handles([], dropped)] if dropped else []))
         else:
-            self._mailbox.send_fields(
-                (wire.RESULT, call, outcome, values, contained, micros, ())
-            )
+            self._mailbox.send_fields((wire.RESULT, call, outcome, values, contained, micros, ()))
+
+
+def _drain(queue: deque[wire.Execute]) -> list[int]:
+    calls: list[int] = []
+    while queue:
+        try:
+            calls.append(queue.popleft().call)
+        except IndexError:
+            break  # Another thread was faster.
+    return calls

@@ -10,6 +10,19 @@ perform them; the shell empties the list. Promises, checked by the simulator aft
 
 They assume that events of one worker come in the order that it sent them, and that the shell holds
 one lock around each call of a method and the taking of its actions. Nothing relies on the GIL.
+
+Of a worker they assume that
+
+* it begins calls in the order of its mailbox: what it has not begun when it begins a later one it
+  has given back, or answered;
+* `blocked` gives back all that it has not begun, nested calls too; while it waits it gives back
+  what comes, but for nested calls, of which it begins one at once; back in a call that waits, or
+  in one that does not wait any more, it gives back the nested calls that are left. An actor's
+  worker gives nothing back;
+* `unblocked` comes before the result of a call that was blocked;
+* it reports new handles before any later message, lost ones after those that mention them, and
+  none between a question for an actor's name and its answer;
+* the payload of an error is never an extent of the store: many objects may share it.
 """
 
 from __future__ import annotations

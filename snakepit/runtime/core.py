@@ -110,9 +110,7 @@ class Core:
     def check_open(self) -> None:
         """Refuse what comes after the shutdown; the lock is held."""
         if self.closed:
-            raise RuntimeClosedError(
-                "this runtime was shut down; snakepit.init() starts another"
-            )
+            raise RuntimeClosedError("this runtime was shut down; snakepit.init() starts another")
 
     def drain_handles(self) -> None:
         """Count what finalizers noted; the lock is held."""

@@ -393,5 +393,3 @@ def _close_in_forked_children(runtime: DriverRuntime) -> None:
             alive.abandon()
 
     os.register_at_fork(after_in_child=abandon)
-
-

@@ -128,9 +128,7 @@ class Memory:
         live = {
             entry.payload[2]: place(entry.payload[3])[1]
             for entry in self._core.entries.values()
-            if entry.outcome == wire.OK
-            and is_stored(entry.payload)
-            and entry.payload[1] == number
+            if entry.outcome == wire.OK and is_stored(entry.payload) and entry.payload[1] == number
         }
         fd, size = segment
         arena = AdoptedArena(number, fd, size, self.ledger, source=slot, slot=0, live=live)

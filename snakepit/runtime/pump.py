@@ -117,9 +117,7 @@ class Pump:
         self.before_poll: Callable[[], None] = lambda: None
         self.before_block: Callable[[], None] = lambda: None
         self.after_block: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(
-            target=self._background, name="snakepit-pump", daemon=True
-        )
+        self._thread = threading.Thread(target=self._background, name="snakepit-pump", daemon=True)
 
     def start(self) -> None:
         """Start the background thread."""

@@ -170,9 +170,7 @@ class Inbox:
             return wire.OK, str(error)
         return wire.OK, None
 
-    def _answer_kill(
-        self, connection: Connection, actor: int, no_restart: bool
-    ) -> tuple[int, Any]:
+    def _answer_kill(self, connection: Connection, actor: int, no_restart: bool) -> tuple[int, Any]:
         self._scheduler.kill(actor, no_restart)
         return wire.OK, None
 

@@ -359,7 +359,6 @@ _KINDS: Final[tuple[type[Any], ...]] = (
 _NUMBER: Final[dict[type[Any], int]] = {kind: number for number, kind in enumerate(_KINDS)}
 
 
-
 @final
 class Encoder:
     """Turns messages into framed bytes; one writer at a time (its buffer is used again)."""

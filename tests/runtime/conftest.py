@@ -37,11 +37,13 @@ def everything_released(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a test that succeeded no object, actor or resource is held any more."""
     failed = request.session.testsfailed
     yield
-    if snakepit.is_initialized() and request.session.testsfailed == failed:
-        if not wait_until(is_settled, timeout=10.0):
-            left = {hex(key): vars_of(entry) for key, entry in entries().items()}
-            pytest.fail(f"still held: {left}; waiters {core().waiters}; "
-                        f"free {core().scheduler.resources.free}")
+    if not snakepit.is_initialized() or request.session.testsfailed != failed:
+        return
+    if not wait_until(is_settled, timeout=10.0):
+        left = {hex(key): vars_of(entry) for key, entry in entries().items()}
+        pytest.fail(
+            f"still held: {left}; waiters {core().waiters}; free {core().scheduler.resources.free}"
+        )
 
 
 def vars_of(entry: Any) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def test_state_lasts_and_calls_keep_their_order() -> None:
 
 def test_order_holds_although_an_argument_is_late(gate: Gate) -> None:
     counter = Counter.remote(100)
+
     @snakepit.remote
     def late() -> str:
         gate.wait()
@@ -103,6 +104,7 @@ def test_order_holds_although_an_argument_is_late(gate: Gate) -> None:
 
 def test_each_thread_has_its_calls_in_order() -> None:
     counter = Counter.remote(100)
+
     def work(name: int) -> None:
         for number in range(100):
             counter.note.remote((name, number))
@@ -196,6 +198,7 @@ def test_actors_take_cpus_only_when_they_ask() -> None:
 
 def test_handles_travel_to_tasks_and_other_actors() -> None:
     counter = Counter.remote(100)
+
     @snakepit.remote
     class Keeper:
         def __init__(self, other: Any) -> None:
@@ -216,7 +219,8 @@ def test_handles_travel_to_tasks_and_other_actors() -> None:
 
 
 def test_it_dies_with_its_last_handle_wherever_that_is() -> None:
-    counter = Counter.remote(100)
+    Counter.remote(100)
+
     @snakepit.remote
     class Keeper:
         def keep(self, nested: Any) -> None:

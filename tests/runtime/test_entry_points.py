@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 # Everything that can be defined in __main__, used by a task, sent, and brought home.
-SCRIPT = '''
+SCRIPT = """
 import dataclasses, enum
 import snakepit
 {imports}
@@ -66,8 +66,8 @@ except Failure as error:
 assert snakepit.get(snakepit.remote(lambda x: helper(x)).remote(5)) == 50
 {uses}
 print("all", "well")
-'''
-LOCAL = '''
+"""
+LOCAL = """
 import dataclasses, enum, snakepit
 from sibling_two import shift
 class Kind(enum.Enum):
@@ -85,8 +85,8 @@ class Failure(Exception): pass
 @snakepit.remote
 def fail():
     raise Failure("local")
-'''
-USES = '''
+"""
+USES = """
 import sibling
 assert snakepit.get(snakepit.remote(sibling.plain).remote(sibling.Row())) == 101
 assert snakepit.get(sibling.decorated.remote(sibling.Row())) == 101
@@ -96,7 +96,7 @@ except sibling.Failure:
     pass
 row = snakepit.get(snakepit.remote(lambda: sibling.Row()).remote())
 assert type(row) is sibling.Row
-'''
+"""
 
 
 def script(uses: str = "", imports: str = "") -> str:
@@ -199,7 +199,7 @@ def test_ipython(folder: Path) -> None:
     run("-c", code + "".join(f"cell({text!r})\n" for text in cells), cwd=folder)
 
 
-PYTEST = '''
+PYTEST = """
 import enum, snakepit, pytest
 class Colour(enum.Enum):
     RED = 1
@@ -216,7 +216,7 @@ def test_it():
     with pytest.raises(ZeroDivisionError):
         snakepit.get(snakepit.remote(lambda: 1 / 0).remote())
     print("all well")
-'''
+"""
 
 
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])

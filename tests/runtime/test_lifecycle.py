@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,8 @@ def test_the_first_use_starts_a_runtime() -> None:
         snakepit.shutdown()
 
 
-def test_what_an_earlier_runtime_made_says_so() -> None:
-    with snakepit.init(num_cpus=1):
-        ref, stored, counter = same.remote(1), snakepit.put(2), Counter.remote()
-        snakepit.get(ref)
-    uses = [
+def check_uses(ref: Any, stored: Any, counter: Any, error: type[Exception]) -> None:
+    uses: list[Callable[[], Any]] = [
         lambda: snakepit.get(ref),
         lambda: snakepit.get([stored]),
         lambda: snakepit.wait([ref]),
@@ -108,22 +106,30 @@ def test_what_an_earlier_runtime_made_says_so() -> None:
         lambda: ref.future(),
     ]
     for use in uses:
-        with pytest.raises(RuntimeClosedError):
+        with pytest.raises(error):
             use()
+
+
+def check_arguments(ref: Any, stored: Any, counter: Any) -> None:
+    with pytest.raises(StaleReferenceError):
+        same.remote(ref)
+    for wrong in ([ref], counter, {"a": stored}):
+        with pytest.raises(SerializationError, match="earlier runtime") as info:
+            same.remote(wrong)
+        assert isinstance(info.value.__cause__, StaleReferenceError)
+        assert info.value.path.startswith("args[0]")
+
+
+def test_what_an_earlier_runtime_made_says_so() -> None:
     with snakepit.init(num_cpus=1):
-        for use in uses:
-            with pytest.raises(StaleReferenceError):
-                use()
-        with pytest.raises(StaleReferenceError):
-            same.remote(ref)
-        for wrong in ([ref], counter, {"a": stored}):
-            with pytest.raises(SerializationError, match="earlier runtime") as info:
-                same.remote(wrong)
-            assert isinstance(info.value.__cause__, StaleReferenceError)
-            assert info.value.path.startswith("args[0]")
-        del info
+        old = same.remote(1), snakepit.put(2), Counter.remote()
+        snakepit.get(old[0])
+    check_uses(*old, RuntimeClosedError)
+    with snakepit.init(num_cpus=1):
+        check_uses(*old, StaleReferenceError)
+        check_arguments(*old)
         assert snakepit.get(same.remote(3)) == 3
-        del uses, use, wrong, ref, stored, counter
+        del old
         gc.collect()
         assert snakepit.get(same.remote(4)) == 4
 
@@ -166,18 +172,18 @@ def test_values_outlive_the_runtime() -> None:
     assert (own == 3).all() and (made == 4).all()
 
 
+def reader_of(ref: Any) -> Any:
+    return snakepit.remote(lambda: len(snakepit.get(ref)))
+
+
 def test_a_closure_keeps_the_reference_in_it() -> None:
     with snakepit.init(num_cpus=1):
         ref = snakepit.put(np.zeros(MiB, np.uint8))
-
-        def use() -> int:
-            return len(snakepit.get(ref))
-
-        function = snakepit.remote(use)
+        function = reader_of(ref)
         assert snakepit.get(function.remote()) == MiB
         # A definition stays in the runtime's tables, and with it what it mentions.
         identifier = ref._id
-        del ref, use
+        del ref
         gc.collect()
         assert identifier in entries()
         assert snakepit.get(function.remote()) == MiB
@@ -264,9 +270,7 @@ with snakepit.init(num_cpus=2):
 
 
 def test_an_idle_runtime_makes_no_wake_ups() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IDLE], capture_output=True, text=True, timeout=100
-    )
+    done = subprocess.run([sys.executable, "-c", IDLE], capture_output=True, text=True, timeout=100)
     assert done.stdout.startswith("idle"), done.stdout + done.stderr
 
 

@@ -101,7 +101,7 @@ def test_wait_inside_a_task(gate: Gate) -> None:
     @snakepit.remote
     def inside(nested: list[Any]) -> tuple[int, int]:
         ready, rest = snakepit.wait(nested, num_returns=1)
-        more, none = snakepit.wait(rest, timeout=0)
+        more, _none = snakepit.wait(rest, timeout=0)
         gate.open()
         return len(ready) + len(more), snakepit.get(rest[0])
 
