@@ -38,10 +38,11 @@ def refuse_size(size: int) -> NoReturn:
 class FrameDecoder:
     """Cuts a byte stream into the bodies of frames."""
 
-    __slots__ = ("_buffer", "_limit")
+    __slots__ = ("_buffer", "_limit", "_wanted")
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._wanted = 0
         self._limit = limit
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -50,10 +51,16 @@ class FrameDecoder:
         Raises:
             ProtocolError: a frame announces more bytes than the limit.
         """
-        if self._buffer:
-            data = self._buffer + data
+        buffer = self._buffer
+        if buffer:
+            buffer += data
+            if len(buffer) < self._wanted:
+                # A large frame comes in many pieces; it is put together once.
+                return []
+            data = bytes(buffer)
+            buffer.clear()
         bodies: list[bytes] = []
-        start, end = 0, len(data)
+        start, end, stop = 0, len(data), 0
         while end - start >= 4:
             size = int.from_bytes(data[start : start + 4], "little")
             if size > self._limit:
@@ -63,7 +70,9 @@ class FrameDecoder:
                 break
             bodies.append(data[start + 4 : stop])
             start = stop
-        self._buffer = data[start:] if start else data
+        if start < end:
+            buffer += memoryview(data)[start:]
+            self._wanted = stop - start if stop > end else 4
         return bodies
 
     @property

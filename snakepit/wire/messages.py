@@ -403,7 +403,9 @@ def decode(body: bytes) -> Any:
         ProtocolError: the bytes are no message of this version.
     """
     try:
-        number, *fields = msgpack.unpackb(body, strict_map_key=False)
-        return _KINDS[number](*fields)
+        fields = msgpack.unpackb(body, strict_map_key=False)
+        if type(fields) is not list or fields[0] < 0:
+            raise ValueError("it is no array that begins with the number of a kind")
+        return _KINDS[fields[0]](*fields[1:])
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise ProtocolError(f"a message of {len(body)} bytes cannot be read: {error!r}") from error

@@ -15,12 +15,6 @@ from snakepit.wire.messages import Encoder, Execute, Exit, Result, Template, dec
 KINDS = messages._KINDS
 
 
-def lenient(value: Any) -> Any:
-    """Mark what `decode` still takes for a message."""
-    reason = "decode() takes a negative kind, and what is not an array"
-    return pytest.param(value, marks=pytest.mark.xfail(reason=reason, strict=False))
-
-
 plain = st.recursive(
     st.none()
     | st.booleans()
@@ -103,18 +97,14 @@ def test_a_wrong_number_of_fields(kind: Any, more: int) -> None:
             decode(msgpack.packb([number, *[0] * fields]))
 
 
-@pytest.mark.parametrize(
-    "number", [len(KINDS), 10_000, 2**63, None, "1", 1.5, [1], lenient(-1), lenient(-2)]
-)
+@pytest.mark.parametrize("number", [len(KINDS), 10_000, 2**63, None, "1", 1.5, [1], -1, -2])
 def test_an_unknown_kind(number: Any) -> None:
     for count in range(8):
         with pytest.raises(ProtocolError):
             decode(msgpack.packb([number, *[0] * count]))
 
 
-@pytest.mark.parametrize(
-    "value", [5, None, [], lenient(b"\x0a"), "x", True, 1.5, lenient({KINDS.index(Exit): 0})]
-)
+@pytest.mark.parametrize("value", [5, None, [], b"\x0a", "x", True, 1.5, {KINDS.index(Exit): 0}])
 def test_what_is_no_array_of_a_kind(value: Any) -> None:
     with pytest.raises(ProtocolError):
         decode(msgpack.packb(value))
