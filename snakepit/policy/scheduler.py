@@ -313,7 +313,9 @@ class Scheduler:
             if entry is not None and entry.outcome == PENDING:
                 if entry.wanted is None:
                     entry.wanted = []
-                entry.wanted.append((number, values))
+                # Who polls asks again and again.
+                if (number, values) not in entry.wanted:
+                    entry.wanted.append((number, values))
             else:
                 self.actions.append(Tell(number, identifier, values))
 
