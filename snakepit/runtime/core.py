@@ -36,6 +36,9 @@ from .pump import Pump, Waiter
 SLOTS: Final = 4096
 """Worker processes at one time; each has a line of the status area and of the ledger."""
 
+AGAIN: Final = 0.001
+"""Seconds until a Ctrl-C that came in a finalizer comes again."""
+
 LOOK: Final = 0.01
 """Seconds between looks at the driver's working directory while calls are made."""
 
@@ -58,6 +61,7 @@ class Core:
         self.interrupts = interrupts
         self.pump = Pump(self.interrupts, self._cores_are_busy)
         self.handles = Handles(self.pump.poke)
+        interrupts.again = lambda: self.pump.arm(AGAIN, interrupts.strike)
         self.pump.broken = self._broken
         self.pump.before_poll = self._flush_lazy
         self.pump.before_block = self._before_block

@@ -15,11 +15,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from importlib import import_module
 from types import FrameType
 from typing import Any, Final, final
 
 _SIGINT: Final = int(signal.SIGINT)
+_FINALIZERS: Final = ("__del__", "_finalize")
 
 # signal.getsignal makes an enum of the answer, at 5 µs a call; CPython's module under it does not.
 getsignal: Final = import_module("_signal").getsignal
@@ -29,7 +31,16 @@ getsignal: Final = import_module("_signal").getsignal
 class Interrupts:
     """The wrapped SIGINT handler of one runtime."""
 
-    __slots__ = ("_depth", "_handler", "_original", "_pending", "_writer", "main", "reader")
+    __slots__ = (
+        "_depth",
+        "_handler",
+        "_original",
+        "_pending",
+        "_writer",
+        "again",
+        "main",
+        "reader",
+    )
 
     def __init__(self) -> None:
         self.main = threading.main_thread().ident
@@ -38,6 +49,7 @@ class Interrupts:
         self._original: Any = None
         self._handler = self._handle
         self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.again: Callable[[], None] = lambda: None
 
     def install(self) -> None:
         """Wrap the present handler; called again, also a newer one (notebooks set their own)."""
@@ -129,8 +141,23 @@ class Interrupts:
         if depth >= 0:
             self._depth = depth
 
+    def strike(self) -> None:
+        """Send the main thread the signal that its finalizer could not take."""
+        signal.pthread_kill(self.main or 0, _SIGINT)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._depth:
             self._pending = True
+        elif _in_finalizer(frame):
+            # Python throws away what is raised in a finalizer; the signal comes again after it.
+            self.again()
         else:
             self._original(number, frame)
+
+
+def _in_finalizer(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name in _FINALIZERS:
+            return True
+        frame = frame.f_back
+    return False

@@ -145,14 +145,14 @@ def _lease_type(size: int, leased: dict[int, int]) -> Any:
     """
     body = {
         "__slots__": ("on_release", "region"),
-        "__del__": _end,
+        "__del__": _finalize,
         "__module__": __name__,
         "leased": leased,
     }
     return type("Lease", (ctypes.c_ubyte * size,), body)
 
 
-def _end(lease: Any) -> None:
+def _finalize(lease: Any) -> None:
     lease.leased.pop(id(lease), None)
     on_release = lease.on_release
     if on_release is not None:
