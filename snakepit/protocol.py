@@ -151,6 +151,28 @@ class Runtime(Protocol):
         ...
 
 
+async def resolved(runtime: Runtime, ids: Sequence[int]) -> None:
+    """Wait in an asyncio task until all of `ids` have resolved; the loop runs on."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    for identifier in ids:
+        done = loop.create_future()
+
+        def settle(done: asyncio.Future[None] = done) -> None:
+            if not done.done():
+                done.set_result(None)
+
+        def arrived(settle: Callable[[], None] = settle) -> None:
+            try:
+                loop.call_soon_threadsafe(settle)
+            except RuntimeError:
+                return  # The loop was closed meanwhile: nobody awaits any more.
+
+        runtime.when_done(identifier, arrived)
+        await done
+
+
 @final
 class _Slot:
     """The runtime of this process, and what `os.fork` does to it."""

@@ -22,7 +22,7 @@ from snakepit.errors import ActorAlreadyExistsError, GetTimeoutError
 from snakepit.handles import HandleCounts, Handles
 from snakepit.ids import first_id
 from snakepit.payload import pack, pack_call
-from snakepit.protocol import ActorRecord, Definition
+from snakepit.protocol import ActorRecord, Definition, resolved
 from snakepit.values import Values, take_references
 from snakepit.wire import messages as wire
 
@@ -337,24 +337,7 @@ class WorkerRuntime:
 
     async def await_many(self, ids: Sequence[int]) -> list[Any]:
         """See `Runtime.await_many`."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        for identifier in ids:
-            done = loop.create_future()
-
-            def settle(done: asyncio.Future[None] = done) -> None:
-                if not done.done():
-                    done.set_result(None)
-
-            def arrived(settle: Callable[[], None] = settle) -> None:
-                try:
-                    loop.call_soon_threadsafe(settle)
-                except RuntimeError:
-                    return  # The loop was closed meanwhile: nobody awaits any more.
-
-            self.when_done(identifier, arrived)
-            await done
+        await resolved(self, ids)
         return self.get(ids, 0)
 
     # --- questions ------------------------------------------------------------------------

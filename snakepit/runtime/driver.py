@@ -22,7 +22,7 @@ from ..payload import pack, pack_call
 from ..policy.calls import Call, Shape
 from ..policy.placement import Pool
 from ..policy.scheduler import Scheduler
-from ..protocol import ActorRecord, Definition, Reference
+from ..protocol import ActorRecord, Definition, Reference, resolved
 from ..store.platform import OutOfPages
 from ..values import INLINE, take_references
 from ..wire import messages as wire
@@ -323,7 +323,7 @@ class DriverRuntime:
 
     async def await_many(self, ids: Sequence[int]) -> list[Any]:
         """See `Runtime.await_many`."""
-        await self._waiting.for_loop(ids)
+        await resolved(self, ids)
         return self.get(ids, 0)
 
     # --- ending things --------------------------------------------------------------------

@@ -161,27 +161,6 @@ class Waiting:
         if not pending:
             callback()
 
-    async def for_loop(self, ids: Sequence[int]) -> None:
-        """Wait in an asyncio task; the loop runs on."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        for identifier in ids:
-            done = loop.create_future()
-
-            def settle(done: asyncio.Future[None] = done) -> None:
-                if not done.done():
-                    done.set_result(None)
-
-            def arrived(settle: Callable[[], None] = settle) -> None:
-                try:
-                    loop.call_soon_threadsafe(settle)
-                except RuntimeError:
-                    return  # The loop was closed meanwhile: nobody awaits any more.
-
-            self.when_done(identifier, arrived)
-            await done
-
 
 def unknown(identifier: int) -> RuntimeClosedError:
     """Return the error for the id of an object that nobody holds."""
