@@ -26,6 +26,8 @@ from snakepit.transport.streams import Stream
 from snakepit.wire.frames import FrameDecoder
 from snakepit.wire.messages import Encoder, decode
 
+from .seat import Seat
+
 READ_SIZE = 64 << 10
 SPIN = 100e-6
 
@@ -54,6 +56,7 @@ class Mailbox:
         "_misses",
         "_poll",
         "_reading",
+        "_seat",
         "_stream",
         "_wake",
         "_writing",
@@ -76,6 +79,7 @@ class Mailbox:
         self._changed = threading.Condition()
         self._reading = False
         self._misses = 0
+        self._seat = Seat()
         self._poll = select.poll()
         self._poll.register(stream, select.POLLIN)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -190,6 +194,7 @@ class Mailbox:
             if perf_counter() > end:
                 return came
         self._misses = 0
+        self._seat.hit()
         return came
 
     def _receive(self) -> None:

@@ -47,6 +47,11 @@ def name_process(name: str) -> None:
         _prctl(_PR_SET_NAME, name.encode()[:15])
 
 
+def current_core() -> int:
+    """Return the number of the core that the calling thread runs on; -1 where nobody tells."""
+    return int(ctypes.CDLL(None).sched_getcpu()) if _ON_LINUX else -1
+
+
 def children_of(pid: int) -> list[tuple[int, int]]:
     """Return the pid and process group of each child of `pid`, the dead ones not yet reaped too.
 
