@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, ClassVar, Final, cast, final
 
 import cloudpickle
@@ -41,6 +41,9 @@ _TABLES: Final[tuple[Mapping[type, Callable[[Any], Any]], ...]] = tuple(
 # with it, for the whole process; the user's own pickles must not change because of ours.
 _reduce_class_by_value: Final = cast(Any, cloudpickle.cloudpickle)._dynamic_class_reduce
 _HEAP_TYPE: Final = 1 << 9
+
+# What cloudpickle writes from 3.1.3 on in place of the name of a function's file.
+_NO_FILE: Final = "<dynamic-code>"
 
 
 @final
@@ -84,6 +87,8 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _plan(self, kind: type) -> Callable[[Any], Any] | None:
         if kind is FunctionType or issubclass(kind, type):
             return _reduce_to_name
+        if kind is CodeType:
+            return _reduce_code
         reduce = _REDUCERS.get((kind.__module__, kind.__name__))
         if reduce is not None:
             return reduce
@@ -115,6 +120,12 @@ def _reduce_to_name(definition: Any) -> Any:
     if (found is not definition and not wrapped) or is_stray(name):
         return None
     return (load_wrapped, (name, qualname)) if wrapped else NotImplemented
+
+
+def _reduce_code(code: CodeType) -> Any:
+    """Reduce code as cloudpickle does, with its file: a traceback without lines helps nobody."""
+    make, args = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return make, tuple(code.co_filename if item == _NO_FILE else item for item in args)
 
 
 def dump(
