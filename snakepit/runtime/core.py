@@ -31,7 +31,8 @@ from ..wire import messages as wire
 from .connection import Connection
 from .interrupts import Interrupts
 from .memory import Memory
-from .pump import Pump, Waiter
+from .pump import Pump
+from .role import Waiter
 
 SLOTS: Final = 4096
 """Worker processes at one time; each has a line of the status area and of the ledger."""

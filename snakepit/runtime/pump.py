@@ -5,13 +5,12 @@ than the whole call. Pumping is a role. Its holder serves *every* descriptor, si
 may depend on any of them; it spins for a moment, then blocks in epoll until the next timer.
 
 Guarantees:
-* While something waits, somebody pumps: whoever gives up the role wakes a waiter, and where there
-  is none the background thread takes it within a millisecond.
+* While something waits, somebody pumps: whoever gives up the role hands it to a waiter, and where
+  there is none the background thread takes it within a millisecond.
 * Callbacks run without the role and without any lock, so they may call anything.
 * An idle runtime makes no wake-ups: then the background thread blocks in epoll without a limit.
 
-Assumptions: the role and the list of sleepers are guarded by locks, flags are set before those who
-look at them are woken; nothing relies on the GIL.
+Assumptions: flags are set before those who look at them are woken; nothing relies on the GIL.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from typing import Final, Protocol, final
 
 from ..deadline import Deadline
 from ..errors import RuntimeClosedError
-from ..policy.objects import PENDING
 from .interrupts import Interrupts
+from .role import Role, Waiter
 
 GRACE: Final = 0.001
 """Seconds that the background thread lets pass between looks while others pump."""
@@ -51,40 +50,6 @@ class Target(Protocol):
 
 
 @final
-class Waiter:
-    """One thread that sleeps, or waits for `left` objects, and how to wake it."""
-
-    __slots__ = ("_bell", "eager", "ids", "left", "outcome")
-
-    def __init__(self, left: int, ids: tuple[int, ...] = (), eager: bool = False) -> None:
-        """With `eager`, the first failure among `ids` ends the wait."""
-        self.left = left
-        self.ids = ids
-        self.eager = eager
-        self.outcome = PENDING if left > 0 else 0
-        self._bell = threading.Lock()
-        self._bell.acquire()
-
-    def arrived(self, outcome: int) -> None:
-        """One more object is there; called under the runtime's lock."""
-        self.left -= 1
-        if self.left <= 0 or (self.eager and outcome > 0):
-            self.outcome = 0
-            self.ring()
-
-    def ring(self) -> None:
-        """Wake the thread: it is done, or it may have the role."""
-        try:
-            self._bell.release()
-        except RuntimeError:
-            return  # It rings already.
-
-    def sleep(self, timeout: float | None) -> None:
-        """Wait for the bell."""
-        self._bell.acquire(timeout=-1 if timeout is None else timeout)
-
-
-@final
 class Pump:
     """The role, the epoll set and the timers of one runtime."""
 
@@ -94,8 +59,7 @@ class Pump:
         self._busy = busy
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
-        self._role = threading.Lock()
-        self._sleepers: deque[Waiter] = deque()
+        self._role = Role()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_lock = threading.Lock()
         self._state_lock = threading.Lock()
@@ -178,8 +142,7 @@ class Pump:
     def _interrupted(self, _: int) -> None:
         self._interrupts.woken()
         # The main thread may be one of these; for the others it is only another look.
-        for waiter in tuple(self._sleepers):
-            waiter.ring()
+        self._role.ring()
 
     # --- waiting ------------------------------------------------------------------------------
 
@@ -200,7 +163,7 @@ class Pump:
         """
         while target.outcome < 0:
             self._check_sound()
-            if self._role.acquire(blocking=False):
+            if self._role.take() or self._inherit(target, enlist(), deadline):
                 self.activity += 1
                 try:
                     self._pump(target, deadline)
@@ -208,8 +171,6 @@ class Pump:
                     self._give_up_role()
                 if self._callbacks:
                     self._run_callbacks()
-            else:
-                self._sleep(target, enlist(), deadline)
             if deadline.at is not None and deadline.expired and target.outcome < 0:
                 return False
         return True
@@ -283,8 +244,7 @@ class Pump:
                 self.broken(error)
             finally:
                 self._failed = error
-                for waiter in self._sleepers.copy():
-                    waiter.ring()
+                self._role.ring()
 
     def _check_sound(self) -> None:
         if self._failed is not None:
@@ -302,35 +262,28 @@ class Pump:
                 action = heapq.heappop(self._timers)[2]
             action()
 
-    def _sleep(self, target: Target, waiter: Waiter, deadline: Deadline) -> None:
-        self._sleepers.append(waiter)
-        # Whoever gave up the role before the line above did not see this waiter.
-        if self._role.acquire(blocking=False):
-            self._role.release()
-        elif target.outcome < 0:
-            if self._background_has_role:
-                self.poke()
-            depth = self._interrupts.pause()
-            try:
-                waiter.sleep(deadline.remaining())
-            finally:
-                self._interrupts.resume(depth)
+    def _inherit(self, target: Target, waiter: Waiter, deadline: Deadline) -> bool:
+        """Sleep until something has changed; tell whether the caller has the role now."""
+        role = self._role
+        if role.line_up(waiter):
+            return True
         try:
-            self._sleepers.remove(waiter)
-        except ValueError:
-            return  # Whoever rang has taken it out.
+            if target.outcome < 0:
+                if self._background_has_role:
+                    self.poke()
+                depth = self._interrupts.pause()
+                try:
+                    waiter.sleep(deadline.remaining())
+                finally:
+                    self._interrupts.resume(depth)
+        except BaseException:
+            if role.step_out(waiter):
+                self._give_up_role()
+            raise
+        return role.step_out(waiter)
 
     def _give_up_role(self) -> None:
-        self._role.release()
-        while self._sleepers:
-            try:
-                waiter = self._sleepers.popleft()
-            except IndexError:
-                break
-            if waiter.outcome < 0:
-                waiter.ring()
-                return
-        if self._background_asleep:
+        if not self._role.leave() and self._background_asleep:
             self._background_bell.ring()
 
     def _run_callbacks(self) -> None:
@@ -350,12 +303,12 @@ class Pump:
                 seen = self.activity
                 self._rest()
                 continue
-            if not self._role.acquire(blocking=False):
+            if not self._role.take():
                 self._rest()
                 continue
             self._background_has_role = True
             try:
-                if not self._sleepers and not self._callbacks:
+                if not self._role.wanted and not self._callbacks:
                     self._block(None)
             finally:
                 self._background_has_role = False
@@ -373,7 +326,7 @@ class Pump:
 
     def step(self) -> None:
         """Serve what is there now, if nobody else pumps: for event loops."""
-        if self._failed is None and self._role.acquire(blocking=False):
+        if self._failed is None and self._role.take():
             try:
                 self.activity += 1
                 self.before_poll()
@@ -405,10 +358,9 @@ class Pump:
         self._background_bell.ring()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
-        for waiter in list(self._sleepers):
-            waiter.ring()
-        with self._role:
-            self._close_descriptors()
+        self._role.ring()
+        self._role.take_at_last()
+        self._close_descriptors()
 
     def abandon(self) -> None:
         """Close it in a forked child, which has neither the thread nor the locks' holders."""

@@ -15,7 +15,8 @@ from ..errors import GetTimeoutError, RuntimeClosedError
 from ..policy.completion import Completion
 from ..policy.objects import PENDING, Entry
 from .core import Core
-from .pump import Target, Waiter
+from .pump import Target
+from .role import Waiter
 
 
 @final
