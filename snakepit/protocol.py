@@ -107,8 +107,9 @@ class Runtime(Protocol):
         """Return one value: the hot path of `get`."""
         ...
 
-    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
-        """Wait until `count` of `ids` are resolved; return all of them that are."""
+    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
+        """Wait until `count` of `ids` are resolved; return the places in `ids` of the first that
+        are, in order, `count` at the most."""
         ...
 
     def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:

@@ -29,6 +29,7 @@ from snakepit.wire import messages as wire
 from .callbacks import Callbacks
 from .interruption import Interruption
 from .mailbox import Mailbox
+from .wants import Wants
 
 ANSWER: Final = 60.0
 """Seconds to wait for the driver's answer to a question; it may be busy in C code."""
@@ -65,8 +66,7 @@ class WorkerRuntime:
         self._next_request = 0
         self._templates: dict[wire.Template, int] = {}
         self._sent_codes: set[bytes] = set()
-        self._arrived: dict[int, tuple[int, Any]] = {}
-        self._known: dict[int, int] = {}
+        self._wants = Wants()
         self._callbacks = Callbacks(mailbox)
         self._answers: dict[int, wire.Answer] = {}
         self._main = threading.main_thread().ident
@@ -79,10 +79,7 @@ class WorkerRuntime:
 
     def value(self, message: wire.Value) -> None:
         """An object that was wanted has come, or the news of it."""
-        with self._lock:
-            self._known[message.id] = message.outcome
-            if message.payload != b"":
-                self._arrived[message.id] = (message.outcome, message.payload)
+        self._wants.arrived(message.id, message.outcome, message.payload)
         self._callbacks.resolved(message.id)
 
     def answer(self, message: wire.Answer) -> None:
@@ -96,7 +93,9 @@ class WorkerRuntime:
         with self._lock:
             if not self._handles.queue:
                 return [], []
-            return self._counts.changes(self._handles.drain())
+            added, dropped = self._counts.changes(self._handles.drain())
+        self._wants.forget(dropped)
+        return added, dropped
 
     def report_handles(self) -> None:
         """Tell the driver of changed handles."""
@@ -245,65 +244,62 @@ class WorkerRuntime:
         """See `Runtime.get`."""
         wanted = list(dict.fromkeys(ids))
         self._report_added()
-        arrived: dict[int, tuple[int, Any]] = {}
-        with self._lock:
-            self._mailbox.send(wire.Want(wanted, True))
+        wait, ask = self._wants.values(wanted)
         try:
-            done = self._block(wanted, lambda: all(i in self._arrived for i in wanted), timeout)
+            done = self._block(wanted, wire.Want(ask, True), wait.over, timeout)
         finally:
-            with self._lock:
-                for identifier in wanted:
-                    if identifier in self._arrived:
-                        arrived[identifier] = self._arrived.pop(identifier)
-                    self._known.pop(identifier, None)
+            arrived = self._wants.take(wait, wanted)
+        for outcome, payload in arrived.values():
+            if outcome != wire.OK:
+                self._values.open(outcome, payload)
         if not done:
-            missing = sum(identifier not in arrived for identifier in wanted)
             raise GetTimeoutError(
-                f"{missing} of {len(wanted)} results are not there after {timeout} s; "
-                "wait longer, or look with wait() which ones are"
+                f"{len(wanted) - len(arrived)} of {len(wanted)} results are not there after "
+                f"{timeout} s; wait longer, or look with wait() which ones are"
             )
         return [self._values.open(*arrived[identifier]) for identifier in ids]
 
-    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
+    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
         """See `Runtime.wait`."""
         wanted = list(ids)
         self._report_added()
-        with self._lock:
-            self._mailbox.send(wire.Want(wanted, False))
-
-        def enough() -> bool:
-            known = self._known
-            return sum(identifier in known for identifier in wanted) >= count
-
-        # A poll still gives the driver the moment that an answer takes.
-        self._block(wanted, enough, timeout, every=count == len(wanted))
-        with self._lock:
-            return {
-                identifier for identifier in wanted if self._known.pop(identifier, None) is not None
-            }
+        wait, ask = self._wants.news(wanted, count)
+        try:
+            self._block(wanted, wire.Want(ask, False), wait.over, timeout, count == len(wanted))
+        finally:
+            places = self._wants.known(wait, wanted, count)
+        return places
 
     def _block(
         self,
         ids: list[int],
-        ready: Callable[[], Any],
+        want: wire.Want,
+        ready: Callable[[], bool],
         timeout: float | None,
         every: bool = True,
     ) -> bool:
-        """Wait for the driver; the running call frees its slot meanwhile."""
+        """Ask the driver and wait for it; the running call frees its slot meanwhile."""
+        ask = [want] if want.ids else []
+        if ready() and not ask:
+            return True
         if timeout == 0:
+            if ask:
+                self._mailbox.send(*ask)
             # Ask something that is answered after what was wanted.
             self._ask("nothing")
-            return bool(ready())
+            return ready()
         deadline = Deadline.after(timeout)
         call = self._parent()
         if not call:
+            if ask:
+                self._mailbox.send(*ask)
             return self._mailbox.wait_for(ready, deadline)
         interruption = self._interruption
         was_open, interruption.open = interruption.open, False
         was_waiting, self.waiting = self.waiting, True
         try:
             back = [] if self.actor else self._give_back()
-            self._mailbox.send(wire.Blocked(call, ids, every, back))
+            self._mailbox.send(*ask, wire.Blocked(call, ids, every, back))
             try:
                 return self._wait_and_help(ready, deadline)
             finally:
@@ -312,7 +308,7 @@ class WorkerRuntime:
             self.waiting = was_waiting
             interruption.open = was_open
 
-    def _wait_and_help(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
+    def _wait_and_help(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         while True:
             done = self._mailbox.wait_for(lambda: ready() or self.has_nested(), deadline)
             if ready() or not self.has_nested():

@@ -111,12 +111,16 @@ def wait(
     if len(set(ids)) != len(ids):
         raise ValueError("wait() takes different references; one of these is there twice")
     count = check_int("num_returns", num_returns, 1, len(refs), ", the number of references")
-    done = runtime.wait(ids, count, seconds)
-    ready: list[ObjectRef[T]] = []
-    rest: list[ObjectRef[T]] = []
-    for ref in refs:
-        (ready if len(ready) < count and ref._id in done else rest).append(ref)
-    return ready, rest
+    places = runtime.wait(ids, count, seconds)
+    if len(places) == 1:
+        # Who takes one result after the other from a long list pays for copying it and no more.
+        place = places[0]
+        return [refs[place]], refs[:place] + refs[place + 1 :]
+    ready = set(places)
+    return (
+        [refs[place] for place in places],
+        [ref for place, ref in enumerate(refs) if place not in ready],
+    )
 
 
 def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
@@ -195,14 +199,24 @@ def exit_actor() -> NoReturn:
 def _ids(function: str, refs: list[Any]) -> tuple[Runtime, list[int]]:
     """The ids of references, which must all be of the current runtime."""
     runtime = current()
-    ids: list[int] = []
-    for ref in refs:
+    try:
+        # What has both attributes is a reference; one pass, since lists are long.
+        ids = [ref._id for ref in refs if ref._runtime is runtime]
+    except AttributeError:
+        ids = []
+    if len(ids) != len(refs):
+        _refuse(function, refs, runtime)
+    return runtime or running(), ids
+
+
+def _refuse(function: str, refs: list[Any], runtime: Runtime | None) -> NoReturn:
+    """Raise the error for the first item of a list that is no reference of this runtime."""
+    for place, ref in enumerate(refs):
         if type(ref) is not ObjectRef:
             raise TypeError(
-                f"{function}() takes references; item {len(ids)} of the list is of type "
+                f"{function}() takes references; item {place} of the list is of type "
                 f"{type(ref).__name__}"
             )
         if ref._runtime is not runtime:
             raise stale(repr(ref))
-        ids.append(ref._id)
-    return runtime or running(), ids
+    raise RuntimeError("the list was changed meanwhile")

@@ -313,9 +313,9 @@ class DriverRuntime:
             for entry in entries
         ]
 
-    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
+    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
         """See `Runtime.wait`."""
-        return self._waiting.for_some(self._waiting.entries(ids), count, timeout)
+        return self._waiting.for_some(ids, count, timeout)
 
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""

@@ -49,6 +49,23 @@ class Everything:
 
 
 @final
+class Some:
+    """Some of several objects as one target: there when `count` of them have resolved."""
+
+    __slots__ = ("_may_be_left", "_pending")
+
+    def __init__(self, entries: Sequence[Entry], count: int) -> None:
+        self._pending = [entry for entry in entries if entry.outcome < 0]
+        self._may_be_left = len(entries) - count
+
+    @property
+    def outcome(self) -> int:
+        """Negative while too many are pending."""
+        self._pending = [entry for entry in self._pending if entry.outcome < 0]
+        return 0 if len(self._pending) <= self._may_be_left else PENDING
+
+
+@final
 class Waiting:
     """The ways to wait for objects of one runtime."""
 
@@ -79,12 +96,21 @@ class Waiting:
         Raises:
             GetTimeoutError: it is not there in time.
         """
+        if not self._wait(target, timeout, lambda: self._enlist(entries, 0)):
+            missing = sum(entry.outcome == PENDING for entry in entries)
+            raise GetTimeoutError(
+                f"{missing} of {len(entries)} results are not there after {timeout} s; "
+                "wait longer, or look with wait() which ones are"
+            )
+
+    def _wait(self, target: Target, timeout: float | None, make: Callable[[], Waiter]) -> bool:
+        """Wait for a target; `make` registers a waiter, should this thread have to sleep."""
         waiter: Waiter | None = None
 
         def enlist() -> Waiter:
             nonlocal waiter
             if waiter is None:
-                waiter = self._enlist(entries, 0)
+                waiter = make()
             return waiter
 
         token = self._interrupts.enter()
@@ -92,33 +118,36 @@ class Waiting:
             if timeout == 0:
                 self._pump.step()
             deadline = NEVER if timeout is None else Deadline.after(timeout)
-            done = self._pump.wait(target, deadline, enlist)
+            return self._pump.wait(target, deadline, enlist)
         finally:
             if waiter is not None:
                 self._dismiss(waiter)
             self._interrupts.leave(token)
-        if not done:
-            missing = sum(entry.outcome == PENDING for entry in entries)
-            raise GetTimeoutError(
-                f"{missing} of {len(entries)} results are not there after {timeout} s; "
-                "wait longer, or look with wait() which ones are"
-            )
 
-    def for_some(self, entries: Sequence[Entry], count: int, timeout: float | None) -> set[int]:
-        """Wait until `count` of `entries` are resolved; return the ids of all that are."""
-        token = self._interrupts.enter()
+    def for_some(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
+        """Wait until `count` of `ids` are resolved; return the places of the first that are."""
+        places = self._resolved(ids, count)
+        if len(places) == count:
+            # Looking is all that it took: who polls a long list again and again pays for nothing.
+            self._pump.called()
+            return places
+        entries = self.entries(ids)
+        some = Some(entries, count)
+        self._wait(some, timeout, lambda: self._enlist(entries, count))
+        return self._resolved(ids, count)
+
+    def _resolved(self, ids: Sequence[int], count: int) -> list[int]:
+        entries = self._entries
+        places: list[int] = []
         try:
-            waiter = self._enlist(entries, count)
-            if waiter.outcome < 0:
-                try:
-                    if timeout == 0:
-                        self._pump.step()
-                    self._pump.wait(waiter, Deadline.after(timeout), lambda: waiter)
-                finally:
-                    self._dismiss(waiter)
-        finally:
-            self._interrupts.leave(token)
-        return {entry.id for entry in entries if entry.outcome != PENDING}
+            for place, identifier in enumerate(ids):
+                if entries[identifier].outcome >= 0:
+                    places.append(place)
+                    if len(places) == count:
+                        break
+        except KeyError as error:
+            raise unknown(error.args[0]) from None
+        return places
 
     def _enlist(self, entries: Sequence[Entry], count: int) -> Waiter:
         """Return a waiter for `count` of the objects (0: all, or the first that failed).

@@ -125,10 +125,10 @@ class FakeRuntime:
     def get(self, ids: Sequence[int], timeout: float | None) -> list[Any]:
         return [self.get_one(identifier, timeout) for identifier in ids]
 
-    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> set[int]:
+    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
         with self._changed:
             self._changed.wait_for(lambda: sum(i in self._outcomes for i in ids) >= count, timeout)
-        return {identifier for identifier in ids if identifier in self._outcomes}
+        return [place for place, each in enumerate(ids) if each in self._outcomes][:count]
 
     def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
         self.log.append(("cancel", identifier, force, recursive))
