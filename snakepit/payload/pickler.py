@@ -124,7 +124,8 @@ def _reduce_to_name(definition: Any) -> Any:
 
 def _reduce_code(code: CodeType) -> Any:
     """Reduce code as cloudpickle does, with its file: a traceback without lines helps nobody."""
-    make, args = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    reduced: Any = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    make, args = reduced
     return make, tuple(code.co_filename if item == _NO_FILE else item for item in args)
 
 
