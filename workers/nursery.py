@@ -110,14 +110,15 @@ class Zygote:
     def serve(self) -> Birth | None:
         """Serve the driver until the end; return there with None, and in each worker with a Birth.
 
-        In a worker every signal is still blocked.
+        In a worker every signal is still blocked, and this object must live on: its end would
+        close descriptors by numbers that are others' by then, and would write to each page that
+        its tables lie on, which the worker shares with the zygote as long as nobody does.
         """
         self._send(Started(VERSION, os.getpid()))
         while self._running:
             for key, _ in self._next_events():
                 birth: Birth | None = key.data(key.fd)
                 if birth is not None:
-                    self._let_go()
                     return birth
         return None
 
@@ -233,6 +234,8 @@ class Zygote:
         )  # fmt: skip
         # A signal before the child has its own handlers would reach the zygote's wake-up pipe.
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        # A collection in the child would write to every page that the tables here lie on.
+        gc.freeze()
         pid = -1
         try:
             pid = os.fork()
@@ -284,11 +287,6 @@ class Zygote:
                 self._close(stream)
 
         return read
-
-    def _let_go(self) -> None:
-        """In a fresh worker: close what a later collection could close under a new number."""
-        self._selector.close()
-        self._channel.close()
 
     # --- death -------------------------------------------------------------------------------
 

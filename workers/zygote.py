@@ -53,8 +53,11 @@ def _prepare(settings: Settings) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _run(settings: Settings) -> tuple[Birth, Entry] | None:
-    """Prepare and serve; return in each worker what it begins with, and here None."""
+def _run(settings: Settings) -> tuple[Birth, Entry, Zygote] | None:
+    """Prepare and serve; return in each worker what it begins with, and here None.
+
+    What a worker must not let go of comes with it (see `Zygote.serve`).
+    """
     _prepare(settings)
     for name in _WARM:
         import_module(name)
@@ -67,7 +70,7 @@ def _run(settings: Settings) -> tuple[Birth, Entry] | None:
     finally:
         if os.getpid() == pid:
             zygote.end_workers()
-    return None if birth is None else (birth, entry)
+    return None if birth is None else (birth, entry, zygote)
 
 
 def main() -> NoReturn:
@@ -79,7 +82,7 @@ def main() -> NoReturn:
         sys.argv[:] = ["snakepit-worker"]
         born = _run(settings)
         if born is not None:
-            become_worker(*born)
+            become_worker(*born[:2])
         code = 0
     except BaseException:
         import traceback
