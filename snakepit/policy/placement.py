@@ -5,6 +5,8 @@ workers, as far as resources reach; then by busy workers of the class, ahead of 
 they hold is predicted to last less than `WINDOW` (a driver that is busy in Python then does not
 starve them, and no call waits behind a long one); then by new workers, up to the pool's limit. At
 the limit a call goes to a worker that is blocked and waits for it, to run on that call's stack.
+A call shorter than what waking a worker costs goes the other way round, busy workers first, once
+each core has one.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ WINDOW: Final = 20_000.0
 MOST_AHEAD: Final = 256
 """Calls that a worker may hold, however short they are: what a death sends back."""
 
+BRIEF: Final = 200.0
+"""Microseconds: a call predicted to be shorter wakes no further worker when all cores have one."""
+
 MOST_STARTING: Final = 16
 """Processes being forked at once."""
 
@@ -46,8 +51,11 @@ ONE_CPU: Final[Needs] = (("CPU", UNIT),)
 class Placement:
     """The queues and the workers of all pools, and the resources that they share."""
 
-    def __init__(self, resources: Resources, actions: list[Action], pools: list[Pool]) -> None:
+    def __init__(
+        self, resources: Resources, actions: list[Action], pools: list[Pool], cores: int
+    ) -> None:
         self.resources = resources
+        self.cores = cores
         self.actions = actions
         self.pools = {pool.name: pool for pool in pools}
         self.workers: dict[int, Worker] = {}
@@ -58,7 +66,7 @@ class Placement:
         self._starting = 0
         self._next_worker = 1
         self.watching = False
-        self.busy = 0
+        self.busy = 0  # workers with a call that does not wait
         self.find_waiter: Callable[[Call], Worker | None] | None = None
         self.place_actor: Callable[[Call], None] | None = None
 
@@ -148,10 +156,18 @@ class Placement:
 
     def _choose(self, klass: Klass, call: Call) -> Worker | None:
         idle = klass.pool.idle
-        if idle and self.resources.fits(klass.needs):
-            return idle.popitem()[1]
         micros = call.shape.micros
-        if micros is None or self._contended(klass):
+        if idle and self.resources.fits(klass.needs):
+            if self.busy >= self.cores and micros is not None and micros < BRIEF:
+                return self._busy_one(klass, micros) or idle.popitem()[1]
+            return idle.popitem()[1]
+        if micros is None:
+            return None
+        return self._busy_one(klass, micros)
+
+    def _busy_one(self, klass: Klass, micros: float) -> Worker | None:
+        """Return a worker of the class that can take such a call ahead of time."""
+        if self._contended(klass):
             return None
         candidates = klass.open
         while candidates:
@@ -202,7 +218,7 @@ class Placement:
         call.sequence = worker.sequence
         call.worker = worker.number
         call.nested = nested
-        if not worker.inflight:
+        if len(worker.inflight) == len(worker.blocked):
             self.busy += 1
         worker.inflight[call.id] = call
         self.actions.append(Send(worker.number, call, nested))
@@ -228,16 +244,31 @@ class Placement:
 
     def take_back(self, worker: Worker, call: Call) -> None:
         """A call has left the worker: ended, given back, or lost with it."""
-        del worker.inflight[call.id]
-        if not worker.inflight:
-            self.busy -= 1
+        inflight = worker.inflight
         blocked = bool(worker.blocked) and worker.blocked.pop(call.id, None) is not None
+        del inflight[call.id]
+        if not blocked and len(inflight) == len(worker.blocked):
+            self.busy -= 1
         if call.nested:
             worker.nested -= 1
             if not blocked:
                 self.resources.change(call.shape.klass.needs, -1)
         left = worker.backlog - (call.shape.micros or 0.0)
         worker.backlog = left if left > 0.0 and worker.inflight else 0.0
+
+    def block(self, worker: Worker, call: int, ids: tuple[int, ...], every: bool) -> None:
+        """A call waits in get() or wait()."""
+        if call not in worker.blocked and len(worker.inflight) == len(worker.blocked) + 1:
+            self.busy -= 1
+        worker.blocked[call] = (ids, every)
+
+    def unblock(self, worker: Worker, call: int) -> bool:
+        """It goes on; return whether it waited."""
+        if worker.blocked.pop(call, None) is None:
+            return False
+        if len(worker.inflight) == len(worker.blocked) + 1:
+            self.busy += 1
+        return True
 
     def settle(self, worker: Worker) -> None:
         """Make what the worker holds equal to what it now uses."""

@@ -63,12 +63,14 @@ from .workers import STARTING, Worker
 class Scheduler:
     """Tables and rules of one runtime."""
 
-    def __init__(self, resources: Mapping[str, float], pools: Sequence[Pool]) -> None:
-        """`resources` are the totals by name, in whole or fractional units."""
+    def __init__(
+        self, resources: Mapping[str, float], pools: Sequence[Pool], cores: int = 1 << 30
+    ) -> None:
+        """`resources` are the totals by name, in whole or fractional units; `cores` run calls."""
         self.actions: list[Action] = []
         self.resources = Resources({k: round(v * UNIT) for k, v in resources.items()})
         self.objects = ObjectTable(self._gone)
-        self.placement = Placement(self.resources, self.actions, list(pools))
+        self.placement = Placement(self.resources, self.actions, list(pools), cores)
         self.completion = Completion(self.objects, self.actions, self._ready, self._refuse)
         self.actors = ActorTable(self.objects, self.placement, self.completion, self.actions)
         self._answers = Answers(self.placement, self.completion, self.actors)
@@ -250,7 +252,7 @@ class Scheduler:
         call = worker.inflight.get(identifier)
         self._recovery.unbegun(worker, [worker.inflight[i] for i in back if i in worker.inflight])
         if call is not None and any(map(self.pending, ids)):
-            worker.blocked[identifier] = (tuple(ids), every)
+            self.placement.block(worker, identifier, tuple(ids), every)
             if worker.actor is not None:
                 self.actors.pause(worker, resume=False)
             elif call.nested:
@@ -261,7 +263,7 @@ class Scheduler:
     def unblocked(self, number: int, identifier: int) -> None:
         """The call goes on, on resources that it takes back even where others use them now."""
         worker = self.placement.workers[number]
-        if worker.blocked.pop(identifier, None) is None:
+        if not self.placement.unblock(worker, identifier):
             return
         call = worker.inflight[identifier]
         if worker.actor is not None:

@@ -76,7 +76,7 @@ class Core:
         self.codes: dict[bytes, wire.Code] = {}
         self.waiters: dict[int, list[Waiter | Callable[[], None]]] = {}
         self.closed = False
-        self.cores = max(1, len(os.sched_getaffinity(0)))
+        self.cores = scheduler.placement.cores
         self.spawn: Callable[[do.Spawn], None] = lambda spawn: None
         self.kill: Callable[[int], None] = lambda number: None
         self._encode = wire.Encoder()

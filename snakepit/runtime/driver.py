@@ -69,7 +69,8 @@ class DriverRuntime:
         self._interrupts = interrupts = Interrupts()
         token = interrupts.enter()
         try:
-            core = Core(config, self.run, Scheduler(totals, [pool]), interrupts)
+            scheduler = Scheduler(totals, [pool], max(1, len(os.sched_getaffinity(0))))
+            core = Core(config, self.run, scheduler, interrupts)
         except BaseException:
             interrupts.uninstall()
             raise

@@ -267,7 +267,7 @@ class Checker:
                 set(record.blocked) == (worker.blocked if worker else set()),
                 f"worker {number} waits in {worker and worker.blocked}, not {record.blocked}",
             )
-        busy = sum(bool(worker.sent) for worker in world.workers.values())
+        busy = sum(len(worker.sent) > len(worker.blocked) for worker in world.workers.values())
         world.require(scheduler.placement.busy == busy, f"{busy} workers are busy")
         for pool in scheduler.placement.pools.values():
             world.require(len(pool.workers) <= pool.limit, f"too many workers in {pool.name}")

@@ -6,7 +6,7 @@ Each plants its bug in one instance, by wrapping a part that the scheduler calls
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from snakepit.policy.actions import AskBack, Free, Retire, Tell
 from snakepit.policy.calls import DONE, SENT, Call
@@ -316,11 +316,15 @@ PLANTED: tuple[Plant, ...] = (
 )
 
 
+CORES: Final = 2
+"""As few as a machine may have, so that brief calls are placed in both ways."""
+
+
 def make_with(plant: Plant) -> Callable[[dict[str, float], list[Pool]], Scheduler]:
     """Return a maker of schedulers that have the bug."""
 
     def make(resources: dict[str, float], pools: list[Pool]) -> Scheduler:
-        scheduler = Scheduler(resources, pools)
+        scheduler = Scheduler(resources, pools, CORES)
         plant(scheduler)
         return scheduler
 

@@ -22,9 +22,11 @@ KILLED = {"exit_code": None, "signal": "SIGKILL", "stderr": "", "pid": 1}
 class Rig:
     """One scheduler with a pool named main; each event returns the actions that it led to."""
 
-    def __init__(self, cpus: float = 2, size: int = 2, limit: int = 4, **resources: float) -> None:
+    def __init__(
+        self, cpus: float = 2, size: int = 2, limit: int = 4, cores: int = 64, **resources: float
+    ) -> None:
         self.pool = Pool("main", size, limit, 1)
-        self.scheduler = Scheduler({"CPU": cpus, **resources}, [self.pool])
+        self.scheduler = Scheduler({"CPU": cpus, **resources}, [self.pool], cores)
         self.entries = self.scheduler.objects.entries
         self._next = 1
 

@@ -70,6 +70,37 @@ def test_short_calls_are_sent_ahead_within_the_window(rig: Rig) -> None:
     assert all(backlog <= WINDOW for backlog in backlogs)
 
 
+def test_brief_calls_join_busy_workers_once_each_core_has_one() -> None:
+    rig = Rig(cpus=8, size=8, limit=8, cores=2)
+    rig.workers(8)
+    rig.result(rig.submit(), micros=10)
+    calls = [rig.submit() for _ in range(100)]
+    assert len({call.worker for call in calls}) == 2
+    rig.result(rig.submit(name="long"), micros=100_000)
+    assert rig.submit(name="long").worker not in {call.worker for call in calls}
+
+
+def test_brief_calls_take_an_idle_worker_when_the_busy_ones_have_no_room() -> None:
+    rig = Rig(cpus=8, size=8, limit=8, cores=1)
+    rig.workers(8)
+    rig.result(rig.submit(), micros=100)
+    calls = [rig.submit() for _ in range(int(WINDOW / 100) + 1)]
+    assert len({call.worker for call in calls[:-1]}) == 1
+    assert calls[-1].worker not in (0, calls[0].worker)
+
+
+def test_a_worker_that_waits_is_not_a_busy_one() -> None:
+    rig = Rig(cpus=8, size=8, limit=8, cores=1)
+    rig.workers(8)
+    rig.result(rig.submit(), micros=10)
+    parent = rig.submit(name="parent")
+    child, second = (rig.submit(caller=parent.worker) for _ in range(2))
+    rig.scheduler.blocked(parent.worker, parent.id, [child.id], True, [])
+    rig.result(child)
+    rig.result(second)
+    assert rig.scheduler.placement.busy == 0
+
+
 def test_nothing_is_sent_ahead_behind_calls_of_unknown_or_long_duration(rig: Rig) -> None:
     for _ in range(9):
         rig.submit(name="unknown")
@@ -203,7 +234,7 @@ def test_two_pools_share_resources() -> None:
 
     rig = Rig()
     other = Pool("other", 1, 1, 1)
-    rig.scheduler = Scheduler({"CPU": 1}, [rig.pool, other])
+    rig.scheduler = Scheduler({"CPU": 1}, [rig.pool, other], 64)
     rig.submit()
     rig.submit(pool="other", resources=CPU)
     workers = [a.worker for a in rig.take()]  # type: ignore[union-attr]
