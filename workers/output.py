@@ -28,8 +28,10 @@ STDOUT: Final = 1
 STDERR: Final = 2
 LONGEST_LABEL: Final = 256
 LONGEST_LINE: Final = 64 << 10
-TAIL_BYTES: Final = 4 << 10
-TAIL_LINES: Final = 20
+TAIL_BYTES: Final = 16 << 10
+TAIL_LINES: Final = 40
+CRASH: Final = "Fatal Python error:"
+CRASH_LINES: Final = 16
 WINDOW: Final = 1 << 20
 SPOOL_LIMIT: Final = 256 << 20
 _CHUNK: Final = 64 << 10
@@ -46,6 +48,22 @@ def announce(mark: bytes, label: str) -> bytes:
     """Return the bytes that put the text after them under `label`."""
     name = label.encode("utf-8", "replace").replace(END, b"?")[:LONGEST_LABEL]
     return mark + name + END
+
+
+def last_lines(text: bytes) -> str:
+    """Return the end of what a process wrote, `TAIL_LINES` lines at the most.
+
+    Of faulthandler's dump only the beginning is kept, the innermost frames: a hundred of them
+    would leave no room for what the user's code had to say before it crashed.
+    """
+    lines = text.decode("utf-8", "replace").splitlines(keepends=True)
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].startswith(CRASH):
+            left_out = len(lines) - number - CRASH_LINES
+            if left_out > 0:
+                lines[number + CRASH_LINES :] = [f"[... {left_out} lines are left out ...]\n"]
+            break
+    return "".join(lines[-TAIL_LINES:])
 
 
 @final
@@ -265,8 +283,7 @@ class Stream:
     @property
     def tail(self) -> str:
         """The last lines that came."""
-        lines = self._tail.decode("utf-8", "replace").splitlines(keepends=True)
-        return "".join(lines[-TAIL_LINES:])
+        return last_lines(self._tail)
 
     def _chunk(self) -> bytes | None:
         if self.fd < 0:

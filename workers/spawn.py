@@ -189,4 +189,5 @@ def _tell_apart(number: int) -> None:
         numpy_random.seed()
     import faulthandler
 
-    faulthandler.enable(2)
+    # Of the thread that crashed alone: the others' frames would push the user's last words out.
+    faulthandler.enable(2, all_threads=False)

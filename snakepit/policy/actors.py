@@ -37,6 +37,7 @@ class Actor:
         lanes: for each caller the calls that have not been sent, in order.
         leaving: it ends when its worker does, without a restart, and why.
         stillborn: how many of its processes in a row have ended before it was made.
+        struck: kill() was told to end its present process.
         failure: the failure record that its calls end in, once it is dead.
     """
 
@@ -52,6 +53,7 @@ class Actor:
         "restarts",
         "state",
         "stillborn",
+        "struck",
         "worker",
     )
 
@@ -65,6 +67,7 @@ class Actor:
         self.lanes: dict[int, deque[Call]] = {}
         self.restarts = 0
         self.stillborn = 0
+        self.struck = False
         self.leaving = ""
         self.killed = False
         self.failure: Any = None

@@ -166,6 +166,7 @@ class ActorTable:
             self._unname(actor)
         worker = actor.worker
         if worker is not None:
+            actor.struck = True
             if worker.state is LIVE:
                 # Until it is dead it may answer: what is called from now on must not reach it.
                 worker.to("retire")
@@ -208,16 +209,19 @@ class ActorTable:
         unbegun = [call for call in worker.inflight.values() if call not in begun]
         for call in begun + unbegun:
             self._placement.take_back(worker, call)
+        # Nothing of the user's ran: that is no life of the actor, and costs it none.
+        unlived = actor.state is STARTING and not begun and not actor.struck
         begun = [call for call in begun if call.state is not DONE]
         unbegun = [call for call in unbegun if call.state is not DONE]
         actor.worker = None
+        actor.struck = False
         if actor.state is DEAD:
             return
         template = actor.creation.shape.template
         actor.stillborn += actor.state is STARTING
         final = bool(actor.leaving) or actor.killed or "spawn" in cause
         final = final or actor.stillborn >= POISON_DEATHS
-        restart = not final and may_restart(actor.restarts, template.max_restarts)
+        restart = not final and (unlived or may_restart(actor.restarts, template.max_restarts))
         reason = actor.leaving or ("killed" if actor.killed else "died")
         fields = {**cause, "reason": reason, "running": [call.name for call in begun]}
         if not restart:
@@ -226,7 +230,7 @@ class ActorTable:
                     self._completion.fail_with(call, "actor_died", actor=template.name, **fields)
             self.end(actor, fields)
             return
-        actor.restarts += 1
+        actor.restarts += not unlived
         if actor.state is ALIVE:
             self._objects.pin((actor.id,))
         actor.to("lost")

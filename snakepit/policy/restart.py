@@ -34,5 +34,9 @@ def after_exception(tries: int, max_retries: int) -> bool:
 
 
 def may_restart(restarts: int, max_restarts: int) -> bool:
-    """Tell whether an actor that was restarted `restarts` times is started once more."""
+    """Tell whether an actor that was restarted `restarts` times is started once more.
+
+    A process that ended before the constructor began is no life of the actor: another is started
+    in any case, up to `POISON_DEATHS` in a row.
+    """
     return max_restarts < 0 or restarts < max_restarts

@@ -16,6 +16,7 @@ from ..definitions import DEFAULT_POOL, complete
 from ..errors import (
     ActorAlreadyExistsError,
     RuntimeStartError,
+    SnakepitError,
 )
 from ..ids import DRIVER, new_run
 from ..payload import pack, pack_call
@@ -307,12 +308,18 @@ class DriverRuntime:
             for entry in entries:
                 if entry.outcome > 0:
                     opened(entry.outcome, entry.payload)
-        return [
-            opened(entry.outcome, entry.payload)
-            if entry.outcome != wire.OK or type(entry.payload) is not bytes
-            else _loads(entry.payload)
-            for entry in entries
-        ]
+        try:
+            return [
+                opened(entry.outcome, entry.payload)
+                if entry.outcome != wire.OK or type(entry.payload) is not bytes
+                else _loads(entry.payload)
+                for entry in entries
+            ]
+        except SnakepitError:
+            raise
+        except Exception:
+            # Once more, for the error that says what is missing.
+            return [opened(entry.outcome, entry.payload) for entry in entries]
 
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
         """See `Runtime.wait`."""

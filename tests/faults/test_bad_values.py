@@ -115,6 +115,23 @@ def test_a_value_that_cannot_be_read_back_fails_where_it_is_read() -> None:
     works_on()
 
 
+def test_a_list_of_results_fails_as_each_of_them_does() -> None:
+    good = echo.remote(1)
+    for bad, why in (
+        (echo.remote(Unreadable()), "refuses to be read"),
+        (make_lock.remote(), "lock"),
+    ):
+        with pytest.raises(errors.SerializationError, match=why):
+            snakepit.get([good, bad], timeout=PATIENCE_S)
+        # Also when it is there already, and none of them failed while anybody waited.
+        with pytest.raises(errors.SerializationError, match=why):
+            snakepit.get([bad, good], timeout=PATIENCE_S)
+    with pytest.raises(errors.SerializationError, match="refuses to be read"):
+        snakepit.get([snakepit.put(Unreadable()), good])
+    assert snakepit.get([good, good]) == [1, 1]
+    works_on()
+
+
 def test_exceptions_of_every_kind_arrive() -> None:
     with pytest.raises(NeedsArguments) as caught:
         snakepit.get(raise_with_arguments.remote(), timeout=PATIENCE_S)

@@ -49,7 +49,14 @@ def die(how: str) -> None:
     import sys
 
     print("my last words", file=sys.stderr)
-    end_how(how)
+
+    def deep(levels: int) -> None:
+        if levels:
+            deep(levels - 1)
+        else:
+            end_how(how)
+
+    deep(200)  # more than faulthandler's dump shows
 
 
 @snakepit.remote
@@ -90,8 +97,7 @@ def test_a_task_that_ends_its_worker(how: str, tmp_path: Path) -> None:
     assert not isinstance(error, errors.PoisonedCallError)
     assert {name: getattr(error, name) for name in HOW[how]} == HOW[how]
     assert error.running == "die" and error.pid and not is_alive(error.pid)
-    if how != "segfault":  # there the dump of faulthandler comes last
-        assert "my last words" in error.stderr and "my last words" in str(error)
+    assert "my last words" in error.stderr and "my last words" in str(error)
     # With retries it runs again, up to the number of workers that one call may kill.
     mark = str(tmp_path / "died")
     assert snakepit.get(die_once.remote(how, mark), timeout=PATIENCE_S) == "alive"

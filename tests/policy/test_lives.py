@@ -198,6 +198,44 @@ def test_a_constructor_that_kills_its_processes_is_given_up(rig: Rig) -> None:
     assert rig.failure(call)[1]["signal"] == "SIGSEGV"
 
 
+def test_a_process_that_ends_before_the_constructor_began_is_no_life(rig: Rig) -> None:
+    creation = rig.create(max_restarts=0, refs=(rig.submit().id,))
+    call = rig.method(creation)
+    before_hello = rig.take()[-1]
+    assert type(before_hello) is do.Spawn
+    again = only(rig.die(before_hello.worker, 0), do.Spawn).worker
+    # Sent, but not begun.
+    rig.scheduler.hello(again)
+    actor = actor_of(rig, creation)
+    assert sent(rig.take()) == [(again, creation.id)]
+    third = only(rig.die(again, 0), do.Spawn).worker
+    rig.scheduler.hello(third)
+    rig.take()
+    assert sent(rig.result(actor.creation, values=())) == [(third, call.id)]
+    assert (actor.state, actor.restarts) == (ALIVE, 0)
+    # It has lived now, and had one life.
+    rig.die(third, 1)
+    assert actor.state is DEAD
+
+
+def test_processes_that_end_before_the_constructor_began_are_bounded(rig: Rig) -> None:
+    creation = rig.create()
+    call = rig.method(creation)
+    actions = rig.take()
+    for _ in range(POISON_DEATHS):
+        actions = rig.die(only(actions, do.Spawn).worker, 0, signal="SIGSEGV")
+    assert rig.failure(call)[1]["signal"] == "SIGSEGV"
+
+
+def test_kill_before_the_constructor_began_costs_a_life(rig: Rig) -> None:
+    creation = rig.create()
+    rig.take()
+    rig.scheduler.hello(1)
+    rig.scheduler.kill(creation.id, no_restart=False)
+    rig.die(1, 0)
+    assert actor_of(rig, creation).state is DEAD
+
+
 def test_a_process_that_cannot_be_started_ends_the_actor(rig: Rig) -> None:
     creation = rig.create(max_restarts=5)
     call = rig.method(creation)

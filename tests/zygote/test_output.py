@@ -6,7 +6,16 @@ from zygote_harness import Zygote, wait_until
 
 from snakepit.wire.messages import Output
 from snakepit.workers import output
-from snakepit.workers.output import END, LabelledLines, Relay, announce, mark_of
+from snakepit.workers.output import (
+    CRASH_LINES,
+    END,
+    TAIL_LINES,
+    LabelledLines,
+    Relay,
+    announce,
+    last_lines,
+    mark_of,
+)
 from snakepit.workers.spool import Spool
 
 
@@ -153,6 +162,19 @@ def test_lines_do_not_depend_on_how_the_stream_is_cut() -> None:
     ]
     for size in range(1, 60):
         assert cut(data, size) == whole
+
+
+def test_a_crash_leaves_room_for_the_last_words() -> None:
+    words = [f"word {i}\n" for i in range(60)]
+    assert last_lines("".join(words).encode()) == "".join(words[-TAIL_LINES:])
+    short = ["Fatal Python error: Aborted\n", "\n", "Stack:\n", "  File 1\n", "\n", "Extensions\n"]
+    assert last_lines("".join(words + short).encode()) == "".join((words + short)[-TAIL_LINES:])
+    deep = ["Fatal Python error: Aborted\n", *(f"  File {i}\n" for i in range(100))]
+    found = last_lines("".join(words + deep).encode()).splitlines(keepends=True)
+    left = TAIL_LINES - CRASH_LINES - 1
+    assert found[:left] == words[-left:]
+    assert found[left:-1] == deep[:CRASH_LINES]
+    assert found[-1] == "[... 85 lines are left out ...]\n"
 
 
 def test_a_broken_announcement_does_not_hold_the_stream_up() -> None:
