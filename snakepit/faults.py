@@ -83,7 +83,7 @@ def _death(fields: _Fields) -> dict[str, Any]:
 
 
 def _attempts(fields: _Fields) -> int | None:
-    """How often a call was started: each start that the scheduler counts ended in a death."""
+    """How often a call was started; what does not say it has started it once for each death."""
     return fields.get("attempts") or fields.get("deaths")
 
 
@@ -153,10 +153,10 @@ def _worker_crashed(fields: _Fields) -> errors.SnakepitError:
 
 
 def _poisoned(fields: _Fields) -> errors.SnakepitError:
-    attempts = _attempts(fields) or "several"
+    deaths = fields.get("deaths") or "several"
     return errors.PoisonedCallError(
         _text(
-            f"{fields.get('call') or 'a call'} killed {attempts} workers and is not tried again: "
+            f"{fields.get('call') or 'a call'} killed {deaths} workers and is not tried again: "
             f"the last, {_process(fields)}, {_how(fields)}{_running(fields)}",
             _advice(fields),
             stderr=fields.get("stderr"),

@@ -62,7 +62,11 @@ class Shape:
 
 @final
 class Call:
-    """One call. `deps` fill top-level arguments; `refs` are all ids that it keeps alive."""
+    """One call. `deps` fill top-level arguments; `refs` are all ids that it keeps alive.
+
+    `deaths` counts the workers that it may have killed, `attempts` its other tries in vain: an
+    exception that is retried, or the end of a worker that others are to blame for.
+    """
 
     __slots__ = (
         "actor",
@@ -123,8 +127,15 @@ class Call:
 
     @property
     def tries(self) -> int:
-        """How often it has been tried in vain: deaths and retryable exceptions count alike."""
+        """How often it has been tried in vain; for its retries all reasons count alike."""
         return self.deaths + self.attempts
+
+    def died(self, guilty: bool) -> None:
+        """Count one more worker that ended while this call ran in it."""
+        if guilty:
+            self.deaths += 1
+        else:
+            self.attempts += 1
 
     def to(self, event: str) -> None:
         """Take `event`; the only setter of the state.

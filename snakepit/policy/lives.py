@@ -13,7 +13,7 @@ from .calls import DONE, Call
 from .completion import Completion
 from .objects import Entry, ObjectTable
 from .placement import Placement
-from .restart import POISON_DEATHS, after_death, may_restart
+from .restart import POISON_DEATHS, after_death, blamed, may_restart, went_with_zygote
 from .workers import LIVE, Worker
 
 MOST_IN_MAILBOX: Final = 512
@@ -206,6 +206,7 @@ class ActorTable:
         actor = worker.actor
         assert actor is not None
         self._release(worker)
+        guilty = blamed(cause, begun, worker.blocked)
         unbegun = [call for call in worker.inflight.values() if call not in begun]
         for call in begun + unbegun:
             self._placement.take_back(worker, call)
@@ -218,7 +219,8 @@ class ActorTable:
         if actor.state is DEAD:
             return
         template = actor.creation.shape.template
-        actor.stillborn += actor.state is STARTING
+        if not went_with_zygote(cause):
+            actor.stillborn += actor.state is STARTING
         final = bool(actor.leaving) or actor.killed or "spawn" in cause
         final = final or actor.stillborn >= POISON_DEATHS
         restart = not final and (unlived or may_restart(actor.restarts, template.max_restarts))
@@ -234,25 +236,35 @@ class ActorTable:
         if actor.state is ALIVE:
             self._objects.pin((actor.id,))
         actor.to("lost")
-        self._call_again(actor, begun, unbegun, fields)
+        self._call_again(actor, begun, unbegun, guilty, fields)
         self._recreate(actor)
 
     def _call_again(
-        self, actor: Actor, begun: list[Call], unbegun: list[Call], fields: Mapping[str, Any]
+        self,
+        actor: Actor,
+        begun: list[Call],
+        unbegun: list[Call],
+        guilty: list[Call],
+        fields: Mapping[str, Any],
     ) -> None:
         again: list[Call] = []
         for call in begun:
             template = call.shape.template
             if template.kind == CREATE:
                 continue
-            call.deaths += 1
+            call.died(guilty=call in guilty)
             verdict = after_death(call.deaths, call.tries, template.max_retries)
             if verdict == "retry" and not call.cancelled:
                 again.append(call)
             else:
                 kind = "poisoned" if verdict == "poisoned" else "actor_unavailable"
                 self._completion.fail_with(
-                    call, kind, actor=actor.creation.name, deaths=call.deaths, **fields
+                    call,
+                    kind,
+                    actor=actor.creation.name,
+                    deaths=call.deaths,
+                    attempts=call.tries,
+                    **fields,
                 )
         for call in unbegun:
             if call.cancelled:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, final
 
 from ..ids import DRIVER
-from ..wire.messages import Payload
+from ..wire.messages import OK, Payload
 from .calls import Call
 
 if TYPE_CHECKING:
@@ -56,12 +56,17 @@ class Entry:
 
 @final
 class ObjectTable:
-    """All entries, with the counts that keep them."""
+    """All entries, with the counts that keep them.
+
+    `extents` has those whose value lies in the store, by segment: when a segment's writer dies,
+    they are found without a look at all others.
+    """
 
     def __init__(self, gone: Callable[[Entry], None]) -> None:
         """`gone` is told of each entry that nobody needs any more, after it has left."""
         self.entries: dict[int, Entry] = {}
         self.held: dict[int, set[int]] = {}
+        self.extents: dict[int, dict[int, Entry]] = {}
         self._gone = gone
 
     def add(self, identifier: int, call: Call | None, holder: int | None) -> Entry:
@@ -163,5 +168,23 @@ class ObjectTable:
             entry.refs = tuple(refs)
             self.pin(entry.refs)
         entry.payload = payload
+        if type(payload) is not bytes and outcome == OK:
+            segment = _segment(payload)
+            if segment is not None:
+                self.extents.setdefault(segment, {})[entry.id] = entry
         # Last: who reads without the lock looks at this first.
         entry.outcome = outcome
+
+    def forget_value(self, entry: Entry) -> None:
+        """The entry is gone, and with it its value."""
+        segment = _segment(entry.payload)
+        if segment is not None:
+            extents = self.extents[segment]
+            del extents[entry.id]
+            if not extents:
+                del self.extents[segment]
+
+
+def _segment(payload: Payload) -> int | None:
+    """Return the segment that a value lies in; None when it is in the payload itself."""
+    return payload[1] if payload and type(payload[0]) is int else None

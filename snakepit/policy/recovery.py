@@ -9,7 +9,7 @@ from .calls import DONE, Call
 from .completion import Completion
 from .placement import Placement
 from .pools import Pool
-from .restart import START_FAILURES, after_death
+from .restart import START_FAILURES, after_death, blamed
 from .workers import Worker
 
 
@@ -40,18 +40,21 @@ class Recovery:
         self.unbegun(worker, [call for call in worker.inflight.values() if call not in begun])
         running = [call.name for call in begun]
         again: list[Call] = []
+        guilty = blamed(cause, begun, worker.blocked)
         for call in begun:
             self._placement.take_back(worker, call)
             if call.state is DONE:
                 continue  # The runtime was closed meanwhile.
-            call.deaths += 1
+            call.died(guilty=call in guilty)
             verdict = after_death(call.deaths, call.tries, call.shape.template.max_retries)
             if verdict == "retry" and not call.cancelled:
                 call.to("back")
                 again.append(call)
             else:
                 kind = "poisoned" if verdict == "poisoned" else "worker_crashed"
-                self._completion.fail_with(call, kind, deaths=call.deaths, running=running, **cause)
+                self._completion.fail_with(
+                    call, kind, deaths=call.deaths, attempts=call.tries, running=running, **cause
+                )
         self._placement.settle(worker)
         self._placement.requeue(again)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .calls import Call
 
 POISON_DEATHS: Final = 3
 """A call that killed this many workers is not tried again, whatever retries remain; nor is an actor
@@ -12,11 +16,33 @@ START_FAILURES: Final = 3
 """Workers in a row that end before they are ready, until the calls that wait for one fail."""
 
 
-def after_death(deaths: int, tries: int, max_retries: int) -> str:
-    """Decide about a call that was running when its worker died for the `deaths`-th time.
+def went_with_zygote(cause: Mapping[str, Any]) -> bool:
+    """Tell whether a worker ended because its zygote did: nothing in it is to blame."""
+    return "zygote" in cause
+
+
+def blamed(cause: Mapping[str, Any], begun: Sequence[Call], blocked: Container[int]) -> list[Call]:
+    """Return those of the calls that a dead worker had begun that may have killed it.
+
+    A call that waits in get() below the one on top of its stack has not; should all of them wait,
+    it is the last. Those spared pay with a retry like the others, for they did begin, but are not
+    poisoned by what others did.
 
     Args:
-        deaths: workers that died while they ran it.
+        cause: how the worker ended.
+        begun: in the order in which they began.
+        blocked: ids of the calls that wait.
+    """
+    if went_with_zygote(cause):
+        return []
+    return [call for call in begun if call.id not in blocked] or list(begun[-1:])
+
+
+def after_death(deaths: int, tries: int, max_retries: int) -> str:
+    """Decide about a call that had begun when its worker died.
+
+    Args:
+        deaths: workers that it may have killed so far.
         tries: how often it was tried in vain, those times included.
         max_retries: as its options say; -1 means for ever.
 

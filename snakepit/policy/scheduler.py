@@ -55,6 +55,7 @@ from .placement import Placement
 from .pools import Pool
 from .recovery import Recovery
 from .resources import UNIT, Resources
+from .restart import went_with_zygote
 from .timers import Timers
 from .workers import STARTING, Worker
 
@@ -325,6 +326,7 @@ class Scheduler:
         if entry.actor is not None:
             self.actors.unreachable(entry.actor)
         elif entry.outcome == OK and type(entry.payload) is not bytes:
+            self.objects.forget_value(entry)
             self.actions.append(Free(entry.id, entry.payload))
 
     # --- workers ------------------------------------------------------------------------
@@ -371,7 +373,7 @@ class Scheduler:
             self.actors.lost(worker, cause, begun)
         else:
             self._recovery.lost(worker, cause, begun)
-            if was_starting:
+            if was_starting and not went_with_zygote(cause):
                 self._recovery.start_failed(worker.pool, cause)
         self.objects.forget_process(number)
         self.placement.dispatch_all()

@@ -120,15 +120,18 @@ class Memory:
             core.pump.arm(TRIM_AFTER, self._trim)
 
     def inherit(self, number: int, slot: int) -> None:
-        """Keep what a dead worker stored for those who need it; its slot is free afterwards."""
+        """Keep what a dead worker stored for those who need it; its slot is free afterwards.
+
+        Nothing that is to be freed may wait among the scheduler's actions: it would be freed in the
+        adopted arena, which does not have it.
+        """
         segment = self.segments.get(number)
         if segment is None:
             self.ledger.reset(slot)
             return
         live = {
             entry.payload[2]: place(entry.payload[3])[1]
-            for entry in self._core.entries.values()
-            if entry.outcome == wire.OK and is_stored(entry.payload) and entry.payload[1] == number
+            for entry in self._core.scheduler.objects.extents.get(number, {}).values()
         }
         fd, size = segment
         arena = AdoptedArena(number, fd, size, self.ledger, source=slot, slot=0, live=live)

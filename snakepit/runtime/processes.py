@@ -158,11 +158,12 @@ class Processes:
         """Start another zygote, or return why there can be none."""
         if self._failed_starts >= MOST_ZYGOTES:
             return f"; {self._failed_starts} in a row ended before they were ready"
-        self._preloaded.clear()
         try:
             self._zygote = self._start_zygote()
         except RuntimeStartError as error:
             return f"; {error}"
+        if self._preloaded:
+            self._send(wire.Preload(sorted(self._preloaded)))
         return None
 
     def _begun(self, connection: Connection) -> int:
@@ -292,6 +293,8 @@ class Processes:
         """Keep what the dead worker stored for those who need it; the lock is held."""
         core = self._core
         number, slot = connection.number, connection.slot
+        # What handles dropped meanwhile is freed while the arena is still the worker's.
+        core.act()
         del core.connections[number]
         self._free_slots.append(slot)
         core.memory.inherit(number, slot)

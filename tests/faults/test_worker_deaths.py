@@ -79,6 +79,9 @@ class Mortal:
         self.calls += 1
         return self.calls
 
+    def store(self, size: int) -> bytes:
+        return bytes(size)
+
     def die(self, how: str) -> None:
         end_how(how)
 
@@ -343,6 +346,28 @@ def test_results_of_the_dead_live_on() -> None:
     core = driver()._core
     core.update(core.memory.trim)
     assert wait_until(lambda: core.memory.ledger.used() == 0), core.memory.ledger.used()
+
+
+def test_a_value_dropped_while_its_maker_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = Mortal.remote()
+    refs = [actor.store.remote(1_000_000)]
+    kept = actor.store.remote(1_000_000)
+    assert snakepit.wait([*refs, kept], num_returns=2, timeout=PATIENCE_S)[1] == []
+    maker = snakepit.get(actor.pid.remote(), timeout=PATIENCE_S)
+    core = driver()._core
+    died = core.scheduler.died
+
+    def died_then_dropped(*args: Any) -> None:
+        died(*args)
+        refs.clear()  # noted by now, and counted only when the arena is adopted
+
+    monkeypatch.setattr(core.scheduler, "died", died_then_dropped)
+    os.kill(maker, signal.SIGKILL)
+    assert wait_until(lambda: not refs)
+    works_on()
+    assert snakepit.get(kept, timeout=PATIENCE_S) == bytes(1_000_000)
+    del kept, actor
+    empties()
 
 
 @snakepit.remote

@@ -136,6 +136,20 @@ def test_what_tasks_started_goes_with_it() -> None:
     assert wait_until(lambda: set(bearing(f"SNAKEPIT_RUN={run}:")) <= ours)
 
 
+def test_the_next_one_preloads_what_the_last_had() -> None:
+    np = pytest.importorskip("numpy")
+
+    @snakepit.remote(max_retries=-1)
+    def has_numpy(*_: Any) -> bool:
+        import sys
+
+        return "numpy" in sys.modules
+
+    assert snakepit.get(has_numpy.remote(np.ones(3)), timeout=PATIENCE_S)
+    replaced(end_zygote())
+    assert snakepit.get(has_numpy.remote(), timeout=PATIENCE_S)
+
+
 def test_killed_again_and_again() -> None:
     @snakepit.remote(max_retries=-1)
     def square(x: int) -> int:

@@ -43,9 +43,14 @@ class Task:
         self.resolved = False
 
     @property
+    def tries(self) -> int:
+        """How often it was tried in vain."""
+        return self.deaths + self.attempts
+
+    @property
     def used_up(self) -> bool:
         """Whether it has been tried as often as its options allow."""
-        return 0 <= self.call.shape.template.max_retries < self.deaths + self.attempts
+        return 0 <= self.call.shape.template.max_retries < self.tries
 
     def __repr__(self) -> str:
         return f"<Task {self.call!r} where={self.where} begun={self.begun}>"

@@ -283,8 +283,9 @@ class Checker:
             )
             if task.kind != CREATE:
                 world.require(
-                    task.call.deaths == task.deaths,
-                    f"{task!r} is charged {task.call.deaths} deaths, not {task.deaths}",
+                    (task.call.deaths, task.call.tries) == (task.deaths, task.tries),
+                    f"{task!r} is charged {task.call.deaths} deaths and {task.call.tries} tries, "
+                    f"not {task.deaths} and {task.tries}",
                 )
         for identifier, entry in scheduler.objects.entries.items():
             local = world.driver.count.get(identifier, 0)

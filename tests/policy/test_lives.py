@@ -236,6 +236,16 @@ def test_kill_before_the_constructor_began_costs_a_life(rig: Rig) -> None:
     assert actor_of(rig, creation).state is DEAD
 
 
+def test_a_constructor_that_goes_with_zygotes_is_not_given_up(rig: Rig) -> None:
+    creation = rig.create(max_restarts=-1)
+    for _ in range(2 * POISON_DEATHS):
+        worker = only(rig.take(), do.Spawn).worker
+        rig.scheduler.hello(worker)
+        rig.take()
+        rig.scheduler.died(worker, {"zygote": "was killed"}, 1)
+    assert actor_of(rig, creation).state is STARTING
+
+
 def test_a_process_that_cannot_be_started_ends_the_actor(rig: Rig) -> None:
     creation = rig.create(max_restarts=5)
     call = rig.method(creation)

@@ -6,6 +6,8 @@ from snakepit.ids import DRIVER
 from snakepit.policy.objects import Entry, ObjectTable
 from snakepit.wire.messages import OK
 
+from .rig import Rig
+
 WORKER = 3
 
 
@@ -55,6 +57,23 @@ def test_a_new_object_may_be_held_by_its_worker_or_by_nobody(table: Table) -> No
     nobodys = table.stored(2, holder=None)
     table.collect(nobodys)
     assert table.gone == [2]
+
+
+def test_values_in_the_store_are_found_by_their_segment() -> None:
+    rig = Rig()
+    rig.scheduler.put(1, [1, 5, 0, [100]], (), DRIVER)
+    rig.scheduler.put(2, [2, 5, 128, [100]], (1,), DRIVER)
+    rig.scheduler.put(3, [3, 6, 0, [100]], (), DRIVER)
+    rig.scheduler.put(4, [b"inline", b"parts"], (), DRIVER)
+    extents = rig.scheduler.objects.extents
+    assert {segment: list(found) for segment, found in extents.items()} == {5: [1, 2], 6: [3]}
+    rig.drop(3, 4)
+    assert list(extents) == [5]
+    # The second one's value mentions the first.
+    rig.drop(1)
+    assert list(extents[5]) == [1, 2]
+    rig.drop(2)
+    assert extents == {}
 
 
 def test_a_pin_keeps(table: Table) -> None:

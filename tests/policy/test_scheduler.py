@@ -4,6 +4,7 @@ import pytest
 
 from snakepit.policy import actions as do
 from snakepit.policy.calls import DONE, IllegalTransition
+from snakepit.policy.restart import START_FAILURES
 from snakepit.policy.scheduler import UnknownCall
 from snakepit.policy.workers import WORKER_TRANSITIONS
 from snakepit.wire.messages import CANCELLED, ERROR, EXITED, FAILURE, OK
@@ -85,6 +86,33 @@ def test_retries_after_deaths_and_poison(rig: Rig) -> None:
         rig.die(call.worker, call.sequence)
     assert rig.failure(call)[0] == "poisoned"
     assert rig.failure(call)[1]["deaths"] == 3
+
+
+def test_a_zygotes_end_costs_retries_and_blames_nobody() -> None:
+    rig = Rig()
+    call, forever = rig.submit(max_retries=3), rig.submit(max_retries=-1)
+    for _ in range(4):
+        for action in rig.take():
+            if type(action) is do.Spawn:
+                rig.scheduler.hello(action.worker)
+        rig.take()
+        for number, worker in list(rig.scheduler.placement.workers.items()):
+            rig.scheduler.died(number, {"zygote": "was killed"}, worker.sequence)
+    kind, fields = rig.failure(call)
+    assert (kind, fields["deaths"], fields["attempts"]) == ("worker_crashed", 0, 4)
+    assert forever.state is not DONE
+
+
+def test_workers_that_go_with_their_zygote_before_they_are_ready_are_no_failures() -> None:
+    rig = Rig()
+    call = rig.submit()
+    for _ in range(2 * START_FAILURES):
+        for action in rig.take():
+            if type(action) is do.Spawn:
+                rig.scheduler.died(action.worker, {"zygote": "was killed"}, 0)
+    assert call.state is not DONE
+    rig.scheduler.hello(only(rig.take(), do.Spawn).worker)
+    assert sent(rig.take())[0][1] == call.id
 
 
 def test_workers_that_never_start_fail_the_calls_that_wait() -> None:

@@ -129,7 +129,7 @@ class World:
                 dice.pick(busy or self.crew).die({"signal": "SIGKILL"})
             else:
                 for worker in self.crew:
-                    worker.die({"signal": "SIGKILL"})
+                    worker.die({"signal": "SIGKILL", "zygote": "was killed"})
 
     def fire(self, index: int) -> None:
         """Let a timer run out."""
@@ -310,7 +310,10 @@ class World:
         self.require(running == charged, f"worker {number} began {running}, not {charged}")
         for identifier, task in list(worker.sent.items()):
             if identifier in running:
-                task.deaths += 1
+                if "zygote" in cause or task is not worker.stack[-1].task:
+                    task.attempts += 1
+                else:
+                    task.deaths += 1
             self._leaves(worker, identifier)
         self.scheduler.died(number, cause, started)
 
