@@ -25,7 +25,7 @@ from .wire.messages import FAILURE, OK, Payload, Where
 
 if TYPE_CHECKING:
     from .payload import Packed
-    from .store import Arena, Ledger, Mappings
+    from .store import Arena, Copy, Ledger, Mappings
 
 INLINE = 64 << 10
 """Bytes up to which a value travels inside its message."""
@@ -84,6 +84,7 @@ class Values:
         publish: sends (descriptor, size) of the arena to whoever passes it on; once.
         fetch: brings the segment of that number into `mappings`, or raises ObjectLostError.
         relieve: asks all other processes to give back free memory; False if there are none.
+        copy: moves what is written into the arena, if another does than the store's own.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Values:
         publish: Callable[[int, int], None],
         fetch: Callable[[int], None],
         relieve: Callable[[int], bool],
+        copy: Copy | None = None,
     ) -> None:
         from .store import Mappings
 
@@ -109,6 +111,7 @@ class Values:
         self._publish = publish
         self._fetch = fetch
         self._relieve = relieve
+        self._copy = copy
         self._arena: Arena | None = None
         self._lock = threading.Lock()
         _retire_leases_at_fork(self)
@@ -162,7 +165,8 @@ class Values:
             if arena is None:
                 from .store import Arena, reopen_read_only
 
-                arena = Arena(self.number, self._size, self._ledger, self._slot)
+                own = (self.number, self._size, self._ledger, self._slot)
+                arena = Arena(*own) if self._copy is None else Arena(*own, self._copy)
                 self.mappings.add(self.number, reopen_read_only(arena.fd), arena.size)
                 self._publish(arena.fd, arena.size)
                 self._arena = arena

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from snakepit.definitions import retries
 from snakepit.payload import Packed, pack, pack_exception, unpack, unpack_code
@@ -20,6 +20,8 @@ from snakepit.wire import messages as wire
 
 from .interruption import Interruption
 from .mailbox import DriverGone
+
+Load: TypeAlias = Callable[[Sequence[Any]], Any]
 
 MOST_CODES: Final = 512
 """Definitions that a worker keeps; it asks again for one that it has let go."""
@@ -55,6 +57,7 @@ class Executor:
         values: this process's part of the store.
         interruption: what runs, and what of it was cancelled.
         fetch_code: asks the driver for a definition and returns when `code` was called with it.
+        load: turns the parts of a definition into the function or class.
 
     Attributes:
         actor: the actor's instance, if this worker is one.
@@ -67,6 +70,7 @@ class Executor:
         values: Values,
         interruption: Interruption,
         fetch_code: Callable[[bytes], None],
+        load: Load = unpack_code,
     ) -> None:
         self.actor: Any = None
         self.actor_id = 0
@@ -75,6 +79,7 @@ class Executor:
         self._values = values
         self._interruption = interruption
         self._fetch_code = fetch_code
+        self._load = load
         self._recursion_limit = sys.getrecursionlimit()
         self._codes: OrderedDict[bytes, Any] = OrderedDict()
         self._packed_codes: dict[bytes, wire.Payload] = {}
@@ -168,7 +173,7 @@ class Executor:
         if digest not in self._packed_codes:
             self._fetch_code(digest)
         payload = self._packed_codes.pop(digest)
-        code = self._codes[digest] = unpack_code(self._values.parts(payload))
+        code = self._codes[digest] = self._load(self._values.parts(payload))
         while len(self._codes) > MOST_CODES:
             self._codes.popitem(last=False)
         return code

@@ -12,19 +12,20 @@ import sys
 import threading
 from collections import deque
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from snakepit import protocol
 from snakepit.deadline import NEVER, Deadline
 from snakepit.errors import ObjectLostError
 from snakepit.handles import Handles
-from snakepit.store import Ledger
+from snakepit.payload import unpack_code
+from snakepit.store import Copy, Ledger
 from snakepit.values import Values
 from snakepit.wire import messages as wire
 
 from .client import WorkerRuntime
 from .control import Control
-from .execution import Executor
+from .execution import Executor, Load
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
 
@@ -35,9 +36,19 @@ SEGMENT: Final = 10.0
 """Seconds within which a segment's descriptor must come, once a message has named it."""
 
 
-def main(setup: WorkerSetup) -> int:
+class Seams(NamedTuple):
+    """Parts of a worker in whose place `snakepit.testing` puts others, which die at a given point.
+
+    `copy` moves objects into the store (None: as the store does); `load` unpickles definitions.
+    """
+
+    copy: Copy | None = None
+    load: Load = unpack_code
+
+
+def main(setup: WorkerSetup, seams: Seams = Seams()) -> int:  # noqa: B008  an immutable value
     """Serve until told to end; the zygote calls this in each new worker."""
-    worker = Worker(setup)
+    worker = Worker(setup, seams)
     try:
         return worker.serve()
     except DriverGone:
@@ -48,8 +59,9 @@ def main(setup: WorkerSetup) -> int:
 class Worker:
     """One worker process, from its hello to its end."""
 
-    def __init__(self, setup: WorkerSetup) -> None:
+    def __init__(self, setup: WorkerSetup, seams: Seams) -> None:
         self._setup = setup
+        self._seams = seams
         self._output = setup.output
         self._status = setup.status.cast("Q")
         self._queue: deque[wire.Execute] = deque()
@@ -155,6 +167,7 @@ class Worker:
             ),
             fetch=self._await_segment,
             relieve=lambda needed: self.runtime.relieve(needed),
+            copy=self._seams.copy,
         )
         self._runtime = WorkerRuntime(
             setup.number,
@@ -169,7 +182,9 @@ class Worker:
         self._runtime.run_nested = self._run_nested
         self._runtime.has_nested = lambda: bool(self._nested)
         self._runtime.give_back_nested = lambda: _drain(self._nested)
-        self._executor = Executor(self._values, self._interruption, self._fetch_code)
+        self._executor = Executor(
+            self._values, self._interruption, self._fetch_code, self._seams.load
+        )
         protocol.install(self._runtime)
         self._welcomed.set()
 

@@ -3,7 +3,7 @@
 from snakepit.errors import ObjectStoreFullError as Shortage
 from snakepit.store.adopted import AdoptedArena
 from snakepit.store.arena import Arena, Stored
-from snakepit.store.copying import Part
+from snakepit.store.copying import Copy, Part
 from snakepit.store.ledger import Ledger
 from snakepit.store.mappings import Mappings
 from snakepit.store.platform import reopen_read_only
@@ -11,6 +11,7 @@ from snakepit.store.platform import reopen_read_only
 __all__ = [
     "AdoptedArena",
     "Arena",
+    "Copy",
     "Ledger",
     "Mappings",
     "Part",

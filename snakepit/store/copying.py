@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pickle import PickleBuffer
 from typing import Final, NamedTuple, TypeAlias, final
 
@@ -21,6 +21,8 @@ from snakepit.store.platform import round_up
 
 Part: TypeAlias = bytes | bytearray | memoryview | PickleBuffer
 Flat: TypeAlias = bytes | memoryview
+Copy: TypeAlias = Callable[[Sequence[int], Sequence[Flat]], None]
+"""Copies each source to its address, as `copy_all` does."""
 
 PARALLEL_FROM: Final = 8 << 20
 """Bytes from which starting a thread (some 50 µs) costs less than it saves."""

@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from snakepit.store import Arena, Ledger, Mappings, reopen_read_only
+from snakepit.store import Arena, Copy, Ledger, Mappings, reopen_read_only
+from snakepit.store.copying import copy_all
 
 MiB = 1 << 20
 
@@ -61,11 +62,11 @@ def a_ledger(limit: int = 64 * MiB, slots: int = 8) -> Iterator[Ledger]:
 
 @contextmanager
 def an_arena(
-    limit: int = 64 * MiB, size: int | None = None, number: int = 3
+    limit: int = 64 * MiB, size: int | None = None, number: int = 3, copy: Copy = copy_all
 ) -> Iterator[tuple[Arena, Ledger, Mappings]]:
     """An arena with its ledger, and mappings that can read it."""
     with a_ledger(limit) as ledger:
-        arena = Arena(number, size or limit, ledger, 1)
+        arena = Arena(number, size or limit, ledger, 1, copy)
         mappings = Mappings()
         try:
             mappings.add(number, reopen_read_only(arena.fd), arena.size)

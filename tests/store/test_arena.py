@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from snakepit.store import (
     Arena,
     Shortage,
 )
+from snakepit.store.copying import Flat, copy_all
 from snakepit.store.platform import HUGE_PAGE, PAGE, OutOfPages
 from tests.store.helpers import MiB, a_ledger, an_arena, backed, count_fds, ended_well, fork, mapped
 
@@ -199,15 +201,13 @@ def test_a_bad_part_takes_nothing() -> None:
         assert arena.live == ledger.used() == 0
 
 
-def test_an_interrupted_copy_gives_its_extent_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_copy_gives_its_extent_back() -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with an_arena() as (arena, _, _):
-        with monkeypatch.context() as patch:
-            patch.setattr("snakepit.store.arena.copy_all", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                arena.write([bytes(1000)])
+    with an_arena(copy=interrupted) as (arena, _, _):
+        with pytest.raises(KeyboardInterrupt):
+            arena.write([bytes(1000)])
         assert arena.live == 0 and arena.warm == PAGE
 
 
@@ -238,21 +238,15 @@ def test_a_reader_outlives_the_arena() -> None:
         assert bytes(view) == b"last words"
 
 
-def test_close_while_a_copy_runs_waits_for_nobody_and_breaks_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from snakepit.store import arena as module
-
+def test_close_while_a_copy_runs_waits_for_nobody_and_breaks_nothing() -> None:
     copying, closed = threading.Event(), threading.Event()
-    genuine = module.copy_all
 
-    def paused(*arguments: list[int]) -> None:
+    def paused(targets: Sequence[int], sources: Sequence[Flat]) -> None:
         copying.set()
         closed.wait()
-        genuine(*arguments)  # type: ignore[arg-type]
+        copy_all(targets, sources)
 
-    monkeypatch.setattr(module, "copy_all", paused)
-    with an_arena() as (arena, ledger, _):
+    with an_arena(copy=paused) as (arena, ledger, _):
         results: list[object] = []
         writer = threading.Thread(target=lambda: results.append(arena.write([b"x" * MiB])))
         writer.start()
