@@ -13,17 +13,22 @@ PYTEST := $(BIN)/python -P -m pytest
 PYTEST_ARGS ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types bench simulate kill-driver clean distclean
+# What tests/interpreters finds on this machine, or builds; each with a virtual environment.
+OTHERS := 3.12 3.13 3.13t
+.PHONY: help demo test lint format types bench simulate kill-driver clean distclean \
+	test-freethreaded $(OTHERS:%=test-%)
 
 help:
 	@echo 'make demo         index the installed Python sources, in parallel'
 	@echo 'make test         the whole test suite, on the installed package'
+	@echo 'make test-3.12    the same on another interpreter, test-3.13 too; what is not here is said'
+	@echo 'make test-freethreaded  the same on 3.13 without the GIL, built from source if need be'
 	@echo 'make lint types   ruff; mypy --strict and basedpyright on the package as a wheel installs it'
 	@echo 'make format       let ruff lay out the code'
 	@echo 'make bench        measure against Ray, multiprocessing and the raw limit (quiet machine)'
 	@echo 'make simulate     ten million simulated events through the scheduler'
 	@echo 'make kill-driver  kill -9 of the driver, 100 times'
-	@echo 'make clean        remove what builds and checks leave (distclean: and $(VENV))'
+	@echo 'make clean        remove what builds and checks leave (distclean: and .venv*)'
 
 $(BIN)/python:
 	@test -n '$(PYTHON)' || { echo 'snakepit needs Python 3.11 or newer: make PYTHON=/path/to/python' >&2; exit 1; }
@@ -43,6 +48,20 @@ demo: $(STAMPS)/cli
 # -P keeps the working directory off sys.path: the tests see the installed package.
 test: $(STAMPS)/test
 	@$(PYTEST) $(PYTEST_ARGS)
+
+test-freethreaded: test-3.13t
+
+$(OTHERS:%=test-%): test-%: .venv-%/stamps/test
+	@.venv-$*/bin/python -P -m pytest $(PYTEST_ARGS)
+
+# pip first: one that is older than free-threaded builds takes wheels that do not load there.
+$(OTHERS:%=.venv-%/stamps/test): .venv-%/stamps/test: pyproject.toml setup.cfg $(wildcard tests/interpreters/*.txt)
+	@python=$$($(PYTHON) -m tests.interpreters $*) \
+	&& echo "setting up .venv-$* with $$python" && "$$python" -m venv --clear .venv-$*
+	@.venv-$*/bin/python -m pip -qq --disable-pip-version-check install --upgrade pip
+	@.venv-$*/bin/python -m pip -qq install --editable '.[test]' \
+		$(patsubst %,--constraint %,$(wildcard tests/interpreters/constraints-$*.txt))
+	@mkdir -p $(@D) && touch $@
 
 lint: $(STAMPS)/test
 	@$(BIN)/ruff check .
@@ -78,7 +97,7 @@ kill-driver: $(STAMPS)/test
 
 clean:
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out *.egg-info
-	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(OTHERS:%=.venv-%)
