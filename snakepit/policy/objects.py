@@ -99,21 +99,25 @@ class ObjectTable:
 
     def drop(self, process: int, ids: Iterable[int]) -> None:
         """Process `process` has lost handles: the driver one each, a worker its last."""
-        entries = self.entries
         if process == DRIVER:
             for identifier in ids:
-                entry = entries.get(identifier)
-                if entry is not None:
-                    entry.local -= 1
-                    if not entry.local:
-                        self.collect(entry)
+                self.drop_own(identifier)
             return
+        entries = self.entries
         held = self.held[process]
         for identifier in ids:
             if identifier in held:
                 held.remove(identifier)
                 entry = entries[identifier]
                 entry.holders -= 1
+                self.collect(entry)
+
+    def drop_own(self, identifier: int) -> None:
+        """The driver has lost one handle."""
+        entry = self.entries.get(identifier)
+        if entry is not None:
+            entry.local -= 1
+            if not entry.local:
                 self.collect(entry)
 
     def forget_process(self, process: int) -> None:

@@ -124,7 +124,7 @@ class Core:
         while queue:
             item = queue.popleft()
             if item > 0:
-                objects.drop(DRIVER, (item,))
+                objects.drop_own(item)
             else:
                 objects.hold(DRIVER, (-item,))
 
@@ -143,14 +143,15 @@ class Core:
         """Perform the scheduler's actions, of which some write to mailboxes. The lock is held."""
         actions = self.scheduler.actions
         perform = self._perform
-        while actions:
-            batch = actions[:]
-            actions.clear()
-            for action in batch:
+        try:
+            # What an action leads to is appended, and performed after all that were before it.
+            for action in actions:
                 try:
                     perform[type(action)](action)
                 except (OSError, SnakepitError) as error:
                     self._undeliverable(action, error)
+        finally:
+            actions.clear()
 
     def post(self, connection: Connection, message: tuple[Any, ...]) -> None:
         """Append a message to a worker's mailbox; the lock is held."""

@@ -184,7 +184,7 @@ class DriverRuntime:
                 if self._handles.queue:
                     core.drain_handles()
                 core.note_imports()
-                identifier = core.new_ids(shape.template.returns or 1)
+                identifier = core.new_ids(shape.entries)
                 if blob:
                     refs = (*refs, *self._add_blob(blob, payload))
                 call = Call(identifier, shape, actor, payload, deps, refs, DRIVER)
@@ -200,15 +200,15 @@ class DriverRuntime:
         except BaseException:
             self._interrupts.leave(token)
             raise
-        self._hand_over(token, range(identifier, identifier + (shape.template.returns or 1)))
+        self._hand_over(token, identifier, shape.entries)
         return identifier
 
-    def _hand_over(self, token: int, ids: Sequence[int]) -> None:
+    def _hand_over(self, token: int, first: int, count: int) -> None:
         """Close the section in which these were made; after a Ctrl-C nobody will hold them."""
         try:
             self._interrupts.leave(token)
         except BaseException:
-            for identifier in ids:
+            for identifier in range(first, first + count):
                 self.drop(identifier)
             raise
 
@@ -278,7 +278,7 @@ class DriverRuntime:
         except BaseException:
             self._interrupts.leave(token)
             raise
-        self._hand_over(token, (identifier,))
+        self._hand_over(token, identifier, 1)
         return identifier
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:

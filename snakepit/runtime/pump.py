@@ -146,7 +146,21 @@ class Pump:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    def wait(self, target: Target, deadline: Deadline, enlist: Callable[[], Waiter]) -> bool:
+    def take_turn(self, target: Target, deadline: Deadline) -> bool:
+        """Pump until the target is there, if nobody else does; tell whether it is.
+
+        Most waits need no more than this, and no waiter. Otherwise as `wait`.
+        """
+        while target.outcome < 0:
+            self._check_sound()
+            if not self._role.take():
+                return False
+            self._serve_role(target, deadline)
+            if deadline.at is not None and deadline.expired:
+                return target.outcome >= 0
+        return True
+
+    def wait(self, target: Target, deadline: Deadline, waiter: Waiter) -> bool:
         """Pump, or let others pump, until the target is there; False if the deadline came first.
 
         The caller has opened a section of its `Interrupts`.
@@ -154,8 +168,7 @@ class Pump:
         Args:
             target: what to wait for.
             deadline: until when.
-            enlist: makes a waiter that is rung when the target is there; called only if another
-                thread has the role.
+            waiter: it is rung when the target is there.
 
         Raises:
             KeyboardInterrupt: the user pressed Ctrl-C.
@@ -163,17 +176,20 @@ class Pump:
         """
         while target.outcome < 0:
             self._check_sound()
-            if self._role.take() or self._inherit(target, enlist(), deadline):
-                self.activity += 1
-                try:
-                    self._pump(target, deadline)
-                finally:
-                    self._give_up_role()
-                if self._callbacks:
-                    self._run_callbacks()
+            if self._role.take() or self._inherit(target, waiter, deadline):
+                self._serve_role(target, deadline)
             if deadline.at is not None and deadline.expired and target.outcome < 0:
                 return False
         return True
+
+    def _serve_role(self, target: Target, deadline: Deadline) -> None:
+        self.activity += 1
+        try:
+            self._pump(target, deadline)
+        finally:
+            self._give_up_role()
+        if self._callbacks:
+            self._run_callbacks()
 
     def _pump(self, target: Target, deadline: Deadline) -> None:
         while target.outcome < 0 and not self._callbacks and self._failed is None:

@@ -105,23 +105,19 @@ class Waiting:
 
     def _wait(self, target: Target, timeout: float | None, make: Callable[[], Waiter]) -> bool:
         """Wait for a target; `make` registers a waiter, should this thread have to sleep."""
-        waiter: Waiter | None = None
-
-        def enlist() -> Waiter:
-            nonlocal waiter
-            if waiter is None:
-                waiter = make()
-            return waiter
-
         token = self._interrupts.enter()
         try:
             if timeout == 0:
                 self._pump.step()
             deadline = NEVER if timeout is None else Deadline.after(timeout)
-            return self._pump.wait(target, deadline, enlist)
-        finally:
-            if waiter is not None:
+            if self._pump.take_turn(target, deadline):
+                return True
+            waiter = make()
+            try:
+                return self._pump.wait(target, deadline, waiter)
+            finally:
                 self._dismiss(waiter)
+        finally:
             self._interrupts.leave(token)
 
     def for_some(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
