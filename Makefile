@@ -25,7 +25,7 @@ help:
 	@echo 'make test-freethreaded  the same on 3.13 without the GIL, built from source if need be'
 	@echo 'make lint types   ruff; mypy --strict and basedpyright on the package as a wheel installs it'
 	@echo 'make format       let ruff lay out the code'
-	@echo 'make bench        measure against Ray, multiprocessing and the raw limit (quiet machine)'
+	@echo 'make bench        measure against Ray, Dask, multiprocessing and the raw limit (quiet machine)'
 	@echo 'make simulate     ten million simulated events through the scheduler'
 	@echo 'make kill-driver  kill -9 of the driver, 100 times'
 	@echo 'make clean        remove what builds and checks leave (distclean: and .venv*)'
@@ -87,7 +87,7 @@ types: build/types/stamp
 	@$(BIN)/basedpyright
 
 bench: $(STAMPS)/bench
-	@$(BIN)/python -m bench --out bench/RESULTS.md $(BENCH_ARGS)
+	@$(BIN)/python -m bench --json bench/history --out bench/RESULTS.md $(BENCH_ARGS)
 
 simulate: $(STAMPS)/test
 	@$(BIN)/python -m tests.policy.simulate --events 10000000

@@ -1,39 +1,89 @@
-"""The command: `python -m bench`."""
+"""The command: `python -m bench`.
+
+Measures snakepit and its peers side by side; `python -m bench compare OLD NEW` looks for rows that
+got worse; `python -m bench merge PART…` puts runs together without measuring.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from . import harness, machine, report
+from . import harness, machine, report, runs
+from .gates import judge_all
 from .peers import PEERS
-from .rows import ROWS
+from .rows import GROUPS, ROWS, parts
 
 
-def names(known: Mapping[str, object]) -> dict[str, object]:
-    """Arguments of an option that takes some of the known names, all by default."""
-    return {"nargs": "+", "choices": list(known), "default": list(known), "metavar": "NAME"}
+def chosen_rows(names: Sequence[str]) -> list[str]:
+    """The rows with a measurement that are named, or belong to a group that is; in table order."""
+    wanted = set(names)
+    for name, group in GROUPS.items():
+        if name in wanted:
+            wanted |= {row.name for row in group.rows}
+    return [name for name, row in ROWS.items() if name in wanted and row.measure is not None]
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    rows, peers = ", ".join(ROWS), ", ".join(PEERS)
-    parser.add_argument("--rows", help=f"of: {rows}", **names(ROWS))  # type: ignore[arg-type]
-    parser.add_argument("--peers", help=f"of: {peers}", **names(PEERS))  # type: ignore[arg-type]
-    parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds (default 9)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="every round, for machines")
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Options on where a run goes."""
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="every round, for machines (FILE.json), or a folder, where it is named by its date",
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the page (default: standard output)"
     )
     parser.add_argument("--check", action="store_true", help="fail where a gate does not hold")
-    options = parser.parse_args(argv)
-    if options.rounds < 1:
-        parser.error(f"--rounds: {options.rounds} is less than 1")
-    return options
+
+
+def measure_parser() -> argparse.ArgumentParser:
+    """The command line of a measurement."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    measurable = [name for name, row in ROWS.items() if row.measure is not None]
+    groups, rows, peers = ", ".join(GROUPS), ", ".join(measurable), ", ".join(PEERS)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=[*GROUPS, *measurable],
+        default=list(GROUPS),
+        metavar="NAME",
+        help=f"groups ({groups}) or rows ({rows})",
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="+",
+        choices=list(PEERS),
+        default=list(PEERS),
+        metavar="NAME",
+        help=f"of: {peers}",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    parser.add_argument(
+        "--python", metavar="PATH", help="measure with this interpreter, which has snakepit"
+    )
+    parser.add_argument(
+        "--merge",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="runs that this one is put together with; its rows replace theirs",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="sizes and times cut down, to see that rows work"
+    )
+    add_outputs(parser)
+    return parser
 
 
 def tell(line: str) -> None:
@@ -41,30 +91,24 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Measure, report, and judge.
+def publish(run: runs.Run, options: argparse.Namespace) -> int:
+    """Write a run where it is wanted, and judge it.
 
     Returns:
         The exit status: 1 where `--check` was given and a gate does not hold.
     """
-    options = parse(argv)
-    chosen = [name for name in PEERS if name in options.peers]
-    reasons = {name: harness.absent(PEERS[name]) for name in chosen}
-    present = [name for name in chosen if reasons[name] is None]
-    rows = [name for name in ROWS if name in options.rows]
-    about = machine.describe()
-    run = report.Run(
-        command=" ".join(["python -m bench", *argv]),
-        machine=about,
-        rows=rows,
-        versions={name: machine.version(PEERS[name]) for name in present},
-        missing={name: why for name, why in reasons.items() if why is not None},
-        rounds=harness.run(present, rows, options.rounds, tell),
-    )
-    page = report.markdown(run)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report.as_json(run), indent=1) + "\n")
+        path: Path = options.json
+        if path.suffix != ".json":
+            path /= f"{datetime.now(UTC):%Y-%m-%d-%H%M}-{run.parts[-1].machine['commit']}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        gates = [
+            {**outcome.gate._asdict(), "measured": outcome.measured, "verdict": outcome.verdict}
+            for outcome in judge_all(run)
+        ]
+        units = {row: ROWS[row].unit for row in run.rows()}
+        path.write_text(runs.as_json(run, gates=gates, units=units))
+    page = report.markdown(run)
     if options.out:
         options.out.write_text(page)
     else:
@@ -73,6 +117,66 @@ def main(argv: Sequence[str]) -> int:
     if wanting:
         tell("does not hold: " + "; ".join(wanting))
     return int(bool(wanting) and options.check)
+
+
+def read_runs(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> list[runs.Run]:
+    """Runs from files; a file that is none ends the command, before hours are spent."""
+    try:
+        return [runs.read(path) for path in paths]
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def measure(argv: Sequence[str]) -> int:
+    """Measure, report, and judge."""
+    parser = measure_parser()
+    options = parser.parse_args(argv)
+    if options.rounds < 1:
+        parser.error(f"--rounds: {options.rounds} is less than 1")
+    earlier = read_runs(parser, options.merge)
+    if options.python:
+        if not os.access(options.python, os.X_OK):
+            parser.error(f"--python: {options.python!r} is no program")
+        if Path(options.python).absolute() != Path(sys.executable).absolute():
+            # All of the bench runs there, so that what it says of the interpreter is true.
+            os.execv(options.python, [options.python, "-m", "bench", *argv])
+    chosen = [name for name in PEERS if name in options.peers]
+    reasons = {name: harness.absent(PEERS[name]) for name in chosen}
+    present = [name for name in chosen if reasons[name] is None]
+    rows = chosen_rows(options.rows)
+    about = machine.describe()
+    if options.quick:
+        about["sizes"] = "cut down (--quick): these figures show that rows work, and nothing else"
+    effort = "quick" if options.quick else "full"
+    part = runs.Part(
+        command=" ".join(["python -m bench", *argv]),
+        machine=about,
+        rows=[part for row in rows for part in parts(row)],
+        versions={name: machine.version(PEERS[name]) for name in present},
+        missing={name: why for name, why in reasons.items() if why is not None},
+        rounds=harness.run(present, rows, options.rounds, tell, effort),
+    )
+    return publish(runs.merge([*earlier, runs.Run([part])]), options)
+
+
+def put_together(argv: Sequence[str]) -> int:
+    """Put runs together and report them."""
+    parser = argparse.ArgumentParser(prog="python -m bench merge")
+    parser.add_argument("parts", nargs="+", type=Path, metavar="FILE", help="runs, oldest first")
+    add_outputs(parser)
+    options = parser.parse_args(argv)
+    return publish(runs.merge(read_runs(parser, options.parts)), options)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command.
+
+    Returns:
+        The exit status.
+    """
+    commands = {"merge": put_together}
+    command = commands.get(argv[0]) if argv else None
+    return command(argv[1:]) if command else measure(argv)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from .rows import ROWS
+from .runs import Run
 from .stats import paired
 
 OURS = "snakepit"
 
-Figures: TypeAlias = Mapping[str, Mapping[str, Sequence[float | None]]]  # by peer, by row: rounds
 Verdict: TypeAlias = Literal["goal", "gate", "short", "not measured"]
 
 
@@ -54,32 +54,64 @@ GATES: tuple[Gate, ...] = (
     Gate("get_large", "≤", 50),
     Gate("many_actors", "≤", 0.2),
     Gate("busy_driver", "≥", 0.6),
+    Gate("client_tasks_sync", "≥", 35, rival=("ray", "client_tasks_sync")),
+    Gate("actor_1_1_sync", "≥", 30, rival=("ray", "actor_1_1_sync")),
+    Gate("clients_tasks_async", "≥", 7, 10, ("ray", "clients_tasks_async")),
+    Gate("actor_1_n_async", "≥", 7, 10, ("ray", "actor_1_n_async")),
+    Gate("actor_n_n_async", "≥", 7, 10, ("ray", "actor_n_n_async")),
+    Gate("actor_n_n_with_arg_async", "≥", 7, 10, ("ray", "actor_n_n_with_arg_async")),
+    Gate("client_wait_1k_refs", "≥", 20, rival=("ray", "client_wait_1k_refs")),
+    Gate("client_get_10k_refs", "≥", 8, rival=("ray", "client_get_10k_refs")),
+    Gate("clients_put", "≥", 20, rival=("ray", "clients_put")),
 )
 
 
-def measured(gate: Gate, figures: Figures) -> float | None:
+def ratios(run: Run, row: str, peer: str, other: str | None = None) -> list[float]:
+    """How many times better than a peer we are, round by round.
+
+    Args:
+        run: which run.
+        row: ours.
+        peer: whom to compare with.
+        other: the peer's row, where it is not the same.
+
+    Returns:
+        Ratios over 1 where we are better, whatever the unit; none if not both were measured in the
+        same part of the run.
+    """
+    other = other or row
+    part = run.source(row)
+    if part is None:
+        return []
+    ours, theirs = part.values(OURS, row), part.values(peer, other)
+    return paired(theirs, ours) if ROWS[row].lower_is_better else paired(ours, theirs)
+
+
+def measured(gate: Gate, run: Run) -> float | None:
     """The figure that a gate bounds: a median of rounds, or of the rounds' ratios.
 
-    A ratio under "≥" says how many times faster we are; under "≤", how many times their time we
-    take.
+    A ratio under "≥" says how many times better we are; under "≤", how many times their figure ours
+    is.
 
     Returns:
         The figure, or None where a side was not measured.
     """
-    ours = figures.get(OURS, {}).get(gate.row, ())
+    part = run.source(gate.row)
+    if part is None:
+        return None
+    ours = part.values(OURS, gate.row)
     if gate.rival is None:
         values = [value for value in ours if value is not None]
+    elif gate.bound == "≥":
+        values = ratios(run, gate.row, *gate.rival)
     else:
-        peer, row = gate.rival
-        theirs = figures.get(peer, {}).get(row, ())
-        swap = gate.bound == "≥" and ROWS[gate.row].lower_is_better
-        values = paired(theirs, ours) if swap else paired(ours, theirs)
+        values = paired(ours, part.values(*gate.rival))
     return statistics.median(values) if values else None
 
 
-def judge(gate: Gate, figures: Figures) -> Outcome:
+def judge(gate: Gate, run: Run) -> Outcome:
     """Hold a gate against a run; a missing figure is never a pass."""
-    figure = measured(gate, figures)
+    figure = measured(gate, run)
     if figure is None:
         return Outcome(gate, None, "not measured")
 
@@ -92,6 +124,7 @@ def judge(gate: Gate, figures: Figures) -> Outcome:
     return Outcome(gate, figure, "goal" if reached else "gate")
 
 
-def judge_all(figures: Figures, rows: Sequence[str]) -> list[Outcome]:
-    """Every gate on one of the rows."""
-    return [judge(gate, figures) for gate in GATES if gate.row in rows]
+def judge_all(run: Run) -> list[Outcome]:
+    """Every gate on one of the run's rows."""
+    rows: Sequence[str] = run.rows()
+    return [judge(gate, run) for gate in GATES if gate.row in rows]

@@ -1,9 +1,10 @@
 """Rounds of peers, one at a time.
 
-Each peer's part of each round runs in a fresh process that ends before the next begins. Keeping the
-peers alive and stopping them in between was the alternative: Ray's daemons do not stand to be
-stopped (they take the gap for a failure), and are not idle when left running. A fresh process per
-round also averages over what is drawn once per process: addresses, hash seeds, which core.
+Each peer's part of each round runs in a fresh process (a row that wants to be alone, in one of its
+own) that ends before the next begins. Keeping the peers alive and stopping them in between was the
+alternative: Ray's daemons do not stand to be stopped (they take the gap for a failure), and are not
+idle when left running. A fresh process per round also averages over what is drawn once per process:
+addresses, hash seeds, which core.
 
 The harness makes itself the reaper of what the processes leave, and waits until nothing is left
 before it goes on: no peer runs in another's time.
@@ -24,19 +25,26 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 import psutil
 
 from .host import Cell
 from .peers import PEERS, Peer
+from .rows import ROWS
+from .runs import Round
 
 ROOT = Path(__file__).parents[1]
 HOST_TIMEOUT_S = 600.0
 GONE_TIMEOUT_S = 15.0
 PR_SET_CHILD_SUBREAPER = 36
 
-Round: TypeAlias = dict[str, dict[str, Cell]]  # by peer, by row
+
+class Job(NamedTuple):
+    """Rows that one process measures of one peer."""
+
+    peer: str
+    rows: Sequence[str]
 
 
 def absent(peer: type[Peer]) -> str | None:
@@ -90,11 +98,45 @@ def wait_for_silence() -> int:
     return 0
 
 
-def run_host(peer: str, rows: Sequence[str], *, timeout: float = HOST_TIMEOUT_S) -> dict[str, Cell]:
+def plan(peers: Sequence[str], rows: Sequence[str], number: int) -> list[Job]:
+    """What one round runs, in order.
+
+    Rows that may share a process come first, peer by peer; then each of the others, peer by peer,
+    so that what is compared lies close together.
+
+    Args:
+        peers: names, in the order of the round.
+        rows: names of rows that have a measurement.
+        number: of the round, from 1; heavy rows are left out of the later ones.
+    """
+
+    def due(peer: str, name: str) -> bool:
+        row = ROWS[name]
+        able = row.peers is None or peer in row.peers
+        return able and (not row.heavy or number <= PEERS[peer].heavy_rounds)
+
+    shared = [row for row in rows if not ROWS[row].alone]
+    jobs = [Job(peer, [row for row in shared if due(peer, row)]) for peer in peers]
+    for row in rows:
+        if ROWS[row].alone:
+            jobs += [Job(peer, [row]) for peer in peers if due(peer, row)]
+    return [job for job in jobs if job.rows]
+
+
+def read_cells(out: Path) -> dict[str, Cell]:
+    """The cells that a host has written, if it came that far."""
+    try:
+        cells: dict[str, Cell] = json.loads(out.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return cells
+
+
+def run_host(job: Job, effort: str = "full", *, timeout: float = HOST_TIMEOUT_S) -> dict[str, Cell]:
     """One peer's part of a round; whatever goes wrong is a cell that says so."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         out, log = Path(folder, "cells.json"), Path(folder, "log")
-        argv = [sys.executable, "-m", "bench.host", peer, str(out), *rows]
+        argv = [sys.executable, "-m", "bench.host", job.peer, str(out), effort, *job.rows]
         with log.open("wb") as sink:
             process = subprocess.Popen(
                 argv,
@@ -114,15 +156,18 @@ def run_host(peer: str, rows: Sequence[str], *, timeout: float = HOST_TIMEOUT_S)
         text = log.read_text(errors="replace")
         if os.environ.get("BENCH_LOG"):
             sys.stderr.write(text)
-        if out.exists():
-            cells: dict[str, Cell] = json.loads(out.read_text())
-            return cells
-        last = (text.strip().splitlines() or ["no output"])[-1]
-        return {row: {"error": f"host: {status}: {last[:200]}"} for row in rows}
+        cells = read_cells(out)
+    last = (text.strip().splitlines() or ["no output"])[-1]
+    lost = {"error": f"host: {status}: {last[:200]}"}
+    return {**{row: dict[str, float | str](lost) for row in job.rows}, **cells}
 
 
 def run(
-    peers: Sequence[str], rows: Sequence[str], rounds: int, tell: Callable[[str], None]
+    peers: Sequence[str],
+    rows: Sequence[str],
+    rounds: int,
+    tell: Callable[[str], None],
+    effort: str = "full",
 ) -> list[Round]:
     """Measure rows of peers in interleaved rounds: A B C, A B C, …
 
@@ -131,6 +176,7 @@ def run(
         rows: names.
         rounds: how many.
         tell: gets a line of progress.
+        effort: `full`, or `quick` to see that rows work.
 
     Returns:
         The cells of each round.
@@ -139,17 +185,18 @@ def run(
     compile_bytecode(peers)
     done: list[Round] = []
     for number in range(1, rounds + 1):
-        cells: Round = {}
-        for peer in peers:
+        cells: dict[str, dict[str, Cell]] = {peer: {} for peer in peers}
+        for job in plan(peers, rows, number):
             start = time.monotonic()
-            cells[peer] = run_host(peer, rows)
+            found = run_host(job, effort)
+            cells[job.peer] |= found
             killed = wait_for_silence()
             left = f", {killed} left behind and killed" if killed else ""
-            failed = [
-                f"{row}: {cell['error']}" for row, cell in cells[peer].items() if "error" in cell
-            ]
-            tell(f"round {number}/{rounds} {peer}: {time.monotonic() - start:.1f} s{left}")
-            for line in failed:
-                tell(f"  {line}")
+            what = job.rows[0] if len(job.rows) == 1 else f"{len(job.rows)} rows"
+            spent = time.monotonic() - start
+            tell(f"round {number}/{rounds} {job.peer}, {what}: {spent:.1f} s{left}")
+            for row, cell in found.items():
+                if "error" in cell:
+                    tell(f"  {row}: {cell['error']}")
         done.append(cells)
     return done

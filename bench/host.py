@@ -1,48 +1,87 @@
-"""One peer's part of one round, in a process of its own: `python -m bench.host PEER OUT ROW…`."""
+"""One peer's part of one round, in a process of its own.
+
+python -m bench.host PEER OUT full|quick ROW…
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .peers import PEERS, NotOffered, Peer
-from .rows import ROWS
+from .rows import FULL, QUICK, ROWS, Effort, parts
 
 Cell: TypeAlias = dict[str, float | str]
-START_FREE = ("init", "import", "idle_memory", "idle_cpu")  # rows that run programs of their own
+"""A row's `value`; or why there is none: an `error`, or what of its kind is `absent`."""
+
+EFFORTS = {"full": FULL, "quick": QUICK}
 
 
-def measure(peer: Peer, name: str) -> Cell:
-    """One row: its value, or why there is none."""
+def measure(peer: Peer, name: str, effort: Effort) -> dict[str, Cell]:
+    """One row and its parts: their values, or why there are none."""
+    measurement = ROWS[name].measure
+    if measurement is None:
+        raise ValueError(f"{name!r} is filled by another row's measurement; ask for that row")
     try:
-        return {"value": ROWS[name].measure(peer)}
-    except NotOffered:
-        return {}
+        reading = measurement(peer, effort)
+    except NotOffered as missing:
+        return {row: {"absent": str(missing)} for row in parts(name)}
     except Exception as error:
         traceback.print_exc()
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {row: {"error": f"{type(error).__name__}: {error}"} for row in parts(name)}
+    if isinstance(reading, (int, float)):
+        reading = {"": reading}
+    found = {f"{name}.{part}" if part else name: value for part, value in reading.items()}
+    return {
+        row: {"value": found[row]} if row in found else {"absent": "not at this size"}
+        for row in parts(name)
+    }
 
 
-def run(peer: Peer, names: list[str]) -> dict[str, Cell]:
-    """Measure rows of one peer, those first that run programs of their own."""
-    cells = {name: measure(peer, name) for name in names if name in START_FREE}
-    rest = [name for name in names if name not in START_FREE]
+def run(
+    peer: Peer,
+    names: Sequence[str],
+    effort: Effort = FULL,
+    keep: Callable[[dict[str, Cell]], Any] = lambda cells: None,
+) -> dict[str, Cell]:
+    """Measure rows of one peer, those first that start it themselves.
+
+    Args:
+        peer: not started yet.
+        names: rows that have a measurement.
+        effort: how much of each.
+        keep: told of all cells so far after each row, so that a row that hangs loses itself only.
+    """
+    cells: dict[str, Cell] = {}
+
+    def add(names: Sequence[str]) -> None:
+        for name in names:
+            cells.update(measure(peer, name, effort))
+            keep(cells)
+
+    add([name for name in names if ROWS[name].starts])
+    rest = [name for name in names if not ROWS[name].starts]
     if rest:
         peer.start()
         try:
-            cells |= {name: measure(peer, name) for name in rest}
+            add(rest)
         finally:
             peer.stop()
     return cells
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Measure, and write the cells as JSON where the harness looks for them."""
-    name, out, *names = argv
-    Path(out).write_text(json.dumps(run(PEERS[name](), names)))
+    peer, out, effort, *names = argv
+
+    def keep(cells: dict[str, Cell]) -> None:
+        Path(out).write_text(json.dumps(cells))
+
+    run(PEERS[peer](), names, EFFORTS[effort], keep)
 
 
 if __name__ == "__main__":

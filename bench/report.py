@@ -1,24 +1,27 @@
-"""A run as JSON and as the page bench/RESULTS.md."""
+"""A run as the page bench/RESULTS.md."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import statistics
+from collections.abc import Sequence
 
-from .gates import Figures, Gate, Outcome, judge_all
-from .harness import Round
+from .gates import OURS, Gate, Outcome, judge_all, ratios
 from .peers import PEERS
-from .rows import ROWS
+from .rows import GROUPS, ROWS
+from .rows.micro import LEFT_OUT
+from .runs import Part, Run, Values
 from .stats import summarise
 
+RIVAL = "ray"
 VERDICTS = {"goal": "goal", "gate": "held", "short": "**short**", "not measured": "not measured"}
 METHOD = """\
-Rounds: {rounds}, interleaved (A B C, A B C, …). Figures are medians of the rounds; in the second
-table the quartiles stand in brackets. A ratio is the median of the rounds' own ratios, since
-absolute figures drift with the machine. Each peer's part of a round runs in a fresh process, which
-is gone, with all that it started, before the next begins. Snakepit and its peers were compiled to
-bytecode first and ran with PYTHONDONTWRITEBYTECODE unset, each with two workers; Ray's workers ran
-at niceness 0, and Ray without its dashboard.
+Rounds are interleaved (A B C, A B C, …). Figures are medians of the rounds; the quartiles stand in
+brackets. A ratio is the median of the rounds' own ratios, since absolute figures drift with the
+machine. Each peer's part of a round runs in a fresh process, which is gone, with all that it
+started, before the next begins; rows about memory, faults and size have a process of their own.
+Rows that take long are measured in the first rounds only. Snakepit and its peers were compiled to
+bytecode first and ran with PYTHONDONTWRITEBYTECODE unset, each with two workers where the row does
+not say otherwise; Ray's workers ran at niceness 0, and Ray without its dashboard.
 
 Start, import and idling are measured on interpreters that load nothing else, the start from after
 the import. USS counts only pages that a single process maps; PSS counts every page once. Tasks of
@@ -26,41 +29,6 @@ the row with the busy driver sleep for a millisecond. The raw limit is a round t
 between two processes that poll their socketpair before they block, and Arrow's copy with two
 threads into memory that is mapped already.
 """
-
-
-class Run(NamedTuple):
-    """All that a report needs."""
-
-    command: str
-    machine: Mapping[str, str]
-    rows: Sequence[str]
-    versions: Mapping[str, str]  # by peer, those measured
-    missing: Mapping[str, str]  # by peer, why it is not
-    rounds: Sequence[Round]
-
-
-def figures(run: Run) -> Figures:
-    """The values by peer and row, one per round, None where a round has none."""
-
-    def value(cells: Round, peer: str, row: str) -> float | None:
-        found = cells.get(peer, {}).get(row, {}).get("value")
-        return float(found) if found is not None else None
-
-    return {
-        peer: {row: [value(cells, peer, row) for cells in run.rounds] for row in run.rows}
-        for peer in run.versions
-    }
-
-
-def errors(run: Run) -> dict[tuple[str, str], str]:
-    """The last error of each cell that had one."""
-    return {
-        (peer, row): str(cell["error"])
-        for cells in run.rounds
-        for peer, by_row in cells.items()
-        for row, cell in by_row.items()
-        if "error" in cell
-    }
 
 
 def number(value: float) -> str:
@@ -82,76 +50,146 @@ def bound(gate: Gate, limit: float | None) -> str:
     return f"{gate.bound} {number(limit)} × {PEERS[peer].title}{other}"
 
 
+def table_line(cells: Sequence[str]) -> str:
+    """One line of a table."""
+    return "| " + " | ".join(cells) + " |"
+
+
 def gate_line(outcome: Outcome) -> str:
     """One gate of the table."""
     gate, figure = outcome.gate, outcome.measured
     unit = " ×" if gate.rival else f" {ROWS[gate.row].unit}"
     shown = "—" if figure is None else number(figure) + unit
-    cells = (
-        ROWS[gate.row].title,
-        bound(gate, gate.limit),
-        bound(gate, gate.goal),
-        shown,
-        VERDICTS[outcome.verdict],
+    return table_line(
+        [
+            ROWS[gate.row].title,
+            bound(gate, gate.limit),
+            bound(gate, gate.goal),
+            shown,
+            VERDICTS[outcome.verdict],
+        ]
     )
-    return "| " + " | ".join(cells) + " |"
 
 
-def cell(values: Sequence[float | None], error: str | None) -> str:
+def cell(values: Values, error: str | None) -> str:
     """One cell of the table of peers."""
     present = [value for value in values if value is not None]
     if not present:
         return "error" if error else "—"
     summary = summarise(present)
     spread = f" ({number(summary.low)}–{number(summary.high)})" if summary.rounds > 1 else ""
-    failed = f", {len(values) - len(present)} failed" if error else ""
-    return f"{number(summary.median)}{spread}{failed}"
+    return f"{number(summary.median)}{spread}{', some failed' if error else ''}"
+
+
+def made(run: Run) -> list[str]:
+    """How the run was made, part by part."""
+    lines = []
+    for part in run.parts:
+        rounds = f"{len(part.rounds)} round{'s' if len(part.rounds) > 1 else ''}"
+        lines += [f"Made by `{part.command}` ({rounds}):", ""]
+        lines += [f"- {key}: {value}" for key, value in part.machine.items()]
+        lines += [f"- {PEERS[peer].title}: {version}" for peer, version in part.versions.items()]
+        lines += [
+            f"- {PEERS[peer].title}: {why}, so not measured" for peer, why in part.missing.items()
+        ]
+        lines.append("")
+    if len(run.parts) > 1:
+        lines += ["A row that several parts measured is shown as the last one has it.", ""]
+    return lines
+
+
+def gates(run: Run) -> list[str]:
+    """The table of gates."""
+    outcomes = judge_all(run)
+    held = sum(outcome.verdict in ("gate", "goal") for outcome in outcomes)
+    return [
+        "## Gates",
+        "",
+        table_line(["row", "gate", "goal", "measured", "verdict"]),
+        "|---|---|---|---|---|",
+        *map(gate_line, outcomes),
+        "",
+        f"{held} of {len(outcomes)} gates hold.",
+        "",
+    ]
+
+
+def row_line(run: Run, row: str, peers: Sequence[str]) -> str:
+    """One row of a table of peers, with how many times better than the rival we are."""
+    part = run.source(row)
+    assert part is not None
+    cells = [cell(part.values(peer, row), part.said(peer, row, "error")) for peer in peers]
+    better = ratios(run, row, RIVAL)
+    against = [f"{number(statistics.median(better))} ×" if better else "—"]
+    return table_line([ROWS[row].title, ROWS[row].unit, *cells, *against])
+
+
+def tables(run: Run) -> list[str]:
+    """The rows, group by group, each with the peers that have a figure there."""
+    lines: list[str] = []
+    measured = run.rows()
+    for group in GROUPS.values():
+        rows = [row.name for row in group.rows if row.name in measured]
+        if not rows:
+            continue
+        peers = [peer for peer in PEERS if any(has_cell(run, peer, row) for row in rows)]
+        titles = [PEERS[peer].title for peer in peers]
+        heads = ["row", "unit", *titles, f"better than {PEERS[RIVAL].title}"]
+        lines += [f"## {group.title}", "", table_line(heads), "|---" * len(heads) + "|"]
+        lines += [row_line(run, row, peers) for row in rows]
+        lines.append("")
+        if group is GROUPS["micro"]:
+            lines += ["Ray has more rows, which are left out:", ""]
+            lines += [f"- {name}: {why}." for name, why in LEFT_OUT.items()]
+            lines.append("")
+    return lines
+
+
+def has_cell(run: Run, peer: str, row: str) -> bool:
+    """Whether a peer has a figure in a row, or failed to have one."""
+    part = run.source(row)
+    if part is None:
+        return False
+    found = any(value is not None for value in part.values(peer, row))
+    return found or part.said(peer, row, "error") is not None
+
+
+def notes(run: Run) -> list[str]:
+    """What failed, and what of ours there is nothing of."""
+
+    def said(peer: str, what: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for row in run.rows():
+            part: Part | None = run.source(row)
+            text = part.said(peer, row, what) if part else None
+            if text:
+                found.append((row, text))
+        return found
+
+    lines = []
+    wrong = [(peer, *pair) for peer in run.peers() for pair in said(peer, "error")]
+    if wrong:
+        lines += ["## Errors", ""]
+        lines += [
+            f"- {PEERS[peer].title}, {ROWS[row].title}: `{text}`" for peer, row, text in wrong
+        ]
+    absent = said(OURS, "absent")
+    if absent:
+        lines += ["## Not measured of snakepit", ""]
+        lines += [f"- {ROWS[row].title}: {text}" for row, text in absent]
+    return lines
 
 
 def markdown(run: Run) -> str:
     """The page."""
-    table, wrong = figures(run), errors(run)
-    outcomes = judge_all(table, run.rows)
-    lines = ["# What it costs", "", f"Made by `{run.command}`.", ""]
-    lines += [f"- {key}: {value}" for key, value in run.machine.items()]
-    lines += [f"- {PEERS[peer].title}: {version}" for peer, version in run.versions.items()]
-    lines += [f"- {PEERS[peer].title}: {why}, so not measured" for peer, why in run.missing.items()]
-    lines += ["", METHOD.format(rounds=len(run.rounds)), "## Gates", ""]
-    lines += ["| row | gate | goal | measured | verdict |", "|---|---|---|---|---|"]
-    lines += [gate_line(outcome) for outcome in outcomes]
-    held = sum(outcome.verdict in ("gate", "goal") for outcome in outcomes)
-    lines += ["", f"{held} of {len(outcomes)} gates hold.", "", "## Rows", ""]
-    titles = [f"{PEERS[peer].title}" for peer in run.versions]
-    lines += ["| row | unit | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(titles)]
-    for name in run.rows:
-        cells = [cell(table[peer][name], wrong.get((peer, name))) for peer in run.versions]
-        lines.append(f"| {ROWS[name].title} | {ROWS[name].unit} | " + " | ".join(cells) + " |")
-    if wrong:
-        lines += ["", "## Errors", ""]
-        lines += [
-            f"- {PEERS[peer].title}, {ROWS[row].title}: `{error}`"
-            for (peer, row), error in wrong.items()
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def as_json(run: Run) -> dict[str, Any]:
-    """The run with every round, and the gates as judged."""
-    outcomes = judge_all(figures(run), run.rows)
-    return {
-        **run._asdict(),
-        "units": {name: ROWS[name].unit for name in run.rows},
-        "gates": [
-            {**outcome.gate._asdict(), "measured": outcome.measured, "verdict": outcome.verdict}
-            for outcome in outcomes
-        ],
-    }
+    lines = ["# What it costs", "", *made(run), METHOD, *gates(run), *tables(run), *notes(run)]
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def short(run: Run) -> list[str]:
     """The gates of the run's rows that do not hold, missing figures included."""
     return [
         f"{outcome.gate.row} {bound(outcome.gate, outcome.gate.limit)}"
-        for outcome in judge_all(figures(run), run.rows)
+        for outcome in judge_all(run)
         if outcome.verdict in ("short", "not measured")
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 NAP_S = 0.001
@@ -30,6 +31,16 @@ def nap(_: int = 0) -> float:
     """
     time.sleep(NAP_S)
     return time.monotonic()
+
+
+def hold(path: str) -> None:
+    """Keep a worker busy until a file is there.
+
+    Args:
+        path: the file that lets go.
+    """
+    while not os.path.exists(path):
+        time.sleep(0.01)
 
 
 class Counter:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from .base import NotOffered, Peer, Script
+from .base import WORKERS, NotOffered, Peer, Script
+from .dask_cluster import Dask
 from .pools import Joblib, Loky, Pool, ProcessPool
 from .raw import Raw
 from .raylike import Ray, Snakepit
 
-__all__ = ["PEERS", "NotOffered", "Peer", "Script"]
+__all__ = ["PEERS", "WORKERS", "NotOffered", "Peer", "Script"]
 
 # In the order of a round. What the gates compare with one another stands together, because a
 # machine drifts less in seconds than in minutes.
 PEERS: dict[str, type[Peer]] = {
-    peer.name: peer for peer in (Raw, Snakepit, Pool, ProcessPool, Loky, Joblib, Ray)
+    peer.name: peer for peer in (Raw, Snakepit, Pool, ProcessPool, Loky, Joblib, Dask, Ray)
 }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
+
+from ..tasks import echo
+from .programs import Programs
 
 WORKERS = 2
 
 
 class NotOffered(Exception):
-    """The peer has nothing of the kind: no actors, no store."""
+    """The peer has nothing of the kind: no actors, no store. Its text says what is missing."""
 
 
 class Script(NamedTuple):
@@ -32,57 +35,70 @@ class Peer:
     packages: ClassVar[tuple[str, ...]] = ()  # what to compile to bytecode first
     import_line: ClassVar[str | None] = None
     script: ClassVar[Script | None] = None
+    # What a run can wait for: rounds of heavy rows, tasks queued at once, workers.
+    heavy_rounds: ClassVar[int] = 1
+    most_queued: ClassVar[int] = 10_000
+    most_workers: ClassVar[int] = WORKERS
 
-    def start(self) -> None:
-        """Start two workers."""
+    def start(self, workers: int = WORKERS) -> None:
+        """Start workers."""
 
     def stop(self) -> None:
         """End the workers."""
 
     def call(self, value: int) -> int:
         """Run a task and wait for its result."""
-        raise NotOffered
+        raise NotOffered("no tasks")
 
-    def burst(self, count: int) -> int:
-        """Submit tasks, then gather their results; returns their sum."""
-        raise NotOffered
-
-    def naps(self, count: int) -> Any:
-        """Submit tasks of one millisecond; returns what `gather` takes."""
-        raise NotOffered
+    def submit_all(self, task: Callable[[Any], Any], arguments: Iterable[Any]) -> Any:
+        """Submit a task for each argument; returns what `gather` takes."""
+        raise NotOffered("no way to submit without waiting")
 
     def gather(self, handles: Any) -> list[Any]:
         """Wait for results."""
-        raise NotOffered
+        raise NotOffered("no way to submit without waiting")
+
+    def burst(self, count: int) -> int:
+        """Submit tasks, then gather their results; returns their sum."""
+        return sum(self.gather(self.submit_all(echo, range(count))))
+
+    def wait_each(self, handles: Any) -> int:
+        """Wait for one after the other, whichever is done first; returns how many there were."""
+        raise NotOffered("no way to wait for the first of many")
 
     def actor(self) -> Any:
         """Start an actor that counts; not waited for."""
-        raise NotOffered
+        raise NotOffered("no actors")
 
     def actor_call(self, actor: Any, value: int) -> int:
         """Call an actor and wait for the answer."""
-        raise NotOffered
+        raise NotOffered("no actors")
 
     def actor_burst(self, actor: Any, count: int) -> int:
         """Make calls, then gather their results; returns the last."""
-        raise NotOffered
+        raise NotOffered("no actors")
 
     def touch_all(self, actors: list[Any]) -> list[int]:
         """Call each actor once and wait for all."""
-        raise NotOffered
+        raise NotOffered("no actors")
 
     def kill(self, actor: Any) -> None:
         """End an actor."""
-        raise NotOffered
+        raise NotOffered("no actors")
 
     # The peer's own functions, not wrappers of them: a wrapper's call would weigh in rows that are
     # about one microsecond.
     @property
     def put(self) -> Callable[[Any], Any]:
         """The function that stores a value and returns a reference."""
-        raise NotOffered
+        raise NotOffered("no object store")
 
     @property
     def get(self) -> Callable[[Any], Any]:
         """The function that returns the value of a reference."""
-        raise NotOffered
+        raise NotOffered("no object store")
+
+    @property
+    def programs(self) -> Programs:
+        """What is written for Ray's API alone, with nested calls and references in values."""
+        raise NotOffered("no nested calls, or no references in values")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from importlib import import_module
 from typing import Any, final
 
-from ..tasks import echo, nap
+from ..tasks import echo
 from .base import WORKERS, Peer, Script
 
 DEFINITIONS = """
@@ -37,12 +38,14 @@ class Pool(Peer):
     packages = ("multiprocessing",)
     import_line = "import multiprocessing.pool"
     script = script("import multiprocessing", "multiprocessing.Pool")
+    most_queued = 1_000_000
+    most_workers = 500
 
-    def start(self) -> None:
-        """Start two workers."""
+    def start(self, workers: int = WORKERS) -> None:
+        """Start workers."""
         import multiprocessing
 
-        self.pool = multiprocessing.Pool(WORKERS)
+        self.pool = multiprocessing.Pool(workers)
 
     def stop(self) -> None:
         """End them in order, as a program that cares would."""
@@ -53,14 +56,10 @@ class Pool(Peer):
         """`apply`."""
         return self.pool.apply(echo, (value,))
 
-    def burst(self, count: int) -> int:
-        """`apply_async` each, then `get` each."""
-        submit = self.pool.apply_async
-        return sum([result.get() for result in [submit(echo, (i,)) for i in range(count)]])
-
-    def naps(self, count: int) -> Any:
+    def submit_all(self, task: Callable[[Any], Any], arguments: Iterable[Any]) -> Any:
         """`apply_async` each."""
-        return [self.pool.apply_async(nap) for _ in range(count)]
+        submit = self.pool.apply_async
+        return [submit(task, (argument,)) for argument in arguments]
 
     def gather(self, handles: Any) -> list[Any]:
         """`get` each."""
@@ -70,13 +69,13 @@ class Pool(Peer):
 class ExecutorPeer(Peer):
     """Whatever follows concurrent.futures."""
 
-    def make(self) -> Executor:
+    def make(self, workers: int) -> Executor:
         """A new executor."""
         raise NotImplementedError
 
-    def start(self) -> None:
-        """Start two workers (most executors wait for the first call)."""
-        self.executor = self.make()
+    def start(self, workers: int = WORKERS) -> None:
+        """Start workers (most executors wait for the first call)."""
+        self.executor = self.make(workers)
 
     def stop(self) -> None:
         """End them."""
@@ -86,18 +85,22 @@ class ExecutorPeer(Peer):
         """`submit` and `result`."""
         return self.executor.submit(echo, value).result()
 
-    def burst(self, count: int) -> int:
-        """`submit` each, then `result` of each."""
-        submit = self.executor.submit
-        return sum([future.result() for future in [submit(echo, i) for i in range(count)]])
-
-    def naps(self, count: int) -> Any:
+    def submit_all(self, task: Callable[[Any], Any], arguments: Iterable[Any]) -> Any:
         """`submit` each."""
-        return [self.executor.submit(nap) for _ in range(count)]
+        submit = self.executor.submit
+        return [submit(task, argument) for argument in arguments]
 
     def gather(self, handles: Any) -> list[Any]:
         """`result` of each."""
         return [handle.result() for handle in handles]
+
+    def wait_each(self, handles: Any) -> int:
+        """`wait` for the first of a set that gets smaller."""
+        count, pending = 0, set(handles)
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            count += len(done)
+        return count
 
 
 @final
@@ -110,11 +113,11 @@ class ProcessPool(ExecutorPeer):
     import_line = "import concurrent.futures.process"
     script = script("from concurrent.futures import ProcessPoolExecutor", "ProcessPoolExecutor")
 
-    def make(self) -> Executor:
+    def make(self, workers: int) -> Executor:
         """The standard library's."""
         from concurrent.futures import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(WORKERS)
+        return ProcessPoolExecutor(workers)
 
 
 @final
@@ -128,9 +131,9 @@ class Loky(ExecutorPeer):
     import_line = "import loky"
     script = script("import loky", "loky.ProcessPoolExecutor")
 
-    def make(self) -> Executor:
+    def make(self, workers: int) -> Executor:
         """One of its own, not the shared one."""
-        executor: Executor = import_module("loky").ProcessPoolExecutor(WORKERS)
+        executor: Executor = import_module("loky").ProcessPoolExecutor(workers)
         return executor
 
 
@@ -144,10 +147,10 @@ class Joblib(Peer):
     packages = ("joblib", "cloudpickle", "loky")
     import_line = "import joblib"
 
-    def start(self) -> None:
+    def start(self, workers: int = WORKERS) -> None:
         """Keep one set of workers for all loops."""
         joblib: Any = import_module("joblib")
-        self.parallel = joblib.Parallel(n_jobs=WORKERS).__enter__()
+        self.parallel = joblib.Parallel(n_jobs=workers).__enter__()
         self.delayed = joblib.delayed
 
     def stop(self) -> None:

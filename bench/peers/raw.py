@@ -46,7 +46,7 @@ class Raw(Peer):
     title = "raw limit"
     packages = ("pyarrow",)
 
-    def start(self) -> None:
+    def start(self, workers: int = 1) -> None:
         """Fork a process that echoes bytes."""
         self.socket, theirs = socket.socketpair()
         self.child = os.fork()
@@ -78,7 +78,7 @@ class Raw(Peer):
 
     def _copy(self, value: Any) -> Any:
         if isinstance(value, int):
-            raise NotOffered  # the limit of a small put is the interpreter's, and not measured
+            raise NotOffered("the limit of a small put is the interpreter's")
         import pyarrow as pa
 
         source = pa.py_buffer(value)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, final
 
-from ..tasks import Counter, echo, nap
+from ..tasks import Counter, echo
 from .base import WORKERS, Peer, Script
+from .programs import Programs, programs
 
+STORE = 3_000_000_000
 DEFINITIONS = """
 import os, time
 def first():
@@ -35,13 +37,14 @@ class RayLike(Peer):
     module: str
     options: dict[str, Any]
 
-    def start(self) -> None:
+    def start(self, workers: int = WORKERS) -> None:
         """Start the runtime and declare what will be called."""
         self.api: Any = importlib.import_module(self.module)
-        self.api.init(**self.options)
+        self.api.init(num_cpus=workers, **self.options)
         self.echo = self.api.remote(echo)
-        self.nap = self.api.remote(nap)
+        self.declared: dict[Callable[[Any], Any], Any] = {echo: self.echo}
         self.counter = self.api.remote(Counter)
+        self.own = programs(self.api)
 
     def stop(self) -> None:
         """Shut the runtime down."""
@@ -52,19 +55,24 @@ class RayLike(Peer):
         result: int = self.api.get(self.echo.remote(value))
         return result
 
-    def burst(self, count: int) -> int:
-        """Submit all, then `get` the list."""
-        remote = self.echo.remote
-        return sum(self.api.get([remote(i) for i in range(count)]))
-
-    def naps(self, count: int) -> Any:
-        """References to tasks of one millisecond."""
-        return [self.nap.remote() for _ in range(count)]
+    def submit_all(self, task: Callable[[Any], Any], arguments: Iterable[Any]) -> Any:
+        """References."""
+        if task not in self.declared:
+            self.declared[task] = self.api.remote(task)
+        remote = self.declared[task].remote
+        return [remote(argument) for argument in arguments]
 
     def gather(self, handles: Any) -> list[Any]:
         """`get` of a list."""
         results: list[Any] = self.api.get(handles)
         return results
+
+    def wait_each(self, handles: Any) -> int:
+        """`wait` of a list that gets shorter."""
+        count, pending = len(handles), handles
+        while pending:
+            _, pending = self.api.wait(pending, num_returns=1)
+        return count
 
     def actor(self) -> Any:
         """A handle."""
@@ -90,6 +98,11 @@ class RayLike(Peer):
         self.api.kill(actor)
 
     @property
+    def programs(self) -> Programs:
+        """Declared when the runtime starts."""
+        return self.own
+
+    @property
     def put(self) -> Callable[[Any], Any]:
         """`put`."""
         function: Callable[[Any], Any] = self.api.put
@@ -112,7 +125,10 @@ class Snakepit(RayLike):
     packages = ("snakepit", "snakepit.workers", "cloudpickle", "msgpack", "numpy", "psutil")
     import_line = "import snakepit"
     module = "snakepit"
-    options = {"num_cpus": WORKERS, "object_store_memory": 3_000_000_000}  # noqa: RUF012
+    options = {"object_store_memory": STORE}  # noqa: RUF012
+    heavy_rounds = 3
+    most_queued = 1_000_000
+    most_workers = 1000
     script = script(module, "")
 
 
@@ -127,8 +143,7 @@ class Ray(RayLike):
     import_line = "import ray"
     module = "ray"
     options = {  # noqa: RUF012
-        "num_cpus": WORKERS,
-        "object_store_memory": 3_000_000_000,
+        "object_store_memory": STORE,
         "include_dashboard": False,
         "log_to_driver": False,
     }

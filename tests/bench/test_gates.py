@@ -2,13 +2,33 @@ from __future__ import annotations
 
 import pytest
 
-from bench.gates import GATES, Figures, Gate, Outcome, judge, judge_all, measured
+from bench.gates import GATES, Gate, Outcome, judge, judge_all, measured, ratios
+from bench.host import Cell
 from bench.peers import PEERS
 from bench.rows import ROWS
+from bench.runs import Part, Round, Run
 
 
-def figures(**peers: dict[str, list[float | None]]) -> Figures:
-    return peers
+def part(**peers: dict[str, list[float | None]]) -> Part:
+    """What some peers showed in some rows, round by round."""
+
+    def cell(value: float | None) -> Cell:
+        return {} if value is None else {"value": value}
+
+    count = max(len(values) for rows in peers.values() for values in rows.values())
+    rounds: list[Round] = [
+        {
+            peer: {row: cell(values[number]) for row, values in rows.items()}
+            for peer, rows in peers.items()
+        }
+        for number in range(count)
+    ]
+    rows = list(dict.fromkeys(row for found in peers.values() for row in found))
+    return Part("python -m bench", {"commit": "1"}, rows, dict.fromkeys(peers, "1"), {}, rounds)
+
+
+def figures(**peers: dict[str, list[float | None]]) -> Run:
+    return Run([part(**peers)])
 
 
 @pytest.mark.parametrize(
@@ -57,10 +77,27 @@ def test_a_missing_rival_is_never_a_pass() -> None:
 
 
 def test_only_gates_of_measured_rows_are_judged() -> None:
-    assert {outcome.gate.row for outcome in judge_all({}, ["init", "get_small"])} == {
-        "init",
-        "get_small",
-    }
+    run = figures(snakepit={"init": [0.1], "get_small": [None]})
+    assert {outcome.gate.row for outcome in judge_all(run)} == {"init", "get_small"}
+
+
+def test_a_ratio_says_how_many_times_better_we_are() -> None:
+    run = figures(
+        snakepit={"init": [0.5, 0.5], "get_small": [30.0, 40.0]},
+        ray={"init": [5.0, 2.0], "get_small": [10.0, 10.0]},
+    )
+    assert ratios(run, "init", "ray") == [10.0, 4.0]
+    assert ratios(run, "get_small", "ray") == [3.0, 4.0]
+    assert ratios(run, "put_small", "ray") == []
+
+
+def test_figures_of_different_parts_are_not_compared() -> None:
+    gate = Gate("init", "≥", 2, None, ("ray", "init"))
+    with_ray = part(snakepit={"init": [1.0]}, ray={"init": [5.0]})
+    alone = part(snakepit={"init": [0.1]})
+    assert measured(gate, Run([alone, with_ray])) == 5.0
+    assert measured(gate, Run([with_ray, alone])) is None
+    assert measured(Gate("init", "≤", 1), Run([with_ray, alone])) == 0.1
 
 
 def test_gates_name_rows_and_peers_that_exist() -> None:

@@ -4,14 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bench import harness
+from bench.harness import Job
 from bench.host import Cell
 from bench.peers import PEERS, Peer
+from bench.rows import ROWS, Row
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 def test_rounds_are_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 
-    def fake_host(peer: str, rows: Sequence[str]) -> dict[str, Cell]:
-        order.append(peer)
-        return {row: {"value": float(len(order))} for row in rows}
+    def fake_host(job: Job, effort: str) -> dict[str, Cell]:
+        order.append(job.peer)
+        return {row: {"value": float(len(order))} for row in job.rows}
 
     monkeypatch.setattr(harness, "run_host", fake_host)
     monkeypatch.setattr(harness, "adopt_orphans", lambda: None)
@@ -34,14 +35,40 @@ def test_rounds_are_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(told) == 6
 
 
+def test_a_round_runs_rows_where_they_can_be_and_when_they_are_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = {
+        "plain": Row("plain", "", "s", True, lambda *_: 1.0),
+        "alone": Row("alone", "", "s", True, lambda *_: 1.0, alone=True),
+        "heavy": Row("heavy", "", "s", True, lambda *_: 1.0, alone=True, heavy=True),
+        "ours": Row("ours", "", "s", True, lambda *_: 1.0, peers=("snakepit",)),
+    }
+    monkeypatch.setattr(harness, "ROWS", rows)
+    peers = ["snakepit", "ray"]
+    shared = [Job("snakepit", ["plain", "ours"]), Job("ray", ["plain"])]
+    alone = [Job("snakepit", ["alone"]), Job("ray", ["alone"])]
+    heavy = [Job("snakepit", ["heavy"]), Job("ray", ["heavy"])]
+    assert harness.plan(peers, list(rows), 1) == shared + alone + heavy
+    assert harness.plan(peers, list(rows), 2) == shared + alone + heavy[:1]
+    assert harness.plan(["ray"], ["ours"], 1) == []
+
+
+def test_every_row_is_planned_once_per_peer_that_can_have_it() -> None:
+    rows = [name for name, row in ROWS.items() if row.measure is not None]
+    planned = [(job.peer, row) for job in harness.plan(list(PEERS), rows, 1) for row in job.rows]
+    assert len(planned) == len(set(planned))
+    assert {row for _, row in planned} == set(rows)
+
+
 def test_a_host_that_cannot_run_is_an_error_in_each_row() -> None:
-    cells = harness.run_host("nobody", ["sync_task", "get_small"])
+    cells = harness.run_host(Job("nobody", ["sync_task", "get_small"]))
     assert set(cells) == {"sync_task", "get_small"}
     assert "KeyError: 'nobody'" in str(cells["sync_task"]["error"])
 
 
 def test_a_host_that_hangs_is_killed() -> None:
-    cells = harness.run_host("raw", ["sync_task"], timeout=0.01)
+    cells = harness.run_host(Job("raw", ["sync_task"]), timeout=0.01)
     assert "no end after" in str(cells["sync_task"]["error"])
 
 
@@ -67,13 +94,14 @@ def test_one_row_for_real(tmp_path: Path) -> None:
     argv += ["--rounds", "1", "--json", str(data), "--out", str(page)]
     done = subprocess.run(argv, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (cells,) = json.loads(data.read_text())["rounds"]
+    (part,) = json.loads(data.read_text())["parts"]
+    (cells,) = part["rounds"]
     assert 0 < cells["raw"]["sync_task"]["value"] < cells["pool"]["sync_task"]["value"] * 10
     assert page.read_text().startswith("# What it costs\n\nMade by `python -m bench --peers raw")
     assert "not measured" in page.read_text()
 
 
-@pytest.mark.parametrize("argv", [["--rounds", "0"], ["--rows", "speed"], ["--peers", "dask"]])
+@pytest.mark.parametrize("argv", [["--rounds", "0"], ["--rows", "speed"], ["--peers", "celery"]])
 def test_wrong_arguments_are_refused(argv: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", *argv], cwd=ROOT, capture_output=True, text=True

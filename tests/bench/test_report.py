@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from bench.harness import Round
-from bench.report import Run, as_json, figures, markdown, number, short
+from bench.report import markdown, number, short
+from bench.runs import Part, Round, Run
 
 ROUNDS: list[Round] = [
     {
@@ -23,7 +21,7 @@ ROUNDS: list[Round] = [
 
 @pytest.fixture
 def run() -> Run:
-    return Run(
+    part = Part(
         command="python -m bench --rounds 2",
         machine={"processor": "abacus, 2 cores"},
         rows=["sync_task", "sync_actor"],
@@ -31,15 +29,12 @@ def run() -> Run:
         missing={"ray": "not installed"},
         rounds=ROUNDS,
     )
-
-
-def test_figures_keep_rounds_apart(run: Run) -> None:
-    assert figures(run)["snakepit"] == {"sync_task": [25.0, 50.0], "sync_actor": [50.0, None]}
+    return Run([part])
 
 
 def test_the_page_names_its_command_and_who_was_missing(run: Run) -> None:
     page = markdown(run)
-    assert "Made by `python -m bench --rounds 2`." in page
+    assert "Made by `python -m bench --rounds 2` (2 rounds):" in page
     assert "abacus, 2 cores" in page
     assert "- Ray: not installed, so not measured" in page
 
@@ -55,17 +50,34 @@ def test_the_page_judges_gates(run: Run) -> None:
 def test_the_page_shows_spread_failures_and_gaps(run: Run) -> None:
     page = markdown(run)
     assert (
-        "| task, one at a time | µs | 15 (12.5–17.5) | 37.5 (31.2–43.8) | 250, 1 failed |" in page
+        "| task, one at a time | µs | 15 (12.5–17.5) | 37.5 (31.2–43.8) | 250, some failed | — |"
+        in page
     )
-    assert "| actor call, one at a time | µs | — | 50, 1 failed | — |" in page
+    assert "| actor call, one at a time | µs | — | 50, some failed | — | — |" in page
     assert "- snakepit, actor call, one at a time: `OSError: gone`" in page
 
 
-def test_json_has_every_round(run: Run) -> None:
-    data = json.loads(json.dumps(as_json(run)))
-    assert data["rounds"] == ROUNDS
-    verdicts = [gate["verdict"] for gate in data["gates"]]
-    assert verdicts == ["goal", "gate", "short", "short"]
+def test_the_page_says_what_there_is_nothing_of(run: Run) -> None:
+    cells: Round = {"snakepit": {"client_get": {"absent": "no object store"}}}
+    part = run.parts[0]._replace(rows=["client_get"], rounds=[cells])
+    page = markdown(Run([*run.parts, part]))
+    assert "- single client get calls: no object store" in page
+    assert "- 1:1 async-actor calls sync: async actors are not built yet in snakepit." in page
+    assert page.count("Made by") == 2
+    assert "A row that several parts measured is shown as the last one has it." in page
+
+
+def test_the_page_compares_with_ray(run: Run) -> None:
+    cells: Round = {
+        "snakepit": {"sync_task": {"value": 50.0}},
+        "ray": {"sync_task": {"value": 2000.0}},
+    }
+    part = run.parts[0]._replace(
+        rows=["sync_task"], rounds=[cells], versions={"snakepit": "0", "ray": "2"}
+    )
+    page = markdown(Run([*run.parts, part]))
+    # Each row stands with the peers of its own part: the pool's older figure is not shown.
+    assert "| task, one at a time | µs | 50 | 2,000 | 40 × |" in page
 
 
 def test_gates_that_fall_short_are_named(run: Run) -> None:

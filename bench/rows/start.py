@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
-from .peers import NotOffered, Peer, Script
+from ..peers import NotOffered, Peer, Script
+from .base import Effort, Reading, Row
 
 IDLE_S = 10.0
 SETTLE_S = 5.0
@@ -23,11 +25,11 @@ WAIT = "\nimport sys\nsys.stdout.write('ready\\n')\nsys.stdout.flush()\nsys.stdi
 def program(peer: Peer) -> Script:
     """The peer's program, for rows that want an interpreter with nothing else in it."""
     if peer.script is None:
-        raise NotOffered
+        raise NotOffered("no program of its own is written for it")
     return peer.script
 
 
-def first_result(peer: Peer) -> float:
+def first_result(peer: Peer, _: Effort) -> float:
     """Seconds from `init`, the module imported, to the first result."""
     script = program(peer)
     start = "import time\nstart = time.perf_counter()\n"
@@ -42,13 +44,13 @@ def first_result(peer: Peer) -> float:
     raise RuntimeError(f"no first result; exit status {done.returncode}")
 
 
-def import_time(peer: Peer) -> float:
+def import_time(peer: Peer, effort: Effort) -> float:
     """Milliseconds that an import adds to the start of an interpreter."""
     if peer.import_line is None:
-        raise NotOffered
+        raise NotOffered("there is nothing to import")
     codes = ("pass", peer.import_line)
     best = [math.inf, math.inf]
-    for _ in range(7):
+    for _ in range(effort.count(7, least=2)):
         for which, code in enumerate(codes):
             start = time.perf_counter()
             subprocess.run([sys.executable, "-c", code], check=True)
@@ -78,29 +80,31 @@ def family(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def memory(process: psutil.Process, field: str) -> float:
-    """Megabytes of a process and all below it.
+class Memory(NamedTuple):
+    """Megabytes of a process and all below it."""
 
-    Args:
-        process: the topmost.
-        field: `uss` counts only pages that no other process maps; what the family shares by having
-            been forked counts nowhere. `pss` counts each page once, divided among its users.
-    """
-    total = 0
+    uss: float  # pages that no other process maps; what is shared since a fork counts nowhere
+    pss: float  # each page once, divided among its users
+
+
+def memory(process: psutil.Process) -> Memory:
+    """What a process and all below it hold now."""
+    uss = pss = 0
     for member in family(process):
         with contextlib.suppress(psutil.NoSuchProcess):
-            total += getattr(member.memory_full_info(), field)
-    return total / 1e6
+            held = member.memory_full_info()
+            uss, pss = uss + held.uss, pss + held.pss
+    return Memory(uss / 1e6, pss / 1e6)
 
 
-def settled_memory(process: psutil.Process, field: str) -> float:
+def settled_memory(process: psutil.Process) -> Memory:
     """The memory once it no longer moves by a hundredth in half a second."""
     end = time.monotonic() + SETTLE_S
-    before = memory(process, field)
+    before = memory(process)
     while time.monotonic() < end:
         time.sleep(0.5)
-        now = memory(process, field)
-        if abs(now - before) < 0.01 * before:
+        now = memory(process)
+        if abs(now.uss - before.uss) < 0.01 * before.uss:
             return now
         before = now
     return before
@@ -120,30 +124,38 @@ def cpu_ns(process: psutil.Process) -> int:
     return total
 
 
-def extra_memory(peer: Peer, field: str) -> float:
-    """Megabytes of all processes, two workers ready, beyond an interpreter that loaded nothing."""
+def idle_memory(peer: Peer, _: Effort) -> Reading:
+    """Memory of all processes, two workers ready, beyond an interpreter that loaded nothing."""
     script = program(peer)
     with idle("") as bare:
-        least = settled_memory(bare, field)
+        least = settled_memory(bare)
     with idle("".join(script)) as process:
-        return settled_memory(process, field) - least
+        held = settled_memory(process)
+    return {"": held.uss - least.uss, "pss": held.pss - least.pss}
 
 
-def idle_uss(peer: Peer) -> float:
-    """Private memory of an idle runtime, in megabytes."""
-    return extra_memory(peer, "uss")
-
-
-def idle_pss(peer: Peer) -> float:
-    """All memory of an idle runtime, in megabytes."""
-    return extra_memory(peer, "pss")
-
-
-def idle_cpu(peer: Peer) -> float:
+def idle_cpu(peer: Peer, effort: Effort) -> float:
     """Per cent of a core over ten idle seconds, all processes."""
     script = program(peer)
     with idle("".join(script)) as process:
         time.sleep(1.0)  # what starting left to do is not idling
         before, start = cpu_ns(process), time.monotonic()
-        time.sleep(IDLE_S)
+        time.sleep(IDLE_S * effort.seconds)
         return (cpu_ns(process) - before) / (time.monotonic() - start) / 1e7
+
+
+ROWS = (
+    Row("init", "`init` to first result", "s", True, first_result, starts=True),
+    Row("import", "import, beyond a bare interpreter", "ms", True, import_time, starts=True),
+    Row(
+        "idle_memory",
+        "idle memory (USS), beyond a bare interpreter",
+        "MB",
+        True,
+        idle_memory,
+        starts=True,
+        heavy=True,
+    ),
+    Row("idle_memory.pss", "idle memory (PSS), beyond a bare interpreter", "MB", True),
+    Row("idle_cpu", "idle CPU over 10 s", "% of a core", True, idle_cpu, starts=True, heavy=True),
+)

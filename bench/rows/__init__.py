@@ -1,0 +1,31 @@
+"""The rows of the table: what is measured, in which unit, and how, once for all peers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from . import calls, micro, start
+from .base import FULL, QUICK, Effort, Reading, Row
+
+__all__ = ["FULL", "GROUPS", "QUICK", "ROWS", "Effort", "Group", "Reading", "Row", "parts"]
+
+
+class Group(NamedTuple):
+    """Rows that stand together in the report."""
+
+    title: str
+    rows: Sequence[Row]
+
+
+GROUPS: dict[str, Group] = {
+    "start": Group("Start and idling", start.ROWS),
+    "calls": Group("Calls, objects, actors", calls.ROWS),
+    "micro": Group("Ray's microbenchmark", micro.ROWS),
+}
+ROWS: dict[str, Row] = {row.name: row for group in GROUPS.values() for row in group.rows}
+
+
+def parts(name: str) -> list[str]:
+    """A row's name and those of the rows that the same measurement fills."""
+    return [row for row in ROWS if row == name or row.startswith(name + ".")]
