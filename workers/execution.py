@@ -13,7 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from snakepit.definitions import retries
-from snakepit.payload import Packed, pack, pack_exception, unpack, unpack_code
+from snakepit.payload import (
+    NO_ARGUMENTS,
+    Packed,
+    pack,
+    pack_exception,
+    unpack,
+    unpack_code,
+)
 from snakepit.protocol import ActorExit, TaskInterrupt
 from snakepit.values import INLINE, Values, is_stored
 from snakepit.wire import messages as wire
@@ -158,6 +165,8 @@ class Executor:
 
     def _arguments(self, execute: wire.Execute) -> tuple[Any, dict[str, Any]]:
         payload = execute.args
+        if payload == NO_ARGUMENTS and not execute.deps:
+            return (), {}
         pair = unpack((payload,)) if type(payload) is bytes else self._values.decode(payload)
         args, kwargs = pair
         if execute.deps:

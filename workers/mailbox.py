@@ -8,7 +8,9 @@ Guarantees:
 * A frame is written whole; frames of one thread keep their order.
 * A signal's exception strikes only while a reader blocks, never between a read and its handling.
 
-Assumptions: the reader's role is guarded by a condition; nothing relies on the GIL.
+Assumptions: the reader's role is a lock. Who finds it taken counts itself among those that stand by
+before it tries once more, and who lets it go looks at that count after: one of the two sees the
+other. Nothing relies on the GIL.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from os import sched_yield
 from time import perf_counter
 from typing import Any, final
 
-from snakepit.deadline import Deadline
+from snakepit.deadline import NEVER, Deadline
 from snakepit.transport.streams import Stream
 from snakepit.wire.frames import FrameDecoder
 from snakepit.wire.messages import Encoder, decode
@@ -49,14 +51,15 @@ class Mailbox:
 
     __slots__ = (
         "_blocks",
-        "_changed",
         "_decoder",
         "_encode",
         "_handle",
         "_misses",
         "_poll",
-        "_reading",
+        "_released",
+        "_role",
         "_seat",
+        "_standing_by",
         "_stream",
         "_wake",
         "_writing",
@@ -76,8 +79,9 @@ class Mailbox:
         self._decoder = FrameDecoder()
         self._encode = Encoder()
         self._writing = threading.Lock()
-        self._changed = threading.Condition()
-        self._reading = False
+        self._role = threading.Lock()
+        self._released = threading.Condition()
+        self._standing_by = 0
         self._misses = 0
         self._seat = Seat()
         self._poll = select.poll()
@@ -128,35 +132,37 @@ class Mailbox:
             DriverGone: the driver has ended.
         """
         while not ready():
-            if not self._take_role(ready, deadline):
-                if deadline.expired:
-                    return bool(ready())
-                continue
-            try:
-                self._read(deadline)
-            finally:
-                self._leave_role()
-            if deadline.expired:
+            if self._role.acquire(blocking=False) or self._stand_by(ready, deadline):
+                try:
+                    self._read(deadline)
+                finally:
+                    self._leave_role()
+            if deadline is not NEVER and deadline.expired:
                 return bool(ready())
         return True
 
-    def _take_role(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
-        with self._changed:
-            if not self._reading:
-                self._reading = True
-                return True
-            if not ready():
-                self._blocks(True)
-                try:
-                    self._changed.wait(deadline.remaining())
-                finally:
-                    self._blocks(False)
-            return False
+    def _stand_by(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
+        """Let another thread read; tell whether the caller has the role after all."""
+        with self._released:
+            self._standing_by += 1
+            try:
+                if self._role.acquire(blocking=False):
+                    return True
+                if not ready():
+                    self._blocks(True)
+                    try:
+                        self._released.wait(deadline.remaining())
+                    finally:
+                        self._blocks(False)
+                return False
+            finally:
+                self._standing_by -= 1
 
     def _leave_role(self) -> None:
-        with self._changed:
-            self._reading = False
-            self._changed.notify_all()
+        self._role.release()
+        if self._standing_by:
+            with self._released:
+                self._released.notify_all()
 
     def _read(self, deadline: Deadline) -> None:
         came = self._spin() if self.spin and self._misses < 3 else None
@@ -209,10 +215,8 @@ class Mailbox:
 
     def read_waiting(self) -> None:
         """Handle what lies in the socket, unless another thread is reading it anyway."""
-        with self._changed:
-            if self._reading:
-                return
-            self._reading = True
+        if not self._role.acquire(blocking=False):
+            return
         try:
             while self._mine(self._poll.poll(0)):
                 self._receive()

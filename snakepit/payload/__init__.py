@@ -5,13 +5,14 @@ once, with the GIL or without it. cloudpickle, numpy and pyarrow load only when 
 """
 
 from .code import Code, pack_code, unpack_code
-from .dumps import pack, pack_call
+from .dumps import NO_ARGUMENTS, pack, pack_call
 from .loads import unpack
 from .packed import Packed, Part
 from .raised import pack_exception, unpack_exception
 from .references import note_reference
 
 __all__ = [
+    "NO_ARGUMENTS",
     "Packed",
     "Part",
     "pack",

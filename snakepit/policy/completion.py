@@ -39,13 +39,15 @@ class Completion:
         """End `call` with one payload a return; `contained` is empty when no value has refs."""
         call.to("finish")
         objects = self._objects
+        identifier = call.id
         # A call that returns nothing has an entry nevertheless.
         for index, value in enumerate(values or (b"",)):
-            entry = objects.entries[call.id + index]
+            entry = objects.entries[identifier + index]
             objects.settle(entry, OK, value, contained[index] if contained else ())
             if entry.waited or entry.wanted or entry.dependents or not entry.local:
                 self._news.append(entry)
-        self._end(call)
+        if call.refs or self._news:
+            self._end(call)
 
     def fail(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
         """End `call` with one error for all its returns; `refs` are inside it."""

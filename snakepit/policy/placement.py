@@ -237,6 +237,11 @@ class Placement:
         if not worker.open:
             worker.open = True
             klass.open.append(worker)
+        if len(worker.inflight) == 1:
+            if not worker.units:  # `settle`, for a worker that had nothing
+                worker.units = 1
+                self.resources.change(klass.needs, 1)
+            return
         if worker.units < worker.slots:
             self.settle(worker)
         if len(worker.inflight) > worker.slots and not self.watching:
@@ -298,7 +303,9 @@ class Placement:
         elif klass is not None and klass.queue and worker.units and self._goes_on(worker, klass):
             return
         else:
-            self.settle(worker)
+            if klass is not None and worker.units:  # `settle`, for one that has nothing left
+                self.resources.change(klass.needs, -worker.units)
+                worker.units = 0
             self.rest(worker)
         if self.waiting:
             self.dispatch_all()

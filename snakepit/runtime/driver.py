@@ -112,17 +112,16 @@ class DriverRuntime:
 
     def submit(self, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
         """See `Runtime.submit`."""
-        return self._call(self._shape(definition), 0, args, kwargs)
+        owner, shape = definition.prepared
+        return self._call(shape if owner is self else self._prepare(definition), 0, args, kwargs)
 
     def call(
         self, actor: int, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> int:
         """See `Runtime.call`."""
-        return self._call(self._shape(definition), actor, args, kwargs)
-
-    def _shape(self, definition: Definition) -> Shape:
         owner, shape = definition.prepared
-        return shape if owner is self else self._prepare(definition)
+        shape = shape if owner is self else self._prepare(definition)
+        return self._call(shape, actor, args, kwargs)
 
     def _prepare(self, definition: Definition) -> Shape:
         template, code = complete(definition, self._core.config.namespace)
@@ -200,17 +199,17 @@ class DriverRuntime:
         except BaseException:
             self._interrupts.leave(token)
             raise
-        self._hand_over(token, identifier, shape.entries)
-        return identifier
-
-    def _hand_over(self, token: int, first: int, count: int) -> None:
-        """Close the section in which these were made; after a Ctrl-C nobody will hold them."""
         try:
             self._interrupts.leave(token)
         except BaseException:
-            for identifier in range(first, first + count):
-                self.drop(identifier)
+            self._give_up(identifier, shape.entries)
             raise
+        return identifier
+
+    def _give_up(self, first: int, count: int) -> None:
+        """Drop what was made in a section that ended with a Ctrl-C: nobody will hold it."""
+        for identifier in range(first, first + count):
+            self.drop(identifier)
 
     def create(
         self,
@@ -220,7 +219,7 @@ class DriverRuntime:
         methods: Any,
     ) -> int:
         """See `Runtime.create`."""
-        return self._call(self._shape(definition), 0, args, kwargs, methods)
+        return self._call(self._prepare(definition), 0, args, kwargs, methods)
 
     def _create(self, call: Call, methods: Any) -> None:
         template = call.shape.template
@@ -278,7 +277,11 @@ class DriverRuntime:
         except BaseException:
             self._interrupts.leave(token)
             raise
-        self._hand_over(token, identifier, 1)
+        try:
+            self._interrupts.leave(token)
+        except BaseException:
+            self._give_up(identifier, 1)
+            raise
         return identifier
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:
@@ -287,7 +290,7 @@ class DriverRuntime:
         if entry is None:
             raise unknown(identifier)
         if entry.outcome < 0:
-            self._waiting.for_all(entry, (entry,), timeout)
+            self._waiting.for_one(entry, timeout)
         payload = entry.payload
         if entry.outcome == wire.OK and type(payload) is bytes:
             try:

@@ -29,23 +29,27 @@ getsignal: Final = import_module("_signal").getsignal
 
 @final
 class Interrupts:
-    """The wrapped SIGINT handler of one runtime."""
+    """The wrapped SIGINT handler of one runtime.
+
+    Attributes:
+        pending: a signal has come and waits for the section's end.
+    """
 
     __slots__ = (
         "_depth",
         "_handler",
         "_original",
-        "_pending",
         "_writer",
         "again",
         "main",
+        "pending",
         "reader",
     )
 
     def __init__(self) -> None:
         self.main = threading.main_thread().ident
         self._depth = 0
-        self._pending = False
+        self.pending = False
         self._original: Any = None
         self._handler = self._handle
         self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -115,13 +119,13 @@ class Interrupts:
         """Close the section; a signal that came meanwhile is let through after the outermost."""
         if token >= 0:
             self._depth = token
-            if self._pending and not token:
-                self._pending = False
+            if self.pending and not token:
+                self.pending = False
                 self._original(signal.SIGINT, None)
 
     def breathe(self) -> None:
         """Let through what came, at a moment when nothing is torn: for loops that may be long."""
-        if self._pending:
+        if self.pending:
             self.resume(self.pause())
 
     def pause(self) -> int:
@@ -131,8 +135,8 @@ class Interrupts:
         depth = self._depth
         # First the depth, then the look: a signal between the two strikes by itself.
         self._depth = 0
-        if self._pending:
-            self._pending = False
+        if self.pending:
+            self.pending = False
             self._original(signal.SIGINT, None)
         return depth
 
@@ -147,7 +151,7 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._depth:
-            self._pending = True
+            self.pending = True
         elif _in_finalizer(frame):
             # Python throws away what is raised in a finalizer; the signal comes again after it.
             self.again()

@@ -205,12 +205,10 @@ class Processes:
         return connection
 
     def _heard(self, connection: Connection, mask: int) -> None:
-        if mask != select.EPOLLIN:
-            if mask & select.EPOLLOUT:
-                connection.outbox.writable()
-            if not mask & ~select.EPOLLOUT:
-                return
-        self._read(connection)
+        if mask & select.EPOLLOUT:
+            connection.outbox.writable()
+        if mask & ~select.EPOLLOUT:
+            self._read(connection)
 
     def _read(self, connection: Connection) -> bool:
         """Take what one read of a mailbox brings; tell whether it brought anything."""

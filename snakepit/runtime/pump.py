@@ -25,7 +25,7 @@ from os import sched_yield
 from time import monotonic, perf_counter
 from typing import Final, Protocol, final
 
-from ..deadline import Deadline
+from ..deadline import NEVER, Deadline
 from ..errors import RuntimeClosedError
 from .interrupts import Interrupts
 from .role import Role, Waiter
@@ -152,11 +152,10 @@ class Pump:
         Most waits need no more than this, and no waiter. Otherwise as `wait`.
         """
         while target.outcome < 0:
-            self._check_sound()
-            if not self._role.take():
+            if self._failed is not None or not self._role.take():
                 return False
             self._serve_role(target, deadline)
-            if deadline.at is not None and deadline.expired:
+            if deadline is not NEVER and deadline.expired:
                 return target.outcome >= 0
         return True
 
@@ -193,7 +192,8 @@ class Pump:
 
     def _pump(self, target: Target, deadline: Deadline) -> None:
         while target.outcome < 0 and not self._callbacks and self._failed is None:
-            self._interrupts.breathe()
+            if self._interrupts.pending:
+                self._interrupts.breathe()
             self.before_poll()
             if self._spin_misses < 3 and not self._busy() and self._spin():
                 continue

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from functools import partial
 from typing import final
 
 from ..policy.objects import PENDING
@@ -62,18 +63,19 @@ class Waiter:
 
 @final
 class Role:
-    """Who pumps, and who is to pump next."""
+    """Who pumps, and who is to pump next.
 
-    __slots__ = ("_held", "_line", "_lock")
+    Attributes:
+        take: takes the role if it is free; tells whether the caller has it now.
+    """
+
+    __slots__ = ("_held", "_line", "_lock", "take")
 
     def __init__(self) -> None:
         self._held = threading.Lock()
+        self.take = partial(self._held.acquire, False)
         self._lock = threading.Lock()
         self._line: deque[Waiter] = deque()
-
-    def take(self) -> bool:
-        """Take the role if it is free; tell whether the caller has it now."""
-        return self._held.acquire(blocking=False)
 
     def take_at_last(self) -> None:
         """Wait until everybody has left, and keep the role for good."""

@@ -90,6 +90,22 @@ class Waiting:
         except KeyError as error:
             raise unknown(error.args[0]) from None
 
+    def for_one(self, entry: Entry, timeout: float | None) -> None:
+        """Wait until an object is there: `for_all` of one, and the hot path.
+
+        Raises:
+            GetTimeoutError: it is not there in time.
+        """
+        if timeout is None:
+            interrupts = self._interrupts
+            token = interrupts.enter()
+            try:
+                if self._pump.take_turn(entry, NEVER):
+                    return
+            finally:
+                interrupts.leave(token)
+        self.for_all(entry, (entry,), timeout)
+
     def for_all(self, target: Target, entries: Sequence[Entry], timeout: float | None) -> None:
         """Wait until `target`, which stands for `entries`, is there.
 
