@@ -63,6 +63,18 @@ GATES: tuple[Gate, ...] = (
     Gate("client_wait_1k_refs", "≥", 20, rival=("ray", "client_wait_1k_refs")),
     Gate("client_get_10k_refs", "≥", 8, rival=("ray", "client_get_10k_refs")),
     Gate("clients_put", "≥", 20, rival=("ray", "clients_put")),
+    Gate("args", "≤", 1),
+    Gate("returns", "≤", 1),
+    Gate("gets", "≤", 1),
+    Gate("million.memory", "≤", 1),
+    Gate("thousand_actors", "≤", 6),
+    Gate("thousand_actors.memory", "≤", 4),
+    Gate("queued", "≤", 1.6),
+    Gate("workers", "≤", 1.6),
+    Gate("recovery_task", "≤", 300),
+    Gate("recovery_actor", "≤", 300),
+    Gate("free_sync_task", "≤", 6, rival=("raw", "free_sync_task")),
+    Gate("free_burst_task", "≥", 20_000),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 NAP_S = 0.001
@@ -31,6 +32,21 @@ def nap(_: int = 0) -> float:
     """
     time.sleep(NAP_S)
     return time.monotonic()
+
+
+def rest(seconds: float) -> None:
+    """Sleep.
+
+    Args:
+        seconds: how long.
+    """
+    time.sleep(seconds)
+
+
+def has_gil(_: int) -> bool:
+    """Whether a global lock is on in the process that runs this."""
+    asked = getattr(sys, "_is_gil_enabled", None)
+    return bool(asked()) if asked else True
 
 
 def hold(path: str) -> None:

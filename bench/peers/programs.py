@@ -79,6 +79,9 @@ def programs(api: Any) -> Programs:
         def batch(self, count: int) -> None:
             api.get([small.remote() for _ in range(count)])
 
+        def pid(self) -> int:
+            return os.getpid()
+
     class Client:
         def __init__(self, servers: list[Any]) -> None:
             self.servers = servers

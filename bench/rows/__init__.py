@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from . import calls, micro, start
+from . import calls, curves, envelope, freethreaded, micro, recovery, start
 from .base import FULL, QUICK, Effort, Reading, Row
 
 __all__ = ["FULL", "GROUPS", "QUICK", "ROWS", "Effort", "Group", "Reading", "Row", "parts"]
@@ -22,6 +22,10 @@ GROUPS: dict[str, Group] = {
     "start": Group("Start and idling", start.ROWS),
     "calls": Group("Calls, objects, actors", calls.ROWS),
     "micro": Group("Ray's microbenchmark", micro.ROWS),
+    "envelope": Group("The envelope of one machine", envelope.ROWS),
+    "curves": Group("Cost by size", curves.ROWS),
+    "recovery": Group("Recovery", recovery.ROWS),
+    "free": Group("Without the GIL", freethreaded.ROWS),
 }
 ROWS: dict[str, Row] = {row.name: row for group in GROUPS.values() for row in group.rows}
 
