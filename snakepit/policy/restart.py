@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ def went_with_zygote(cause: Mapping[str, Any]) -> bool:
     return "zygote" in cause
 
 
-def blamed(cause: Mapping[str, Any], begun: Sequence[Call], blocked: Container[int]) -> list[Call]:
+def blamed(cause: Mapping[str, Any], begun: Iterable[Call], blocked: Container[int]) -> list[Call]:
     """Return those of the calls that a dead worker had begun that may have killed it.
 
-    A call that waits in get() below the one on top of its stack has not; should all of them wait,
-    it is the last. Those spared pay with a retry like the others, for they did begin, but are not
-    poisoned by what others did.
+    Not one that waits in get() or wait(): what ran meanwhile is another call, above it on the
+    stack, or nothing. Whoever waits long would be poisoned by chance on a machine that kills now
+    and then. It did begin, so that it pays with a retry as the others do.
 
     Args:
         cause: how the worker ended.
-        begun: in the order in which they began.
+        begun: the calls that it had begun and not answered.
         blocked: ids of the calls that wait.
     """
     if went_with_zygote(cause):
         return []
-    return [call for call in begun if call.id not in blocked] or list(begun[-1:])
+    return [call for call in begun if call.id not in blocked]
 
 
 def after_death(deaths: int, tries: int, max_retries: int) -> str:

@@ -88,6 +88,20 @@ def test_retries_after_deaths_and_poison(rig: Rig) -> None:
     assert rig.failure(call)[1]["deaths"] == 3
 
 
+def test_a_call_that_waits_is_not_blamed(rig: Rig) -> None:
+    rig.workers(1)
+    waiting = rig.submit(max_retries=4)
+    rig.take()
+    for death in range(5):
+        rig.scheduler.blocked(waiting.worker, waiting.id, [rig.submit(name="g").id], True, [])
+        assert (waiting.deaths, waiting.tries) == (0, death)
+        for action in rig.die(waiting.worker, waiting.sequence):
+            if type(action) is do.Spawn:
+                rig.scheduler.hello(action.worker)
+        rig.take()
+    assert rig.failure(waiting)[0] == "worker_crashed"
+
+
 def test_a_zygotes_end_costs_retries_and_blames_nobody() -> None:
     rig = Rig()
     call, forever = rig.submit(max_retries=3), rig.submit(max_retries=-1)

@@ -310,7 +310,7 @@ class World:
         self.require(running == charged, f"worker {number} began {running}, not {charged}")
         for identifier, task in list(worker.sent.items()):
             if identifier in running:
-                if "zygote" in cause or task is not worker.stack[-1].task:
+                if "zygote" in cause or identifier in worker.blocked:
                     task.attempts += 1
                 else:
                     task.deaths += 1
