@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import harness, machine, report, runs
+from . import compare, harness, machine, report, runs
 from .gates import judge_all
 from .peers import PEERS
+from .plots import plots
 from .rows import GROUPS, ROWS, parts
 
 
@@ -37,7 +38,10 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
         help="every round, for machines (FILE.json), or a folder, where it is named by its date",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the page (default: standard output)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the page, its plots beside it (default: the page alone, to standard output)",
     )
     parser.add_argument("--check", action="store_true", help="fail where a gate does not hold")
 
@@ -108,11 +112,15 @@ def publish(run: runs.Run, options: argparse.Namespace) -> int:
         ]
         units = {row: ROWS[row].unit for row in run.rows()}
         path.write_text(runs.as_json(run, gates=gates, units=units))
-    page = report.markdown(run)
     if options.out:
-        options.out.write_text(page)
+        drawn = plots(run)
+        folder: Path = options.out.parent / report.PLOTS
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, page in drawn.items():
+            (folder / f"{name}.svg").write_text(page)
+        options.out.write_text(report.markdown(run, tuple(drawn)))
     else:
-        print(page, end="")
+        print(report.markdown(run), end="")
     wanting = report.short(run)
     if wanting:
         tell("does not hold: " + "; ".join(wanting))
@@ -168,13 +176,47 @@ def put_together(argv: Sequence[str]) -> int:
     return publish(runs.merge(read_runs(parser, options.parts)), options)
 
 
+def compared(argv: Sequence[str]) -> int:
+    """Compare two runs.
+
+    Returns:
+        The exit status: 1 where a row got worse.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m bench compare",
+        description=compare.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("old", type=Path, metavar="OLD.json")
+    parser.add_argument("new", type=Path, metavar="NEW.json")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=compare.TOLERANCE,
+        metavar="SHARE",
+        help="how much worse is still the same (default %(default)s)",
+    )
+    options = parser.parse_args(argv)
+    if options.tolerance < 0:
+        parser.error(f"--tolerance: {options.tolerance} is less than 0")
+    old, new = read_runs(parser, [options.old, options.new])
+    changes = compare.compare(old, new, options.tolerance)
+    if not changes:
+        parser.error("the two runs have no row in common")
+    print(compare.markdown(changes), end="")
+    worse = compare.regressions(changes)
+    if worse:
+        tell("worse: " + ", ".join(found.row for found in worse))
+    return int(bool(worse))
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the command.
 
     Returns:
         The exit status.
     """
-    commands = {"merge": put_together}
+    commands = {"compare": compared, "merge": put_together}
     command = commands.get(argv[0]) if argv else None
     return command(argv[1:]) if command else measure(argv)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from .gates import OURS, Gate, Outcome, judge_all, ratios
 from .peers import PEERS
@@ -13,6 +13,8 @@ from .runs import Part, Run, Values
 from .stats import summarise
 
 RIVAL = "ray"
+PLOTS = "plots"  # the folder beside the page
+DRAWN = {"curves": ("queued", "workers")}  # by group; the others have one plot, of their name
 VERDICTS = {"goal": "goal", "gate": "held", "short": "**short**", "not measured": "not measured"}
 METHOD = """\
 Rounds are interleaved (A B C, A B C, …). Figures are medians of the rounds; the quartiles stand in
@@ -124,11 +126,11 @@ def row_line(run: Run, row: str, peers: Sequence[str]) -> str:
     return table_line([ROWS[row].title, ROWS[row].unit, *cells, *against])
 
 
-def tables(run: Run) -> list[str]:
-    """The rows, group by group, each with the peers that have a figure there."""
+def tables(run: Run, plots: Collection[str]) -> list[str]:
+    """The rows, group by group, each with the peers that have a figure there, and its plots."""
     lines: list[str] = []
     measured = run.rows()
-    for group in GROUPS.values():
+    for key, group in GROUPS.items():
         rows = [row.name for row in group.rows if row.name in measured]
         if not rows:
             continue
@@ -138,7 +140,10 @@ def tables(run: Run) -> list[str]:
         lines += [f"## {group.title}", "", table_line(heads), "|---" * len(heads) + "|"]
         lines += [row_line(run, row, peers) for row in rows]
         lines.append("")
-        if group is GROUPS["micro"]:
+        for plot in DRAWN.get(key, (key,)):
+            if plot in plots:
+                lines += [f"![{group.title}: {plot}]({PLOTS}/{plot}.svg)", ""]
+        if key == "micro":
             lines += ["Ray has more rows, which are left out:", ""]
             lines += [f"- {name}: {why}." for name, why in LEFT_OUT.items()]
             lines.append("")
@@ -180,9 +185,15 @@ def notes(run: Run) -> list[str]:
     return lines
 
 
-def markdown(run: Run) -> str:
-    """The page."""
-    lines = ["# What it costs", "", *made(run), METHOD, *gates(run), *tables(run), *notes(run)]
+def markdown(run: Run, plots: Collection[str] = ()) -> str:
+    """The page.
+
+    Args:
+        run: what was measured.
+        plots: names of those that lie beside it.
+    """
+    body = [*made(run), METHOD, *gates(run), *tables(run, plots), *notes(run)]
+    lines = ["# What it costs", "", *body]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
