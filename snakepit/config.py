@@ -1,4 +1,4 @@
-"""The settings of a runtime, the rules for option values, and this machine's limits.
+"""The settings of a runtime, and the rules for option values.
 
 Only this module reads the environment. These variables stand in for arguments of `init` that are
 not given:
@@ -9,6 +9,8 @@ not given:
     SNAKEPIT_NAMESPACE            a name
     SNAKEPIT_LOG_TO_DRIVER        1, true, yes, on; 0, false, no, off
     SNAKEPIT_MAX_WORKERS          64
+    SNAKEPIT_RESTART_INTENSITY    5
+    SNAKEPIT_RESTART_PERIOD       60
 
 Each check takes the option's name and its value, and returns the value in the form that the rest
 of the package uses. A wrong type raises TypeError, a wrong value `OptionError` (a ValueError);
@@ -18,11 +20,12 @@ both name the option, the value and what is allowed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from operator import index
 from typing import Any, Final, NamedTuple, SupportsFloat, SupportsIndex, final
 
 from .errors import OptionError
+from .machine import available_cpus, available_memory
 
 UNITS: Final = 10_000
 """Resources are counted in 1/10,000: sums of integers are exact, those of floats are not."""
@@ -32,6 +35,12 @@ MAX_QUANTITY: Final = 1_000_000_000
 MAX_WORKERS: Final = 65_536
 STORE_SHARE: Final = 0.4
 SMALLEST_STORE: Final = 1 << 20
+INTENSITY: Final = 5
+PERIOD: Final = 60.0
+MAX_INTENSITY: Final = 1000
+MAX_PERIOD: Final = 86_400.0
+LEAST_PERIOD: Final = 0.1
+"""Seconds for each restart: with the back-off between them, more could never come in the period."""
 RESERVED: Final = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 
 
@@ -94,6 +103,21 @@ def check_timeout(value: object) -> float | None:
     return None if value == float("inf") else value
 
 
+def check_restarts(intensity: object, period: object) -> tuple[int, float]:
+    """Return a restart intensity and its period in seconds, which must have room for it."""
+    count = check_int("restart_intensity", intensity, 0, MAX_INTENSITY)
+    least = LEAST_PERIOD * (count + 1)
+    allowed = (
+        f"a number of seconds from {least:g} to {MAX_PERIOD:g}, "
+        f"{LEAST_PERIOD:g} for each restart and one more (restart_intensity={count})"
+    )
+    if isinstance(period, bool) or not isinstance(period, (int, float)):
+        raise wrong_type("restart_period", period, allowed)
+    if not least <= period <= MAX_PERIOD:
+        raise wrong_value("restart_period", period, allowed)
+    return count, float(period)
+
+
 def check_units(option: str, value: object, *, zero: bool = True) -> int:
     """Return a quantity of a resource in 1/`UNITS`.
 
@@ -146,6 +170,8 @@ class _Fields(NamedTuple):
     namespace: str
     log_to_driver: bool
     max_workers: int | None
+    restart_intensity: int
+    restart_period: float
 
 
 @final
@@ -159,6 +185,8 @@ class Config(_Fields):
         namespace: where actors' names are looked up; "" is the anonymous one.
         log_to_driver: whether what workers print appears at the driver.
         max_workers: the most worker processes at one time; None leaves it to the runtime.
+        restart_intensity: how many restarts in vain are borne within `restart_period`.
+        restart_period: seconds.
     """
 
     __slots__ = ()
@@ -172,6 +200,8 @@ class Config(_Fields):
         namespace: str | None = None,
         log_to_driver: bool = True,
         max_workers: int | None = None,
+        restart_intensity: int = INTENSITY,
+        restart_period: float = PERIOD,
     ) -> Config:
         """Check every setting.
 
@@ -190,6 +220,7 @@ class Config(_Fields):
             "" if namespace is None else check_name("namespace", namespace),
             check_bool("log_to_driver", log_to_driver),
             None if max_workers is None else check_int("max_workers", max_workers, 1, MAX_WORKERS),
+            *check_restarts(restart_intensity, restart_period),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -212,6 +243,8 @@ def resolve(
     namespace: str | None = None,
     log_to_driver: bool | None = None,
     max_workers: int | None = None,
+    restart_intensity: int | None = None,
+    restart_period: float | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Config:
     """Return the settings: those given, else the environment's, else what suits this machine.
@@ -223,6 +256,8 @@ def resolve(
         namespace: default: the anonymous one.
         log_to_driver: default: True.
         max_workers: default: the runtime's choice.
+        restart_intensity: default: 5.
+        restart_period: seconds; default: 60.
         environment: in place of the process's own, for tests.
 
     Raises:
@@ -246,6 +281,10 @@ def resolve(
         log_to_driver = variables.boolean("SNAKEPIT_LOG_TO_DRIVER", default=True)
     if max_workers is None:
         max_workers = variables.integer("SNAKEPIT_MAX_WORKERS")
+    if restart_intensity is None:
+        restart_intensity = variables.integer("SNAKEPIT_RESTART_INTENSITY")
+    if restart_period is None:
+        restart_period = variables.number("SNAKEPIT_RESTART_PERIOD")
     return Config(
         num_cpus=num_cpus,
         resources=resources,
@@ -253,6 +292,8 @@ def resolve(
         namespace=namespace,
         log_to_driver=log_to_driver,
         max_workers=max_workers,
+        restart_intensity=INTENSITY if restart_intensity is None else restart_intensity,
+        restart_period=PERIOD if restart_period is None else restart_period,
     )
 
 
@@ -274,6 +315,13 @@ class _Variables:
             return None if text is None else int(text)
         except ValueError:
             raise wrong_value(f"the variable {name}", text, "an integer") from None
+
+    def number(self, name: str) -> float | None:
+        text = self.text(name)
+        try:
+            return None if text is None else float(text)
+        except ValueError:
+            raise wrong_value(f"the variable {name}", text, "a number") from None
 
     def boolean(self, name: str, *, default: bool) -> bool:
         text = self.text(name)
@@ -306,77 +354,3 @@ class _Variables:
 def environment() -> dict[str, str]:
     """Return a copy of this process's environment, for the processes that it starts."""
     return dict(os.environ)
-
-
-# --- what this machine allows ----------------------------------------------------------------
-
-
-def available_cpus(root: str = "") -> int:
-    """Return how many CPUs this process may use: affinity, or a cgroup's quota if that is less.
-
-    Args:
-        root: a folder that holds `proc` and `sys`, for tests.
-
-    Returns:
-        At least 1; a quota of one and a half CPUs counts as two, or a part would lie idle.
-    """
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:
-        count = os.cpu_count() or 1
-    for folder in _cgroup_folders(root, "cpu"):
-        quota, _, period = _read(f"{folder}/cpu.max").strip().partition(" ")
-        if not period:
-            quota = _read(f"{folder}/cpu.cfs_quota_us").strip()
-            period = _read(f"{folder}/cpu.cfs_period_us").strip()
-        if quota.isdigit() and period.isdigit() and int(period):
-            count = min(count, -(-int(quota) // int(period)))
-    return max(1, count)
-
-
-def available_memory(root: str = "") -> int:
-    """Return the bytes of memory that this process may use: the machine's, or a cgroup's limit.
-
-    Args:
-        root: a folder that holds `proc` and `sys`, for tests.
-    """
-    size = 0
-    for line in _read(f"{root}/proc/meminfo").splitlines():
-        if line.startswith("MemTotal:"):
-            size = int(line.split()[1]) * 1024
-    if not size:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for folder in _cgroup_folders(root, "memory"):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            limit = _read(f"{folder}/{name}").strip()
-            if limit.isdigit():
-                size = min(size, int(limit))
-    return size
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def _cgroup_folders(root: str, controller: str) -> Iterator[str]:
-    """Yield the folders whose limits hold for this process, of cgroup versions 1 and 2.
-
-    A container often sees its host's path but only its own subtree, as the mount's root: so each
-    ancestor is tried, the mount's root included, and those that are missing are passed over.
-    """
-    for line in _read(f"{root}/proc/self/cgroup").splitlines():
-        controllers, _, path = line.partition(":")[2].partition(":")
-        if not controllers:
-            mounts = [f"{root}/sys/fs/cgroup", f"{root}/sys/fs/cgroup/unified"]
-        elif controller in controllers.split(","):
-            mounts = [f"{root}/sys/fs/cgroup/{controllers}", f"{root}/sys/fs/cgroup/{controller}"]
-        else:
-            continue
-        parts = [part for part in path.split("/") if part and part != ".."]
-        for depth in range(len(parts), -1, -1):
-            for mount in mounts:
-                yield "/".join([mount, *parts[:depth]])

@@ -25,6 +25,7 @@ __all__ = [
     "CauseUnavailableError",
     "WorkerCrashedError",
     "PoisonedCallError",
+    "PoolFailedError",
     "ActorError",
     "ActorDiedError",
     "ActorUnavailableError",
@@ -42,6 +43,7 @@ __all__ = [
     "OptionError",
     "RuntimeStartError",
     "RuntimeClosedError",
+    "RuntimeFailedError",
     "ForkedRuntimeError",
     "ProtocolError",
 ]
@@ -63,6 +65,7 @@ class _DeathError(SnakepitError):
         pid: its process id; None when unknown.
         call: name of the call that gets this error.
         attempts: how often that call was started; None when unknown.
+        restarts: how many died in a row, where that is why; period: too many in so many seconds.
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class _DeathError(SnakepitError):
         pid: int | None = None,
         call: str = "",
         attempts: int | None = None,
+        restarts: int | None = None,
+        period: float | None = None,
     ) -> None:
         super().__init__(message)
         self.exit_code = exit_code
@@ -85,6 +90,8 @@ class _DeathError(SnakepitError):
         self.pid = pid
         self.call = call
         self.attempts = attempts
+        self.restarts = restarts
+        self.period = period
 
 
 class WorkerCrashedError(_DeathError):
@@ -93,6 +100,20 @@ class WorkerCrashedError(_DeathError):
 
 class PoisonedCallError(WorkerCrashedError):
     """The call killed so many workers that it is not tried again, whatever retries remain."""
+
+
+class PoolFailedError(WorkerCrashedError):
+    """No worker can be had: they die again and again before they have begun a call.
+
+    `cool_down` seconds after its failure the `pool` takes calls again, and tries one worker.
+    """
+
+    def __init__(
+        self, message: str = "", *, pool: str = "", cool_down: float = 0.0, **death: Any
+    ) -> None:
+        super().__init__(message, **death)
+        self.pool = pool
+        self.cool_down = cool_down
 
 
 class ActorError(_DeathError):
@@ -223,6 +244,10 @@ class RuntimeStartError(SnakepitError):
 
 class RuntimeClosedError(SnakepitError):
     """The runtime is shut down, or was while the call waited."""
+
+
+class RuntimeFailedError(_DeathError, RuntimeClosedError):
+    """The runtime has ended by itself: what workers are forked from died again and again."""
 
 
 class ForkedRuntimeError(SnakepitError):

@@ -14,7 +14,7 @@ from . import errors
 
 __all__ = ["Failure", "KINDS", "to_exception", "signal_name"]
 
-Field = int | str | None
+Field = int | float | str | None
 
 
 class Failure(NamedTuple):
@@ -57,7 +57,7 @@ def signal_name(number: int) -> str:
 
 
 _Fields = Mapping[str, Any]
-_DEATH_FIELDS: Final = ("exit_code", "signal", "pid", "attempts")
+_DEATH_FIELDS: Final = ("exit_code", "signal", "pid", "attempts", "restarts", "period")
 _DEATH_TEXTS: Final = ("stderr", "running", "call")
 
 _SIGNAL_ADVICE: Final = {
@@ -126,7 +126,7 @@ def _advice(fields: _Fields) -> str:
 
 def _no_process(fields: _Fields) -> str:
     return (
-        f"no worker process can be started for it: {fields.get('spawn')}. "
+        f"no worker process can be started: {fields.get('spawn')}. "
         "End some actors, or raise the limits of processes and of open files (ulimit -u, -n)"
     )
 
@@ -139,8 +139,6 @@ def _text(*sentences: str, stderr: str | None = "") -> str:
 def _worker_crashed(fields: _Fields) -> errors.SnakepitError:
     attempts = _attempts(fields) or 0
     call = fields.get("call") or "a call"
-    if fields.get("spawn"):
-        return errors.WorkerCrashedError(f"{call}: {_no_process(fields)}", **_death(fields))
     return errors.WorkerCrashedError(
         _text(
             f"{call}: {_process(fields)} {_how(fields)}{_running(fields)}",
@@ -161,6 +159,35 @@ def _poisoned(fields: _Fields) -> errors.SnakepitError:
             _advice(fields),
             stderr=fields.get("stderr"),
         ),
+        **_death(fields),
+    )
+
+
+def _again_and_again(fields: _Fields) -> str:
+    count, intensity, period = map(fields.get, ("restarts", "intensity", "period"))
+    if None in (count, intensity, period):
+        return "again and again"
+    return (
+        f"{count} times in a row, more than restart_intensity={intensity} within "
+        f"restart_period={period:g} s"
+    )
+
+
+def _pool_failed(fields: _Fields) -> errors.SnakepitError:
+    cool_down = fields.get("cool_down") or 0.0
+    last = f"The last, {_process(fields)}, {_how(fields)}"
+    advice = "" if fields.get("spawn") else _advice(fields)
+    return errors.PoolFailedError(
+        _text(
+            f"{fields.get('call') or 'a call'}: pool {fields.get('pool') or ''} has failed: its "
+            f"worker processes died before they had begun a call, {_again_and_again(fields)}",
+            f"The last: {_no_process(fields)}" if fields.get("spawn") else last,
+            advice,
+            f"Calls fail at once for {cool_down:g} s; the next one then tries one worker again",
+            stderr=fields.get("stderr"),
+        ),
+        pool=fields.get("pool") or "",
+        cool_down=cool_down,
         **_death(fields),
     )
 
@@ -209,7 +236,9 @@ def _actor_died(fields: _Fields) -> errors.SnakepitError:
         fields,
         f"{_actor(fields)} died: {_process(fields)} {_how(fields)}{_running(fields)}",
         _advice(fields),
-        "With max_restarts it would be made anew, with max_task_retries its calls tried again",
+        f"Its processes died before it was made, {_again_and_again(fields)}"
+        if fields.get("restarts")
+        else "With max_restarts it would be made anew, with max_task_retries its calls tried again",
     )
 
 
@@ -291,8 +320,19 @@ def _shutdown(fields: _Fields) -> errors.SnakepitError:
 
 
 def _runtime_failed(fields: _Fields) -> errors.SnakepitError:
-    return errors.RuntimeClosedError(
-        f"the runtime has ended: {fields.get('reason') or 'it failed'}"
+    reason = fields.get("reason")
+    if not fields.get("restarts"):
+        why = f"the runtime has ended: {reason or 'it failed'}"
+        return errors.RuntimeFailedError(why, **_death(fields))
+    return errors.RuntimeFailedError(
+        _text(
+            "the runtime has failed: the zygote, which all workers are forked from, died before a "
+            f"call had begun, {_again_and_again(fields)}",
+            f"The last: {reason}" if reason else f"The last {_how(fields)}",
+            "After snakepit.shutdown(), init() starts another",
+            stderr=fields.get("stderr"),
+        ),
+        **_death(fields),
     )
 
 
@@ -314,6 +354,7 @@ def _pending_calls(fields: _Fields) -> errors.SnakepitError:
 _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
     "worker_crashed": _worker_crashed,
     "poisoned": _poisoned,
+    "pool_failed": _pool_failed,
     "actor_died": _actor_died,
     "actor_init_failed": _actor_init_failed,
     "actor_unavailable": _actor_unavailable,

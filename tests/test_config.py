@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import os
 import pickle
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snakepit import config
-from snakepit.config import Config, available_cpus, available_memory, resolve
+from snakepit.config import Config, resolve
 from snakepit.errors import OptionError
+from snakepit.machine import available_cpus, available_memory
 
 GIVEN = {"num_cpus": 2, "object_store_memory": 1 << 24}
 
@@ -53,6 +53,15 @@ def test_a_config_holds_what_was_given() -> None:
         ("namespace", 5, TypeError),
         ("log_to_driver", 1, TypeError),
         ("max_workers", 0, OptionError),
+        ("restart_intensity", -1, OptionError),
+        ("restart_intensity", 1001, OptionError),
+        ("restart_intensity", 2.0, TypeError),
+        ("restart_intensity", True, TypeError),
+        ("restart_period", 0.5, OptionError),  # with the default intensity of 5
+        ("restart_period", float("nan"), OptionError),
+        ("restart_period", float("inf"), OptionError),
+        ("restart_period", "60", TypeError),
+        ("restart_period", True, TypeError),
     ],
 )
 def test_a_wrong_setting_is_named(setting: str, value: Any, error: type[Exception]) -> None:
@@ -61,6 +70,16 @@ def test_a_wrong_setting_is_named(setting: str, value: Any, error: type[Exceptio
         with pytest.raises(error, match=setting) as caught:
             make(**arguments)
         assert "must be" in str(caught.value)
+
+
+def test_the_restart_period_has_room_for_the_intensity() -> None:
+    made = Config(**GIVEN)
+    assert (made.restart_intensity, made.restart_period) == (5, 60.0)
+    least = Config(**GIVEN, restart_intensity=0, restart_period=0.1)
+    assert (least.restart_intensity, least.restart_period) == (0, 0.1)
+    assert type(Config(**GIVEN, restart_period=30).restart_period) is float
+    with pytest.raises(OptionError, match=r"from 10 to 86400.*restart_intensity=99"):
+        resolve(**GIVEN, restart_intensity=99, restart_period=9.9)
 
 
 def test_a_long_value_is_shortened_in_the_message() -> None:
@@ -87,6 +106,8 @@ def test_the_environment_stands_in_for_what_is_not_given() -> None:
         "SNAKEPIT_NAMESPACE": "lab",
         "SNAKEPIT_LOG_TO_DRIVER": "off",
         "SNAKEPIT_MAX_WORKERS": "9",
+        "SNAKEPIT_RESTART_INTENSITY": "2",
+        "SNAKEPIT_RESTART_PERIOD": "1.5",
     }
     made = resolve(environment=environment)
     assert made == Config(
@@ -96,6 +117,8 @@ def test_the_environment_stands_in_for_what_is_not_given() -> None:
         namespace="lab",
         log_to_driver=False,
         max_workers=9,
+        restart_intensity=2,
+        restart_period=1.5,
     )
     given = resolve(num_cpus=1, log_to_driver=True, resources={}, environment=environment)
     assert (given.num_cpus, given.log_to_driver, given.resources) == (1, True, ())
@@ -109,6 +132,8 @@ def test_the_environment_stands_in_for_what_is_not_given() -> None:
         ("SNAKEPIT_RESOURCES", "camera=x"),
         ("SNAKEPIT_LOG_TO_DRIVER", "perhaps"),
         ("SNAKEPIT_OBJECT_STORE_MEMORY", "1GB"),
+        ("SNAKEPIT_RESTART_INTENSITY", "often"),
+        ("SNAKEPIT_RESTART_PERIOD", "a minute"),
     ],
 )
 def test_a_wrong_variable_is_named(variable: str, text: str) -> None:
@@ -125,78 +150,6 @@ def test_an_empty_variable_counts_as_absent() -> None:
 def test_the_process_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNAKEPIT_NAMESPACE", "outside")
     assert resolve().namespace == "outside"
-
-
-def write(root: Path, files: dict[str, str]) -> str:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return str(root)
-
-
-V2 = {"proc/self/cgroup": "0::/pod/box\n"}
-V1 = {"proc/self/cgroup": "4:cpu,cpuacct:/box\n3:memory:/box\n1:name=systemd:/\n"}
-
-
-@pytest.mark.parametrize(
-    ("files", "cpus"),
-    [
-        ({}, 8),
-        ({**V2, "sys/fs/cgroup/pod/box/cpu.max": "max 100000\n"}, 8),
-        ({**V2, "sys/fs/cgroup/pod/box/cpu.max": "200000 100000\n"}, 2),
-        ({**V2, "sys/fs/cgroup/pod/cpu.max": "150000 100000\n"}, 2),
-        ({**V2, "sys/fs/cgroup/cpu.max": "50000 100000\n"}, 1),
-        ({**V2, "sys/fs/cgroup/cpu.max": "rubbish"}, 8),
-        (
-            {
-                **V1,
-                "sys/fs/cgroup/cpu/box/cpu.cfs_quota_us": "300000\n",
-                "sys/fs/cgroup/cpu/box/cpu.cfs_period_us": "100000\n",
-            },
-            3,
-        ),
-        (
-            {
-                **V1,
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
-            },
-            8,
-        ),
-    ],
-)
-def test_cpus_are_the_least_of_affinity_and_quota(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cpus: int
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    assert available_cpus(write(tmp_path, files)) == cpus
-
-
-MEMINFO = {"proc/meminfo": "MemTotal:       1000 kB\nMemFree: 5 kB\n"}
-
-
-@pytest.mark.parametrize(
-    ("files", "size"),
-    [
-        (MEMINFO, 1_024_000),
-        ({**MEMINFO, **V2, "sys/fs/cgroup/pod/box/memory.max": "max\n"}, 1_024_000),
-        ({**MEMINFO, **V2, "sys/fs/cgroup/pod/memory.max": "4096\n"}, 4096),
-        ({**MEMINFO, **V1, "sys/fs/cgroup/memory/box/memory.limit_in_bytes": "8192\n"}, 8192),
-        (
-            {**MEMINFO, **V1, "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{1 << 63}\n"},
-            1_024_000,
-        ),
-    ],
-)
-def test_memory_is_the_least_of_machine_and_cgroup(
-    tmp_path: Path, files: dict[str, str], size: int
-) -> None:
-    assert available_memory(write(tmp_path, files)) == size
-
-
-def test_memory_without_proc(tmp_path: Path) -> None:
-    assert available_memory(str(tmp_path)) > 1 << 20
 
 
 def test_the_defaults_suit_this_machine() -> None:

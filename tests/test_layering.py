@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOUNDATION = "errors carried exceptions faults ids handles config deadline".split()
+FOUNDATION = "errors carried exceptions faults ids handles config machine deadline".split()
 LAYERS: dict[str, float] = {
     **dict.fromkeys(FOUNDATION, 0),
     "wire": 1,

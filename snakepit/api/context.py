@@ -25,6 +25,8 @@ _SETTINGS: Final = (
     "log_to_driver",
     "ignore_reinit_error",
     "max_workers",
+    "restart_intensity",
+    "restart_period",
 )
 # What Ray's init takes besides, with the value that asks for what happens here anyway.
 _LATER: Final[dict[str, Any]] = {
@@ -98,6 +100,8 @@ def init(
     log_to_driver: bool | None = None,
     ignore_reinit_error: bool = False,
     max_workers: int | None = None,
+    restart_intensity: int | None = None,
+    restart_period: float | None = None,
     **unknown: Never,
 ) -> Context:
     """Start the runtime of this process; inside a task, attach to the one that runs it.
@@ -113,6 +117,10 @@ def init(
         log_to_driver: whether what workers print appears here; default: True.
         ignore_reinit_error: return the runtime that is there already instead of raising.
         max_workers: the most worker processes at one time; default: the runtime's choice.
+        restart_intensity: how many restarts in vain, of worker processes that end before they have
+            begun a call, are borne within `restart_period`; one more, and the calls that wait for
+            them fail with `PoolFailedError`; 0 to 1000, default: 5.
+        restart_period: seconds, at least 0.1 for each restart and one more; default: 60.
         unknown: refused; here to say what is allowed.
 
     Returns:
@@ -132,6 +140,8 @@ def init(
         namespace=namespace,
         log_to_driver=log_to_driver,
         max_workers=max_workers,
+        restart_intensity=restart_intensity,
+        restart_period=restart_period,
     )
     runtime, new = begin(lambda: _start(config))
     if not new and not ignore_reinit_error and _shutdown_of(runtime) is not None:

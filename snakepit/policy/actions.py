@@ -15,6 +15,10 @@ class Spawn(NamedTuple):
     env: tuple[tuple[str, str], ...]
 
 
+class StartZygote(NamedTuple):
+    """Start another process to fork workers; answered by `zygote_started` or `zygote_lost`."""
+
+
 class Send(NamedTuple):
     """Put `call` into the worker's mailbox; `nested` runs it on the stack of a waiting call."""
 
@@ -78,5 +82,5 @@ class Arm(NamedTuple):
 
 
 Action: TypeAlias = (
-    Spawn | Send | Retire | Kill | AskBack | Interrupt | Resolved | Tell | Free | Arm
+    StartZygote | Spawn | Send | Retire | Kill | AskBack | Interrupt | Resolved | Tell | Free | Arm
 )

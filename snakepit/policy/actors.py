@@ -13,6 +13,7 @@ from collections import deque
 from typing import Any, Final, final
 
 from .calls import Call, IllegalTransition
+from .restart import RestartWindow
 from .workers import Worker
 
 PENDING, STARTING, ALIVE, DEAD = "pending", "starting", "alive", "dead"
@@ -36,7 +37,7 @@ class Actor:
         creation: the call of its constructor, kept for restarts.
         lanes: for each caller the calls that have not been sent, in order.
         leaving: it ends when its worker does, without a restart, and why.
-        stillborn: how many of its processes in a row have ended before it was made.
+        window: those of its processes that ended before it was made, if any has.
         struck: kill() was told to end its present process.
         failure: the failure record that its calls end in, once it is dead.
     """
@@ -52,8 +53,8 @@ class Actor:
         "name",
         "restarts",
         "state",
-        "stillborn",
         "struck",
+        "window",
         "worker",
     )
 
@@ -66,7 +67,7 @@ class Actor:
         self.worker: Worker | None = None
         self.lanes: dict[int, deque[Call]] = {}
         self.restarts = 0
-        self.stillborn = 0
+        self.window: RestartWindow | None = None
         self.struck = False
         self.leaving = ""
         self.killed = False

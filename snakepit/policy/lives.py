@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 from ..wire.messages import CREATE, FAILURE
-from .actions import Action, Kill, Retire
-from .actors import ALIVE, DEAD, STARTING, Actor
-from .calls import DONE, Call
+from .actions import Action, Arm, Kill, Retire
+from .actors import ALIVE, DEAD, PENDING, STARTING, Actor
+from .calls import DONE, WAITING, Call
 from .completion import Completion
 from .objects import Entry, ObjectTable
 from .placement import Placement
-from .restart import POISON_DEATHS, after_death, blamed, may_restart, went_with_zygote
+from .restart import RestartWindow, after_death, blamed, may_restart, went_with_zygote
 from .workers import LIVE, Worker
 
 MOST_IN_MAILBOX: Final = 512
@@ -30,11 +30,14 @@ class ActorTable:
         placement: Placement,
         completion: Completion,
         actions: list[Action],
+        window: Callable[[], RestartWindow],
     ) -> None:
+        """`window` makes what counts the processes that end before their actor is made."""
         self._objects = objects
         self._placement = placement
         self._completion = completion
         self._actions = actions
+        self._window = window
         self.most_in_mailbox = MOST_IN_MAILBOX
         self.names: dict[tuple[str, str], Actor] = {}
 
@@ -78,7 +81,7 @@ class ActorTable:
         worker = actor.worker
         assert worker is not None
         actor.to("made")
-        actor.stillborn = 0
+        actor.window = None
         template = actor.creation.shape.template
         if not template.resources:
             self._release(worker)
@@ -201,7 +204,7 @@ class ActorTable:
         if actor.name is not None and self.names.get(actor.name) is actor:
             del self.names[actor.name]
 
-    def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call]) -> None:
+    def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call], now: float) -> None:
         """The actor's process has ended while the calls in `begun` ran; others were not begun."""
         actor = worker.actor
         assert actor is not None
@@ -212,6 +215,8 @@ class ActorTable:
             self._placement.take_back(worker, call)
         # Nothing of the user's ran: that is no life of the actor, and costs it none.
         unlived = actor.state is STARTING and not begun and not actor.struck
+        in_vain = actor.state is STARTING and not actor.struck and not went_with_zygote(cause)
+        window = self._died_in_vain(actor, now) if in_vain else None
         begun = [call for call in begun if call.state is not DONE]
         unbegun = [call for call in unbegun if call.state is not DONE]
         actor.worker = None
@@ -219,13 +224,13 @@ class ActorTable:
         if actor.state is DEAD:
             return
         template = actor.creation.shape.template
-        if not went_with_zygote(cause):
-            actor.stillborn += actor.state is STARTING
-        final = bool(actor.leaving) or actor.killed or "spawn" in cause
-        final = final or actor.stillborn >= POISON_DEATHS
-        restart = not final and (unlived or may_restart(actor.restarts, template.max_restarts))
         reason = actor.leaving or ("killed" if actor.killed else "died")
         fields = {**cause, "reason": reason, "running": [call.name for call in begun]}
+        final = bool(actor.leaving) or actor.killed
+        if window is not None and window.exceeded:
+            final = True
+            fields.update(window.fields())
+        restart = not final and (unlived or may_restart(actor.restarts, template.max_restarts))
         if not restart:
             for call in begun + unbegun:
                 if call.shape.template.kind != CREATE:
@@ -237,7 +242,12 @@ class ActorTable:
             self._objects.pin((actor.id,))
         actor.to("lost")
         self._call_again(actor, begun, unbegun, guilty, fields)
-        self._recreate(actor)
+        self._recreate(actor, window.delay if window is not None else 0.0)
+
+    def _died_in_vain(self, actor: Actor, now: float) -> RestartWindow:
+        window = actor.window = actor.window or self._window()
+        window.add(now)
+        return window
 
     def _call_again(
         self,
@@ -274,14 +284,24 @@ class ActorTable:
         for call in reversed(again):
             self.again(call)
 
-    def _recreate(self, actor: Actor) -> None:
+    def _recreate(self, actor: Actor, delay: float) -> None:
         old = actor.creation
         actor.creation = Call(
             old.id, old.shape, old.actor, old.args, old.deps, old.refs, old.caller, old.parent
         )
         if old.state is not DONE:
             old.to("finish")
-        self._placement.enqueue(actor.creation)
+        if delay:
+            self._actions.append(Arm(delay, f"restart:{actor.id}"))
+        else:
+            self._placement.enqueue(actor.creation)
+
+    def restart(self, identifier: int) -> None:
+        """The back-off of an actor is over, if it still waits for that."""
+        entry = self._objects.entries.get(identifier)
+        actor = entry.actor if entry is not None else None
+        if actor is not None and actor.state is PENDING and actor.creation.state is WAITING:
+            self._placement.enqueue(actor.creation)
 
     def end(self, actor: Actor, fields: Mapping[str, Any]) -> None:
         """The actor is dead: so are its calls, and its name is free."""

@@ -21,6 +21,7 @@ from .calls import DONE, Call, Shape
 from .pools import Klass
 from .pools import Pool as Pool
 from .resources import UNIT, Needs, Resources
+from .starts import Starts
 from .workers import LIVE, Worker
 
 WINDOW: Final = 20_000.0
@@ -32,14 +33,8 @@ MOST_AHEAD: Final = 256
 BRIEF: Final = 200.0
 """Microseconds: a call predicted to be shorter wakes no further worker when all cores have one."""
 
-MOST_STARTING: Final = 16
-"""Processes being forked at once."""
-
 IDLE_FOR: Final = 1.0
 """Seconds that a worker beyond its pool's size may idle."""
-
-RESPAWN_AFTER: Final = 1.0
-"""Seconds after repeated failures until a pool that still has workers starts another."""
 
 OVERRUN: Final = 0.05
 """Seconds without a result after which unstarted calls may be asked back."""
@@ -60,10 +55,8 @@ class Placement:
         self.pools = {pool.name: pool for pool in pools}
         self.workers: dict[int, Worker] = {}
         self.waiting: dict[Klass, None] = {}
-        self._klasses: dict[tuple[str, Needs, bool], Klass] = {}
-        self._held_back: deque[Spawn] = deque()
-        self.most_starting = MOST_STARTING
-        self._starting = 0
+        self.klasses: dict[tuple[str, Needs, bool], Klass] = {}
+        self.starts = Starts(actions)
         self._next_worker = 1
         self.watching = False
         self.busy = 0  # workers with a call that does not wait
@@ -78,11 +71,11 @@ class Placement:
         needs = template.resources or (ONE_CPU if creates else ())
         needs = tuple(item for item in needs if item[1])
         key = (template.pool, needs, creates)
-        klass = self._klasses.get(key)
+        klass = self.klasses.get(key)
         if klass is None:
             pool = self.pools[template.pool]
-            possible = self.resources.possible(needs)
-            klass = self._klasses[key] = Klass(pool, needs, creates, possible)
+            refusal = self.resources.refusal(needs) or (None if creates else pool.failure)
+            klass = self.klasses[key] = Klass(pool, needs, creates, refusal)
         return klass
 
     # --- queues -------------------------------------------------------------------------
@@ -368,24 +361,21 @@ class Placement:
         if shape is None:
             pool.workers[worker.number] = worker
             pool.starting += 1
-        spawn = Spawn(worker.number, label, shape.template.env if shape else ())
-        if self._starting < self.most_starting:
-            self._starting += 1
-            self.actions.append(spawn)
-        else:
-            self._held_back.append(spawn)
+        self.starts.add(Spawn(worker.number, label, shape.template.env if shape else ()))
         return worker
 
     def started(self, worker: Worker) -> None:
         """A worker is no longer starting: it is ready, or it is dead."""
         if worker.actor is None:
             worker.pool.starting -= 1
-        while self._held_back:
-            spawn = self._held_back.popleft()
-            if spawn.worker in self.workers:
-                self.actions.append(spawn)
-                return
-        self._starting -= 1
+        self.starts.over()
+
+    def call_off(self, pool: Pool) -> None:
+        """Give up those of the pool's workers that nobody has begun to fork."""
+        for number in self.starts.call_off(pool.workers):
+            del pool.workers[number]
+            self.workers.pop(number).to("died")
+            pool.starting -= 1
 
     def _grow(self, klass: Klass) -> None:
         if not self.resources.fits(klass.needs):
@@ -423,11 +413,6 @@ class Placement:
             worker.to("retire")
             leaving.append(worker)
         return leaving
-
-    def rest_starts(self, pool: Pool) -> None:
-        """Starting workers fails: make do with those that there are, for a while."""
-        pool.resting = True
-        self.actions.append(Arm(RESPAWN_AFTER, f"respawn:{pool.name}"))
 
     def remove(self, worker: Worker) -> None:
         """The worker's process has ended."""

@@ -1,13 +1,44 @@
-"""Pools of workers, and the classes of calls that share their queues."""
+"""Pools of workers, the table of their states, and the classes of calls that share their queues.
+
+    RUNNING --lost--> RESTING --retry--> PROBING --lost--> RESTING     (served: RUNNING)
+                         +------fail------> FAILED --retry--> TRIAL --fail--> FAILED
+
+A pool runs until one of its workers dies in vain (see `supervision`). It rests for the back-off,
+then starts one worker at a time. When too many have died it has failed and refuses calls; after the
+cool-down it takes them again, and one worker more to die fails it at once. A worker that has served
+heals it.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import final
+from typing import Any, Final, final
 
-from .calls import Call
+from .calls import Call, IllegalTransition
 from .resources import Needs
+from .restart import RestartWindow
 from .workers import Worker
+
+RUNNING, RESTING, PROBING, FAILED, TRIAL = "running", "resting", "probing", "failed", "trial"
+
+POOL_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
+    (RUNNING, "lost"): RESTING,
+    (PROBING, "lost"): RESTING,
+    (TRIAL, "lost"): RESTING,
+    (RESTING, "retry"): PROBING,
+    (FAILED, "retry"): TRIAL,
+    (RUNNING, "fail"): FAILED,
+    (RESTING, "fail"): FAILED,
+    (PROBING, "fail"): FAILED,
+    (TRIAL, "fail"): FAILED,
+    (RUNNING, "served"): RUNNING,
+    (RESTING, "served"): RUNNING,
+    (PROBING, "served"): RUNNING,
+    (TRIAL, "served"): RUNNING,
+}
+
+Refusal = tuple[str, dict[str, Any]]
+"""Kind and fields of the failure record that a call ends in."""
 
 
 @final
@@ -15,15 +46,16 @@ class Klass:
     """Calls that differ only in what they do: one queue for all of them.
 
     `open` holds the workers that may have room for more of its calls, least recently used first.
+    `refusal` says why none of its calls can run, if so: never, or while the pool has failed.
     """
 
-    __slots__ = ("creates", "needs", "open", "pool", "possible", "queue")
+    __slots__ = ("creates", "needs", "open", "pool", "queue", "refusal")
 
-    def __init__(self, pool: Pool, needs: Needs, creates: bool, possible: bool) -> None:
+    def __init__(self, pool: Pool, needs: Needs, creates: bool, refusal: Refusal | None) -> None:
         self.pool = pool
         self.needs = needs
         self.creates = creates
-        self.possible = possible
+        self.refusal = refusal
         self.queue: deque[Call] = deque()
         self.open: deque[Worker] = deque()
 
@@ -32,24 +64,27 @@ class Klass:
 class Pool:
     """Workers of one kind. `size` of them are kept when idle; there are never over `limit`.
 
-    `failures` counts workers in a row that ended before they were ready; while `resting` no more
-    are started. `shrinking` says that a timer will end the idle ones that are too many.
+    `shrinking` says that a timer will end the idle ones that are too many. `window` has those that
+    died in vain; `turn` numbers the changes of state, so that a timer set before the last is known.
+    `failure` is why it refuses calls.
     """
 
     __slots__ = (
-        "failures",
+        "failure",
         "idle",
         "limit",
         "name",
-        "resting",
         "shrinking",
         "size",
         "slots",
         "starting",
+        "state",
+        "turn",
+        "window",
         "workers",
     )
 
-    def __init__(self, name: str, size: int, limit: int, slots: int) -> None:
+    def __init__(self, name: str, size: int, limit: int, slots: int, window: RestartWindow) -> None:
         self.name = name
         self.size = size
         self.limit = limit
@@ -57,16 +92,32 @@ class Pool:
         self.workers: dict[int, Worker] = {}
         self.idle: dict[int, Worker] = {}
         self.starting = 0
-        self.failures = 0
-        self.resting = False
         self.shrinking = False
+        self.state = RUNNING
+        self.turn = 0
+        self.window = window
+        self.failure: Refusal | None = None
+
+    def to(self, event: str) -> None:
+        """Take `event`; the only setter of the state."""
+        try:
+            self.state = POOL_TRANSITIONS[self.state, event]
+        except KeyError:
+            raise IllegalTransition(f"pool {self.name}: {event} while {self.state}") from None
+        self.turn += 1
 
     @property
     def full(self) -> bool:
         """Whether it may not start another worker now."""
-        return self.resting or len(self.workers) >= self.limit
+        state = self.state
+        if state is not RUNNING and (self.starting or state is RESTING or state is FAILED):
+            return True
+        return len(self.workers) >= self.limit
 
     @property
     def excess(self) -> int:
         """How many more workers it has than it keeps when they are idle."""
         return len(self.workers) - self.starting - self.size
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.name} {self.state} workers={len(self.workers)}>"

@@ -8,8 +8,7 @@ from typing import Any, final
 from .calls import DONE, Call
 from .completion import Completion
 from .placement import Placement
-from .pools import Pool
-from .restart import START_FAILURES, after_death, blamed
+from .restart import after_death, blamed
 from .workers import Worker
 
 
@@ -57,18 +56,3 @@ class Recovery:
                 )
         self._placement.settle(worker)
         self._placement.requeue(again)
-
-    def start_failed(self, pool: Pool, cause: Mapping[str, Any]) -> None:
-        """One more worker of the pool ended before it was ready."""
-        pool.failures += 1
-        if pool.failures < START_FAILURES or pool.resting:
-            return
-        if pool.workers:
-            self._placement.rest_starts(pool)
-            return
-        # No worker can be had: whoever waits for one is told why, and the next call tries again.
-        pool.failures = 0
-        for call in self._placement.take_queued(pool):
-            # An earlier one's failure may have ended it already.
-            if call.state is not DONE:
-                self._completion.fail_with(call, "worker_crashed", deaths=0, **cause)

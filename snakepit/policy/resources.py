@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 UNIT = 10_000
 
 Needs: TypeAlias = tuple[tuple[str, int], ...]
-"""What a call uses, without zeros; what is not `possible` is never asked for again."""
+"""What a call uses, without zeros; what is refused is never asked for again."""
 
 
 @final
@@ -21,9 +21,13 @@ class Resources:
         self.total = dict(total)
         self.free = dict(total)
 
-    def possible(self, needs: Needs) -> bool:
-        """Tell whether `needs` could ever be met."""
-        return all(self.total.get(name, 0) >= amount for name, amount in needs)
+    def refusal(self, needs: Needs) -> tuple[str, dict[str, Any]] | None:
+        """Return None if `needs` could ever be met, else kind and fields of the failure record."""
+        if all(self.total.get(name, 0) >= amount for name, amount in needs):
+            return None
+        wanted = {name: amount / UNIT for name, amount in needs}
+        total = {name: amount / UNIT for name, amount in self.total.items()}
+        return "unschedulable", {"needs": wanted, "total": total}
 
     def fits(self, needs: Needs) -> bool:
         """Tell whether `needs` can be met now."""

@@ -1,19 +1,19 @@
-"""Retries and restarts, in one place each (design.md §8)."""
+"""Retries and restarts, in one place each (design.md §8 and §9)."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
     from .calls import Call
 
 POISON_DEATHS: Final = 3
-"""A call that killed this many workers is not tried again, whatever retries remain; nor is an actor
-whose processes ended this many times in a row before it was made."""
+"""A call that killed this many workers is not tried again, whatever retries remain."""
 
-START_FAILURES: Final = 3
-"""Workers in a row that end before they are ready, until the calls that wait for one fail."""
+LEAST_DELAY: Final = 0.05
+"""Seconds from a first death in vain to the next start; each one more doubles them."""
 
 
 def went_with_zygote(cause: Mapping[str, Any]) -> bool:
@@ -63,6 +63,57 @@ def may_restart(restarts: int, max_restarts: int) -> bool:
     """Tell whether an actor that was restarted `restarts` times is started once more.
 
     A process that ended before the constructor began is no life of the actor: another is started
-    in any case, up to `POISON_DEATHS` in a row.
+    in any case, as far as its `RestartWindow` goes.
     """
     return max_restarts < 0 or restarts < max_restarts
+
+
+@final
+class RestartWindow:
+    """Deaths in vain, with no progress in between: how long to wait, and when to give up.
+
+    OTP's rule: more than `intensity` restarts within `period` seconds are too many. The times come
+    with the events, in order. What happens together, before the next start, is added once.
+
+    Attributes:
+        failures: how many there were since the last progress, old ones too.
+    """
+
+    __slots__ = ("_times", "failures", "intensity", "period")
+
+    def __init__(self, intensity: int, period: float) -> None:
+        self.intensity = intensity
+        self.period = period
+        self.failures = 0
+        self._times: deque[float] = deque(maxlen=intensity + 1)
+
+    def add(self, now: float) -> None:
+        """Count one more."""
+        self.failures += 1
+        self._times.append(now)
+        while now - self._times[0] > self.period:
+            self._times.popleft()
+
+    def clear(self) -> None:
+        """There was progress: those before it do not count."""
+        self.failures = 0
+        self._times.clear()
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether there were too many when the last one was added."""
+        return len(self._times) > self.intensity
+
+    @property
+    def delay(self) -> float:
+        """Seconds from the last one to the next start."""
+        return min(self.longest, LEAST_DELAY * 2.0 ** min(self.failures - 1, 40))
+
+    @property
+    def longest(self) -> float:
+        """Seconds that it waits at most: short enough for one too many to fit into the period."""
+        return max(LEAST_DELAY, self.period / (2 * (self.intensity + 1)))
+
+    def fields(self) -> dict[str, int | float]:
+        """Return what an error says of it."""
+        return {"restarts": self.failures, "intensity": self.intensity, "period": self.period}

@@ -27,7 +27,7 @@ Of a worker they assume that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 from ..wire.messages import (
@@ -55,9 +55,10 @@ from .placement import Placement
 from .pools import Pool
 from .recovery import Recovery
 from .resources import UNIT, Resources
-from .restart import went_with_zygote
+from .restart import RestartWindow
+from .supervision import Supervision
 from .timers import Timers
-from .workers import STARTING, Worker
+from .workers import Worker
 
 
 @final
@@ -65,21 +66,34 @@ class Scheduler:
     """Tables and rules of one runtime."""
 
     def __init__(
-        self, resources: Mapping[str, float], pools: Sequence[Pool], cores: int = 1 << 30
+        self,
+        resources: Mapping[str, float],
+        pools: Sequence[Pool],
+        cores: int,
+        window: Callable[[], RestartWindow],
     ) -> None:
-        """`resources` are the totals by name, in whole or fractional units; `cores` run calls."""
+        """`resources` are the totals by name, in whole or fractional units; `cores` run calls.
+
+        `window` makes what counts restarts in vain: the zygote's, and each actor's.
+        """
         self.actions: list[Action] = []
         self.resources = Resources({k: round(v * UNIT) for k, v in resources.items()})
         self.objects = ObjectTable(self._gone)
         self.placement = Placement(self.resources, self.actions, list(pools), cores)
         self.completion = Completion(self.objects, self.actions, self._ready, self._refuse)
-        self.actors = ActorTable(self.objects, self.placement, self.completion, self.actions)
+        self.actors = ActorTable(
+            self.objects, self.placement, self.completion, self.actions, window
+        )
         self._answers = Answers(self.placement, self.completion, self.actors)
         self._cancelling = Cancelling(
             self.objects, self.placement, self.completion, self.actors, self.actions
         )
         self._recovery = Recovery(self.placement, self.completion)
-        self._timers = Timers(self.placement, self.actions)
+        self.supervision = Supervision(
+            self.placement, self.completion, self.actors, self._recovery, self.actions, window(),
+            self.close,
+        )  # fmt: skip
+        self._timers = Timers(self.placement, self.supervision, self.actors, self.actions)
         self.placement.find_waiter = self._find_waiter
         self.placement.place_actor = self.actors.place
         self.closed: Any = None
@@ -108,7 +122,7 @@ class Scheduler:
                 self.objects.add(identifier, call, holder)
         if call.refs:
             self.objects.pin(call.refs)
-        refusable = call.deps or self.closed is not None or not shape.klass.possible
+        refusable = call.deps or self.closed is not None or shape.klass.refusal is not None
         if refusable and self._refused(call):
             return
         if call.actor:
@@ -125,21 +139,21 @@ class Scheduler:
             return actor
         if self.closed is not None:
             self.actors.end(actor, {"reason": "shutdown"})
-        elif not call.shape.klass.possible:
-            self.actors.end(actor, {"reason": "unschedulable", **self._needs(call)})
+        elif call.shape.klass.refusal is not None:
+            reason, fields = call.shape.klass.refusal
+            self.actors.end(actor, {"reason": reason, **fields})
         elif not self._refused(call) and not call.missing:
             self._ready(call)
         return actor
 
     def _refused(self, call: Call) -> bool:
         """Count the arguments that are missing; fail a call that can never run, and say so."""
-        if call.shape.template.kind == TASK:
-            if self.closed is not None:
-                self.completion.fail(call, FAILURE, self.closed)
-                return True
-            if not call.shape.klass.possible:
-                self.completion.fail_with(call, "unschedulable", **self._needs(call))
-                return True
+        if self.closed is not None:
+            self.completion.fail(call, FAILURE, self.closed)
+            return True
+        if call.shape.template.kind == TASK and call.shape.klass.refusal is not None:
+            self._turn_away(call)
+            return True
         for _, identifier in call.deps:
             entry = self.objects.entries.get(identifier)
             if entry is None:
@@ -169,16 +183,17 @@ class Scheduler:
         else:
             self.completion.fail(call, outcome, payload, refs)
 
-    def _needs(self, call: Call) -> dict[str, Any]:
-        needs = {name: amount / UNIT for name, amount in call.shape.klass.needs}
-        total = {name: amount / UNIT for name, amount in self.resources.total.items()}
-        return {"needs": needs, "total": total}
+    def _turn_away(self, call: Call) -> None:
+        kind, fields = call.shape.klass.refusal
+        self.completion.fail_with(call, kind, **fields)
 
     def _ready(self, call: Call) -> None:
         if call.shape.template.kind == METHOD:
             self.actors.pump(self.actors.of(call.actor))
-        else:
+        elif call.shape.klass.refusal is None:
             self.placement.enqueue(call)
+        else:
+            self._turn_away(call)
 
     def result(
         self,
@@ -205,6 +220,8 @@ class Scheduler:
         if kept:
             self.objects.hold(number, kept)
         self.placement.take_back(worker, call)
+        if not worker.results:
+            self.supervision.served(worker)
         worker.results += 1
         if call.state is DONE:
             pass  # The runtime was closed meanwhile.
@@ -343,7 +360,6 @@ class Scheduler:
         worker.to("hello")
         self.objects.held[number] = set()
         self.placement.started(worker)
-        worker.pool.failures = 0
         if worker.actor is not None:
             if worker.actor.state is ACTOR_DEAD:
                 worker.to("retire")
@@ -357,24 +373,13 @@ class Scheduler:
             self.placement.rest(worker)
             self.placement.dispatch_all()
 
-    def died(self, number: int, cause: Mapping[str, Any], started: int) -> None:
+    def died(self, number: int, cause: Mapping[str, Any], started: int, now: float) -> None:
         """A worker's process has ended; `started` is the sequence of the last call that it began.
 
-        `cause` says how, for errors: exit_code, signal, stderr, pid; or spawn, if it never was.
+        `cause` says how, for errors: exit_code, signal, stderr, pid; zygote, if it went with that;
+        or spawn, if it never was. `now` is in seconds, of a clock that never goes back.
         """
-        worker = self.placement.workers[number]
-        was_starting = worker.state is STARTING
-        worker.to("died")
-        if was_starting:
-            self.placement.started(worker)
-        self.placement.remove(worker)
-        begun = [call for call in worker.inflight.values() if call.sequence <= started]
-        if worker.actor is not None:
-            self.actors.lost(worker, cause, begun)
-        else:
-            self._recovery.lost(worker, cause, begun)
-            if was_starting and not went_with_zygote(cause):
-                self._recovery.start_failed(worker.pool, cause)
+        self.supervision.died(self.placement.workers[number], cause, started, now)
         self.objects.forget_process(number)
         self.placement.dispatch_all()
 
@@ -393,14 +398,15 @@ class Scheduler:
         """Resolve every call to a failure record of `kind`; refuse all that come later."""
         self.closed = [kind, dict(fields)]
         calls = {e.call.id: e.call for e in self.objects.entries.values() if e.call is not None}
+        # Before the actors, whose ends say less.
+        for call in calls.values():
+            if call.state is not DONE:
+                self.completion.fail(call, FAILURE, self.closed)
         for entry in list(self.objects.entries.values()):
             actor = entry.actor
             if actor is not None and actor.state is not ACTOR_DEAD:
                 actor.leaving = "shutdown"
                 self.actors.end(actor, {"reason": "shutdown"})
-        for call in calls.values():
-            if call.state is not DONE:
-                self.completion.fail(call, FAILURE, self.closed)
 
     def unresolved(self) -> int:
         """Return how many calls have no result yet."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import final
 
 from .actions import Action, AskBack, Kill, Retire
+from .lives import ActorTable
 from .placement import Placement
 from .pools import Pool
+from .supervision import ZYGOTE, Supervision
 from .workers import Worker
 
 
@@ -14,8 +16,16 @@ from .workers import Worker
 class Timers:
     """Answers ticks; it looks again at what armed the timer, which may long be past."""
 
-    def __init__(self, placement: Placement, actions: list[Action]) -> None:
+    def __init__(
+        self,
+        placement: Placement,
+        supervision: Supervision,
+        actors: ActorTable,
+        actions: list[Action],
+    ) -> None:
         self._placement = placement
+        self._supervision = supervision
+        self._actors = actors
         self._actions = actions
 
     def tick(self, key: str) -> None:
@@ -26,11 +36,13 @@ class Timers:
         elif kind == "shrink":
             for worker in self._placement.shrink(self._placement.pools[rest]):
                 self._actions.append(Retire(worker.number))
-        elif kind == "respawn":
-            pool = self._placement.pools[rest]
-            pool.resting = False
-            pool.failures = 0
-            self._placement.dispatch_all()
+        elif kind == "retry":
+            turn, _, name = rest.partition(":")
+            self._supervision.retry(self._placement.pools[name], int(turn))
+        elif kind == "restart":
+            self._actors.restart(int(rest))
+        elif kind == ZYGOTE:
+            self._supervision.start_zygote()
         elif kind == "force":
             number, _, call = rest.partition(":")
             guilty = self._placement.workers.get(int(number))

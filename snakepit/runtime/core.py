@@ -79,6 +79,7 @@ class Core:
         self.cores = scheduler.placement.cores
         self.spawn: Callable[[do.Spawn], None] = lambda spawn: None
         self.kill: Callable[[int], None] = lambda number: None
+        self.start_zygote: Callable[[], None] = lambda: None
         self._encode = wire.Encoder()
         self._touched: list[Connection] = []
         self._lazy: list[Connection] = []
@@ -92,6 +93,7 @@ class Core:
             do.Tell: self._tell,
             do.Free: self.memory.free,
             do.Spawn: self._spawn,
+            do.StartZygote: self._start_zygote,
             do.Kill: self._kill,
             do.Retire: self._retire,
             do.AskBack: self._ask_back,
@@ -310,6 +312,9 @@ class Core:
 
     def _spawn(self, action: do.Spawn) -> None:
         self.spawn(action)
+
+    def _start_zygote(self, _: do.StartZygote) -> None:
+        self.start_zygote()
 
     def _kill(self, action: do.Kill) -> None:
         self.kill(action.worker)

@@ -8,6 +8,7 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, final
 
 from ..config import UNITS, Config
@@ -22,6 +23,7 @@ from ..ids import DRIVER, new_run
 from ..payload import pack, pack_call
 from ..policy.calls import Call, Shape
 from ..policy.placement import Pool
+from ..policy.restart import RestartWindow
 from ..policy.scheduler import Scheduler
 from ..protocol import ActorRecord, Definition, Reference, resolved
 from ..store.platform import OutOfPages
@@ -64,13 +66,14 @@ class DriverRuntime:
         self.run = new_run()
         size = max(1, config.num_cpus)
         limit = config.max_workers or max(LEAST_LIMIT, 4 * config.num_cpus)
-        pool = Pool(DEFAULT_POOL, size, limit, 1)
+        window = partial(RestartWindow, config.restart_intensity, config.restart_period)
+        pool = Pool(DEFAULT_POOL, size, limit, 1, window())
         totals = {name: amount / UNITS for name, amount in config.totals().items()}
         # A Ctrl-C waits until the runtime is whole, and then ends it.
         self._interrupts = interrupts = Interrupts()
         token = interrupts.enter()
         try:
-            scheduler = Scheduler(totals, [pool], max(1, len(os.sched_getaffinity(0))))
+            scheduler = Scheduler(totals, [pool], max(1, len(os.sched_getaffinity(0))), window)
             core = Core(config, self.run, scheduler, interrupts)
         except BaseException:
             interrupts.uninstall()

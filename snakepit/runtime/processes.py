@@ -2,7 +2,8 @@
 
 The zygote's word is the authority for a worker's death: whatever the worker still sent is read
 first, then the scheduler decides about the calls that it did not answer. When the zygote itself is
-killed its workers die with it; the driver ends what bears the run's mark, and starts another.
+killed its workers die with it; the driver ends what bears the run's mark, and starts another when
+the scheduler says so: at once, after a back-off, or never (see `policy.supervision`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import socket
 import threading
 from collections import deque
 from functools import partial
-from typing import Any, Final, final
+from time import monotonic
+from typing import Any, final
 
 from ..config import environment
 from ..deadline import Deadline
@@ -30,9 +32,6 @@ from .logs import LogPrinter
 from .requests import Inbox
 from .zygote import ZygoteGone, raise_open_files
 
-MOST_ZYGOTES: Final = 3
-"""Zygotes in a row that may end before they are ready."""
-
 
 @final
 class Processes:
@@ -48,15 +47,16 @@ class Processes:
         self._free_slots = list(range(SLOTS - 1, 0, -1))
         self._open_files = raise_open_files()
         self._preloaded: set[str] = set()
-        self._failed_starts = 0
         self._stopping = False
-        self._zygote = self._start_zygote()
+        self._lost = False  # while there is none that lives
+        self._zygote = self._make_zygote()
         core.spawn = self.spawn
+        core.start_zygote = self.start_zygote
         core.kill = self.kill
 
     # --- the zygote -----------------------------------------------------------------------
 
-    def _start_zygote(self) -> Zygote:
+    def _make_zygote(self) -> Zygote:
         core = self._core
         zygote = self._start(
             run=core.run,
@@ -86,7 +86,7 @@ class Processes:
             self._take(message)
 
     def _send(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
-        if not self._zygote.send(message, fds):
+        if not self._lost and not self._zygote.send(message, fds):
             self._core.pump.want_write(self._zygote.fileno(), True)
 
     def _take(self, message: Any) -> None:
@@ -102,8 +102,6 @@ class Processes:
                 connection.pid = message.pid
         elif kind is wire.SpawnFailed:
             self._bury(message.number, {"spawn": message.reason, "reason": message.reason})
-        elif kind is wire.Started:
-            self._failed_starts = 0
 
     def _print(self) -> None:
         """Print what has come, unless another thread is at it: lines must keep their order."""
@@ -130,41 +128,44 @@ class Processes:
 
     def _lost_zygote(self) -> None:
         core = self._core
-        core.pump.unwatch(self._zygote.fileno())
+        lost = self._zygote
+        core.pump.unwatch(lost.fileno())
         if self._stopping:
             return
-        self._failed_starts += 1
-        lost = self._zygote
         text = lost.startup_text()
         lost.kill()
-        code = lost.exit_code
-        how = signal_name(-code) if code is not None and code < 0 else f"exit code {code}"
+        end = _end_of(lost.exit_code)
+        how = end["signal"] or f"exit code {lost.exit_code}"
         reason = f"the zygote, which all workers are forked from, ended ({how})"
         if text:
             reason += f"; it printed:\n{text}"
-        with core.lock:
+        orphans: list[tuple[int, int]] = []
+
+        def lose() -> None:
             # What is spawned from here on belongs to the next zygote.
-            orphans = [(number, self._begun(each)) for number, each in core.connections.items()]
-            failure = self._replace_zygote()
-        lost.close()
-        if failure is not None:
-            self._stopping = True
-            reason += failure
-            core.update(lambda: core.scheduler.close("runtime_failed", {"reason": reason}))
+            orphans.extend((n, self._begun(each)) for n, each in core.connections.items())
+            self._lost = True
+            worked = any(begun for _, begun in orphans)
+            cause = {**end, "stderr": text}
+            core.scheduler.supervision.zygote_lost(cause, worked, monotonic())
+
+        core.update(lose)
         for number, begun in orphans:
             self._bury(number, {"exit_code": None, "signal": "SIGKILL", "zygote": reason}, begun)
+        lost.close()
 
-    def _replace_zygote(self) -> str | None:
-        """Start another zygote, or return why there can be none."""
-        if self._failed_starts >= MOST_ZYGOTES:
-            return f"; {self._failed_starts} in a row ended before they were ready"
+    def start_zygote(self) -> None:
+        """Start another zygote; the core's lock is held."""
+        supervision = self._core.scheduler.supervision
         try:
-            self._zygote = self._start_zygote()
+            self._zygote = self._make_zygote()
         except RuntimeStartError as error:
-            return f"; {error}"
+            supervision.zygote_lost({"reason": str(error)}, False, monotonic())
+            return
+        self._lost = False
         if self._preloaded:
             self._send(wire.Preload(sorted(self._preloaded)))
-        return None
+        supervision.zygote_started()
 
     def _begun(self, connection: Connection) -> int:
         """Return the sequence of the last call that a worker has begun."""
@@ -180,7 +181,8 @@ class Processes:
                 raise OSError(f"{SLOTS} worker processes run already, as many as there may be")
             mailbox, control, handed = self._zygote.channels()
         except OSError as error:
-            core.scheduler.died(action.worker, {"spawn": str(error), "reason": str(error)}, 0)
+            cause = {"spawn": str(error), "reason": str(error)}
+            core.scheduler.died(action.worker, cause, 0, monotonic())
             return
         slot = self._free_slots.pop()
         self._zygote.status(slot)[:16] = bytes(16)
@@ -257,13 +259,7 @@ class Processes:
         self._send(wire.Signal(number, signal.SIGKILL))
 
     def _died(self, message: wire.Died) -> None:
-        code = message.code
-        cause = {
-            "exit_code": code if code >= 0 else None,
-            "signal": signal_name(-code) if code < 0 else None,
-            "stderr": message.stderr,
-            "pid": message.pid,
-        }
+        cause = {**_end_of(message.code), "stderr": message.stderr, "pid": message.pid}
         connection = self._core.connections.get(message.number)
         if connection is not None and connection.distrusted:
             cause["distrusted"] = connection.distrusted
@@ -283,7 +279,7 @@ class Processes:
 
         # What goes with the worker is released while it is still known, so that only what
         # others need is inherited.
-        core.update(lambda: core.scheduler.died(number, cause, started))
+        core.update(lambda: core.scheduler.died(number, cause, started, monotonic()))
         core.update(lambda: self._inherit(connection))
         connection.close()
 
@@ -325,3 +321,10 @@ class Processes:
         self._zygote.close()
         for connection in self._core.connections.values():
             connection.abandon()
+
+
+def _end_of(code: int | None) -> dict[str, Any]:
+    """Return how a process ended, as fields of a failure."""
+    if code is None or code >= 0:
+        return {"exit_code": code, "signal": None}
+    return {"exit_code": None, "signal": signal_name(-code)}

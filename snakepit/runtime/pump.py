@@ -26,7 +26,7 @@ from time import monotonic, perf_counter
 from typing import Final, Protocol, final
 
 from ..deadline import NEVER, Deadline
-from ..errors import RuntimeClosedError
+from ..errors import RuntimeFailedError
 from .interrupts import Interrupts
 from .role import Role, Waiter
 
@@ -171,7 +171,7 @@ class Pump:
 
         Raises:
             KeyboardInterrupt: the user pressed Ctrl-C.
-            RuntimeClosedError: a handler failed, which ends the runtime.
+            RuntimeFailedError: a handler failed, which ends the runtime.
         """
         while target.outcome < 0:
             self._check_sound()
@@ -264,7 +264,7 @@ class Pump:
 
     def _check_sound(self) -> None:
         if self._failed is not None:
-            raise RuntimeClosedError(
+            raise RuntimeFailedError(
                 f"the runtime has ended by an internal error: {self._failed!r}. Please report it "
                 "with its traceback"
             ) from self._failed

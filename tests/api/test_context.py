@@ -15,12 +15,16 @@ from snakepit.errors import ForkedRuntimeError, OptionError
 
 def test_init_starts_and_shutdown_ends(started: Any) -> None:
     assert not snakepit.is_initialized()
-    context = snakepit.init(num_cpus=3, resources={"camera": 2}, namespace="lab", max_workers=7)
+    context = snakepit.init(
+        num_cpus=3, resources={"camera": 2}, namespace="lab", max_workers=7,
+        restart_intensity=2, restart_period=9,
+    )  # fmt: skip
     assert snakepit.is_initialized()
     (runtime,) = started
     settings = runtime.config
     assert (settings.num_cpus, settings.resources) == (3, (("camera", 20_000),))
     assert (settings.namespace, settings.max_workers, settings.log_to_driver) == ("lab", 7, True)
+    assert (settings.restart_intensity, settings.restart_period) == (2, 9.0)
     assert context["run"] == runtime.run and set(context) == set(runtime.facts)
     assert len(context) == len(runtime.facts) and runtime.run in repr(context)
     snakepit.shutdown()

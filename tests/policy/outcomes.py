@@ -101,8 +101,6 @@ class Outcomes:
     def _legal_worker_crashed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
-        if payload[1]["deaths"] == 0 and name == "died":
-            return task.deaths == 0 or not task.running
         used_up = task.cancelled or task.used_up
         return name == "died" and task.kind == TASK and used_up
 
@@ -130,7 +128,13 @@ class Outcomes:
     def _legal_unschedulable(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
-        return name == "submit" and not task.call.shape.klass.possible
+        refusal = task.call.shape.klass.refusal
+        return name == "submit" and refusal is not None and refusal[0] == payload[0]
+
+    def _legal_pool_failed(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return True
 
     def _legal_object_lost(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

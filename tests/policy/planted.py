@@ -6,7 +6,7 @@ Each plants its bug in one instance, by wrapping a part that the scheduler calls
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from snakepit.policy.actions import AskBack, Free, Retire, Tell
 from snakepit.policy.calls import DONE, SENT, Call
@@ -85,7 +85,7 @@ def resolve_twice(scheduler: Any) -> None:
 def charge_unbegun(scheduler: Any) -> None:
     """Every call that a dead worker had costs a retry."""
     died = scheduler.died
-    scheduler.died = lambda n, cause, started: died(n, cause, 1 << 60)
+    scheduler.died = lambda n, cause, started, now: died(n, cause, 1 << 60, now)
 
 
 def jump_the_queue(scheduler: Any) -> None:
@@ -316,15 +316,11 @@ PLANTED: tuple[Plant, ...] = (
 )
 
 
-CORES: Final = 2
-"""As few as a machine may have, so that brief calls are placed in both ways."""
-
-
-def make_with(plant: Plant) -> Callable[[dict[str, float], list[Pool]], Scheduler]:
+def make_with(plant: Plant) -> Callable[..., Scheduler]:
     """Return a maker of schedulers that have the bug."""
 
-    def make(resources: dict[str, float], pools: list[Pool]) -> Scheduler:
-        scheduler = Scheduler(resources, pools, CORES)
+    def make(*args: Any) -> Scheduler:
+        scheduler = Scheduler(*args)
         plant(scheduler)
         return scheduler
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from snakepit.ids import DRIVER
@@ -10,6 +11,7 @@ from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
 from snakepit.policy.placement import Pool
 from snakepit.policy.resources import UNIT
+from snakepit.policy.restart import RestartWindow
 from snakepit.policy.scheduler import Scheduler
 from snakepit.wire.messages import CREATE, METHOD, OK, TASK
 
@@ -23,10 +25,13 @@ class Rig:
     """One scheduler with a pool named main; each event returns the actions that it led to."""
 
     def __init__(
-        self, cpus: float = 2, size: int = 2, limit: int = 4, cores: int = 64, **resources: float
-    ) -> None:
-        self.pool = Pool("main", size, limit, 1)
-        self.scheduler = Scheduler({"CPU": cpus, **resources}, [self.pool], cores)
+        self, cpus: float = 2, size: int = 2, limit: int = 4, cores: int = 64,
+        intensity: int = 2, period: float = 10.0, **resources: float,
+    ) -> None:  # fmt: skip
+        window = partial(RestartWindow, intensity, period)
+        self.pool = Pool("main", size, limit, 1, window())
+        self.scheduler = Scheduler({"CPU": cpus, **resources}, [self.pool], cores, window)
+        self.now = 0.0
         self.entries = self.scheduler.objects.entries
         self._next = 1
 
@@ -100,7 +105,13 @@ class Rig:
 
     def die(self, worker: int, started: int, **cause: Any) -> list[do.Action]:
         """Have a worker die."""
-        self.scheduler.died(worker, {**KILLED, **cause}, started)
+        self.scheduler.died(worker, {**KILLED, **cause}, started, self.now)
+        return self.take()
+
+    def run_out(self, arm: do.Arm) -> list[do.Action]:
+        """Let a timer run out."""
+        self.now += arm.delay
+        self.scheduler.tick(arm.key)
         return self.take()
 
     def drop(self, *ids: int) -> list[do.Action]:

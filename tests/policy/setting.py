@@ -42,6 +42,9 @@ class Setting(NamedTuple):
     prestart: int
     most_starting: int
     most_in_mailbox: int
+    cores: int
+    intensity: int
+    period: float
 
 
 def template(kind: int, name: str, **fields: object) -> Template:
@@ -118,4 +121,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         prestart=random.choice((0, 0, 1, cpus)),
         most_starting=random.choice((1, 2, 16)),
         most_in_mailbox=random.choice((1, 2, 5, 512)),
+        cores=random.choice((1, 2, 2, 64)),
+        intensity=random.choice((0, 1, 2, 5)),
+        period=random.choice((0.6, 2.0, 10.0, 60.0)),
     )

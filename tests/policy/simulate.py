@@ -13,18 +13,16 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from snakepit.policy.scheduler import Scheduler
 
 from .liveness import Liveness
 from .outcomes import Violation
 from .setting import Setting, make_setting
-from .world import World
-
-Make = Callable[[dict[str, float], list[Any]], Scheduler]
+from .world import Make, World
 
 
 class Failure(NamedTuple):

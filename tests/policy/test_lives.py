@@ -6,7 +6,7 @@ from snakepit.policy import actions as do
 from snakepit.policy.actors import ALIVE, DEAD, PENDING, STARTING, Actor
 from snakepit.policy.calls import Call, IllegalTransition
 from snakepit.policy.resources import UNIT
-from snakepit.policy.restart import POISON_DEATHS
+from snakepit.policy.restart import LEAST_DELAY
 from snakepit.wire.messages import ERROR, EXITED, RETRYABLE
 
 from .rig import CPU, Rig, kinds, only, sent
@@ -189,13 +189,47 @@ def test_a_cancelled_call_is_not_tried_again_after_a_restart(rig: Rig) -> None:
 def test_a_constructor_that_kills_its_processes_is_given_up(rig: Rig) -> None:
     creation = rig.create(max_restarts=-1)
     call = rig.method(creation)
-    for death in range(POISON_DEATHS):
-        worker = only(rig.take(), do.Spawn).worker
+    actions = rig.take()
+    for death in range(3):
+        worker = only(actions, do.Spawn).worker
         rig.scheduler.hello(worker)
         rig.take()
-        rig.scheduler.died(worker, {"signal": "SIGSEGV"}, 1)
-        assert (actor_of(rig, creation).state is DEAD) == (death == POISON_DEATHS - 1)
-    assert rig.failure(call)[1]["signal"] == "SIGSEGV"
+        actions = rig.die(worker, 1, signal="SIGSEGV")
+        if death < 2:
+            assert actor_of(rig, creation).state is PENDING
+            assert kinds(actions) == ["Arm"]
+            assert only(actions, do.Arm).delay == LEAST_DELAY * 2**death
+            actions = rig.run_out(only(actions, do.Arm))
+    fields = rig.failure(call)[1]
+    assert (fields["signal"], fields["restarts"], fields["period"]) == ("SIGSEGV", 3, 10.0)
+    assert actor_of(rig, creation).state is DEAD
+
+
+def test_a_restart_in_its_time_is_made_at_once_and_counts_anew(rig: Rig) -> None:
+    creation = rig.create(max_restarts=-1)
+    actions = rig.take()
+    actor = actor_of(rig, creation)
+    for _ in range(4):
+        rig.scheduler.hello(only(actions, do.Spawn).worker)
+        rig.take()
+        arm = only(rig.die(actor.worker.number, 1), do.Arm)  # type: ignore[union-attr]
+        assert arm.delay == LEAST_DELAY
+        worker = only(rig.run_out(arm), do.Spawn).worker
+        rig.scheduler.hello(worker)
+        rig.take()
+        rig.result(actor.creation, values=())
+        actions = rig.die(worker, 1)
+
+
+def test_kill_during_the_back_off(rig: Rig) -> None:
+    creation = rig.create(max_restarts=-1)
+    rig.take()
+    rig.scheduler.hello(1)
+    rig.take()
+    arm = only(rig.die(1, 1), do.Arm)
+    rig.scheduler.kill(creation.id, no_restart=True)
+    assert actor_of(rig, creation).state is DEAD
+    assert rig.run_out(arm) == []
 
 
 def test_a_process_that_ends_before_the_constructor_began_is_no_life(rig: Rig) -> None:
@@ -203,12 +237,12 @@ def test_a_process_that_ends_before_the_constructor_began_is_no_life(rig: Rig) -
     call = rig.method(creation)
     before_hello = rig.take()[-1]
     assert type(before_hello) is do.Spawn
-    again = only(rig.die(before_hello.worker, 0), do.Spawn).worker
+    again = only(rig.run_out(only(rig.die(before_hello.worker, 0), do.Arm)), do.Spawn).worker
     # Sent, but not begun.
     rig.scheduler.hello(again)
     actor = actor_of(rig, creation)
     assert sent(rig.take()) == [(again, creation.id)]
-    third = only(rig.die(again, 0), do.Spawn).worker
+    third = only(rig.run_out(only(rig.die(again, 0), do.Arm)), do.Spawn).worker
     rig.scheduler.hello(third)
     rig.take()
     assert sent(rig.result(actor.creation, values=())) == [(third, call.id)]
@@ -222,8 +256,10 @@ def test_processes_that_end_before_the_constructor_began_are_bounded(rig: Rig) -
     creation = rig.create()
     call = rig.method(creation)
     actions = rig.take()
-    for _ in range(POISON_DEATHS):
+    for _ in range(2):
         actions = rig.die(only(actions, do.Spawn).worker, 0, signal="SIGSEGV")
+        actions = rig.run_out(only(actions, do.Arm))
+    rig.die(only(actions, do.Spawn).worker, 0, signal="SIGSEGV")
     assert rig.failure(call)[1]["signal"] == "SIGSEGV"
 
 
@@ -238,18 +274,22 @@ def test_kill_before_the_constructor_began_costs_a_life(rig: Rig) -> None:
 
 def test_a_constructor_that_goes_with_zygotes_is_not_given_up(rig: Rig) -> None:
     creation = rig.create(max_restarts=-1)
-    for _ in range(2 * POISON_DEATHS):
+    for _ in range(6):
         worker = only(rig.take(), do.Spawn).worker
         rig.scheduler.hello(worker)
         rig.take()
-        rig.scheduler.died(worker, {"zygote": "was killed"}, 1)
+        rig.scheduler.died(worker, {"zygote": "was killed"}, 1, rig.now)
     assert actor_of(rig, creation).state is STARTING
 
 
-def test_a_process_that_cannot_be_started_ends_the_actor(rig: Rig) -> None:
-    creation = rig.create(max_restarts=5)
+def test_processes_that_cannot_be_started_end_the_actor(rig: Rig) -> None:
+    creation = rig.create(max_restarts=0)
     call = rig.method(creation)
-    rig.scheduler.died(1, {"spawn": "no memory"}, 0)
+    actions = rig.take()
+    for _ in range(3):
+        worker = only(actions, do.Spawn).worker
+        actions = rig.die(worker, 0, spawn="no memory")
+        actions = rig.run_out(only(actions, do.Arm)) if kinds(actions) == ["Arm"] else actions
     assert rig.failure(call)[1]["spawn"] == "no memory"
     assert rig.free == 2
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from snakepit.policy import actions as do
-from snakepit.policy.placement import MOST_STARTING, WINDOW
+from snakepit.policy.placement import WINDOW
 from snakepit.policy.resources import UNIT
+from snakepit.policy.starts import MOST_STARTING
 
 from .rig import CPU, Rig, kinds, only, sent
 
@@ -188,7 +189,9 @@ def test_few_start_at_one_time() -> None:
     assert kinds(actions) == ["Spawn"] * MOST_STARTING
     rig.scheduler.hello(actions[0].worker)  # type: ignore[union-attr]
     assert kinds(rig.take()) == ["Spawn", "Send"]
-    rig.die(actions[1].worker, 0)  # type: ignore[union-attr]
+    # What nobody has begun to fork is called off while the pool rests.
+    assert kinds(rig.die(actions[1].worker, 0)) == ["Arm"]  # type: ignore[union-attr]
+    assert len(rig.pool.workers) == MOST_STARTING
     assert sum(call.worker != 0 for call in calls) == 1
 
 
@@ -229,12 +232,16 @@ def test_an_impossible_need_fails_at_once(rig: Rig) -> None:
 
 
 def test_two_pools_share_resources() -> None:
+    from functools import partial
+
     from snakepit.policy.placement import Pool
+    from snakepit.policy.restart import RestartWindow
     from snakepit.policy.scheduler import Scheduler
 
     rig = Rig()
-    other = Pool("other", 1, 1, 1)
-    rig.scheduler = Scheduler({"CPU": 1}, [rig.pool, other], 64)
+    window = partial(RestartWindow, 1, 1.0)
+    other = Pool("other", 1, 1, 1, window())
+    rig.scheduler = Scheduler({"CPU": 1}, [rig.pool, other], 64, window)
     rig.submit()
     rig.submit(pool="other", resources=CPU)
     workers = [a.worker for a in rig.take()]  # type: ignore[union-attr]

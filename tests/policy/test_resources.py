@@ -13,13 +13,14 @@ needs = st.lists(
 ).map(tuple)
 
 
-def test_possible_looks_at_the_total_and_fits_at_what_is_free() -> None:
+def test_a_refusal_looks_at_the_total_and_fits_at_what_is_free() -> None:
     resources = Resources({"CPU": 2 * UNIT})
     two = (("CPU", 2 * UNIT),)
     resources.change((("CPU", UNIT),), 1)
-    assert resources.possible(two)
+    assert resources.refusal(two) is None
     assert not resources.fits(two)
-    assert not resources.possible((("gpu", 1),))
+    wanted = {"needs": {"gpu": 1.0}, "total": {"CPU": 2.0}}
+    assert resources.refusal((("gpu", UNIT),)) == ("unschedulable", wanted)
     assert resources.fits(())
 
 

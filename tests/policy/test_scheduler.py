@@ -4,12 +4,11 @@ import pytest
 
 from snakepit.policy import actions as do
 from snakepit.policy.calls import DONE, IllegalTransition
-from snakepit.policy.restart import START_FAILURES
 from snakepit.policy.scheduler import UnknownCall
 from snakepit.policy.workers import WORKER_TRANSITIONS
 from snakepit.wire.messages import CANCELLED, ERROR, EXITED, FAILURE, OK
 
-from .rig import Rig, kinds, only, sent
+from .rig import Rig, only, sent
 
 
 @pytest.fixture
@@ -111,7 +110,7 @@ def test_a_zygotes_end_costs_retries_and_blames_nobody() -> None:
                 rig.scheduler.hello(action.worker)
         rig.take()
         for number, worker in list(rig.scheduler.placement.workers.items()):
-            rig.scheduler.died(number, {"zygote": "was killed"}, worker.sequence)
+            rig.scheduler.died(number, {"zygote": "was killed"}, worker.sequence, rig.now)
     kind, fields = rig.failure(call)
     assert (kind, fields["deaths"], fields["attempts"]) == ("worker_crashed", 0, 4)
     assert forever.state is not DONE
@@ -120,39 +119,13 @@ def test_a_zygotes_end_costs_retries_and_blames_nobody() -> None:
 def test_workers_that_go_with_their_zygote_before_they_are_ready_are_no_failures() -> None:
     rig = Rig()
     call = rig.submit()
-    for _ in range(2 * START_FAILURES):
+    for _ in range(6):
         for action in rig.take():
             if type(action) is do.Spawn:
-                rig.scheduler.died(action.worker, {"zygote": "was killed"}, 0)
+                rig.scheduler.died(action.worker, {"zygote": "was killed"}, 0, rig.now)
     assert call.state is not DONE
     rig.scheduler.hello(only(rig.take(), do.Spawn).worker)
     assert sent(rig.take())[0][1] == call.id
-
-
-def test_workers_that_never_start_fail_the_calls_that_wait() -> None:
-    rig = Rig()
-    call = rig.submit()
-    actions = rig.take()
-    deaths = 0
-    while call.state is not DONE:
-        for action in actions:
-            if type(action) is do.Spawn:
-                rig.scheduler.died(action.worker, {"spawn": "no memory"}, 0)
-                deaths += 1
-        actions = rig.take()
-    assert deaths == 3
-    assert rig.failure(call)[1]["spawn"] == "no memory"
-    rig.submit()
-    assert "Spawn" in kinds(rig.take())
-
-
-def test_a_worker_that_dies_while_it_starts_is_replaced() -> None:
-    rig = Rig()
-    call = rig.submit()
-    rig.take()
-    assert kinds(rig.die(1, 0)) == ["Spawn"]
-    rig.scheduler.hello(2)
-    assert sent(rig.take()) == [(2, call.id)]
 
 
 # --- cancels ----------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ books: who refers to which object, which call is where, what began. `Checker` co
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
 from snakepit.policy.placement import Pool
+from snakepit.policy.restart import RestartWindow
 from snakepit.policy.scheduler import Scheduler
 from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
 
@@ -24,6 +26,11 @@ from .process import Worker
 from .program import drive, made_ids
 from .setting import Setting
 
+Make = Callable[[dict[str, float], list[Pool], int, Callable[[], RestartWindow]], Scheduler]
+
+INSTANT: Final = 0.001
+"""Seconds from one event to the next."""
+
 
 class World:
     """One episode's runtime."""
@@ -31,13 +38,14 @@ class World:
     def __init__(
         self,
         setting: Setting,
-        make: Callable[[dict[str, float], list[Pool]], Scheduler] = Scheduler,
+        make: Make = Scheduler,
         tracing: bool = False,
     ) -> None:
         self.setting = setting
-        pools = [Pool(name, size, limit, 1) for name, size, limit in setting.pools]
-        self.scheduler = make(setting.resources, pools)
-        self.scheduler.placement.most_starting = setting.most_starting
+        window = partial(RestartWindow, setting.intensity, setting.period)
+        pools = [Pool(name, size, limit, 1, window()) for name, size, limit in setting.pools]
+        self.scheduler = make(setting.resources, pools, setting.cores, window)
+        self.scheduler.placement.starts.most = setting.most_starting
         self.scheduler.actors.most_in_mailbox = setting.most_in_mailbox
         self.dice = Dice()
         self.tracing = tracing
@@ -50,7 +58,8 @@ class World:
         self.driver = Process(self, DRIVER)
         self.workers: dict[int, Worker] = {}
         self.crew: list[Worker] = []
-        self.timers: list[str] = []
+        self.now = 0.0
+        self.timers: list[tuple[float, str]] = []
         self.deferred: list[do.Action] = []
         self.actor_ids: set[int] = set()
         self.truth: dict[int, int] = {}
@@ -132,8 +141,10 @@ class World:
                     worker.die({"signal": "SIGKILL", "zygote": "was killed"})
 
     def fire(self, index: int) -> None:
-        """Let a timer run out."""
-        self.event("tick", self.timers.pop(index))
+        """Let a timer run out, in its time or late."""
+        due, key = self.timers.pop(index)
+        self.now = max(self.now, due)
+        self.event("tick", key)
 
     def deliver(self, worker: Worker, most: int) -> None:
         """Hand the driver up to `most` messages of a worker, as one read."""
@@ -154,6 +165,7 @@ class World:
     ) -> None:
         """Feed the scheduler one event, check what it did, and perform its actions."""
         self.events += 1
+        self.now += INSTANT
         if self.tracing:
             self.note(f"{name} {' '.join(map(repr, args))}")
         self.checker.before(name, args)
@@ -315,7 +327,7 @@ class World:
                 else:
                     task.deaths += 1
             self._leaves(worker, identifier)
-        self.scheduler.died(number, cause, started)
+        self.scheduler.died(number, cause, started, self.now)
 
     def _tick(self, key: str) -> None:
         self.scheduler.tick(key)
@@ -366,7 +378,7 @@ class World:
     def _perform(self, action: do.Action) -> None:
         kind = type(action)
         if kind is do.Arm:
-            self.timers.append(action.key)  # type: ignore[union-attr]
+            self.timers.append((self.now + action.delay, action.key))  # type: ignore[union-attr]
         elif kind is do.Spawn:
             if not self.rushed and self.dice.chance(self.setting.spawn_fails):
                 self.event("died", action.worker, {"spawn": "no descriptors"}, 0, defer=True)  # type: ignore[union-attr]

@@ -16,16 +16,21 @@ from snakepit import testing
 from snakepit.errors import (
     GetTimeoutError,
     PoisonedCallError,
+    PoolFailedError,
     RuntimeClosedError,
+    RuntimeFailedError,
     TaskCancelledError,
     WorkerCrashedError,
 )
+from snakepit.policy.pools import TRIAL
 from snakepit.runtime.outbox import Outbox
 from snakepit.testing import ScriptedWorker, Stage, Step
 from snakepit.wire import messages as wire
 from snakepit.wire.frames import FrameDecoder, frame
 
 PATIENCE = 30.0
+# One death in vain is borne within 0.4 s: the longest back-off, and the cool-down, last 0.1 s.
+IMPATIENT: dict[str, Any] = {"restart_intensity": 1, "restart_period": 0.4}
 Until = Callable[[Callable[[], Any]], None]
 
 
@@ -345,9 +350,9 @@ def test_what_came_before_a_lie_is_acted_upon(until: Until) -> None:
 
 def test_a_worker_of_another_version_is_refused() -> None:
     with testing.scripted_runtime(
-        testing.reply(1), birth=lambda worker: worker.hello(version=99)
+        testing.reply(1), birth=lambda worker: worker.hello(version=99), restart_intensity=0
     ) as stage:
-        with pytest.raises(WorkerCrashedError, match="speaks version 99"):
+        with pytest.raises(PoolFailedError, match="speaks version 99"):
             get(once.remote())
         assert executes(stage) == []
 
@@ -423,14 +428,45 @@ def test_a_reply_that_nobody_waits_for_any_more_is_dropped(until: Until) -> None
 # --- spawns ----------------------------------------------------------------------------------
 
 
-def test_spawns_that_fail_are_told(until: Until) -> None:
-    with testing.scripted_runtime(testing.reply(1), num_cpus=1) as stage:
+def test_spawns_that_fail_are_told_and_heal(until: Until) -> None:
+    with testing.scripted_runtime(testing.reply(1), **IMPATIENT) as stage:
         stage.zygote.spawn_failure = "no more processes"
         for worker in stage.workers:
             worker.die()
-        with pytest.raises(WorkerCrashedError, match="no more processes"):
-            get(task.remote())
+        for _ in range(2):
+            with pytest.raises(PoolFailedError, match="no more processes") as caught:
+                get(task.remote())
+            assert caught.value.cool_down == pytest.approx(0.1)
+            # Until the cool-down is over nobody is asked again.
+            asked = stage.zygote.spawns
+            with pytest.raises(PoolFailedError):
+                get(task.remote())
+            assert stage.zygote.spawns == asked
+            until(lambda: stage.runtime._scheduler.placement.pools["default"].state is TRIAL)
         stage.zygote.spawn_failure = ""
+        assert get(task.remote()) == 1
+
+
+def test_workers_that_die_at_their_start_fail_the_pool_with_their_last_words(until: Until) -> None:
+    words = ["no module named x\n"]
+
+    def birth(worker: ScriptedWorker) -> None:
+        if words:
+            worker.die(7, words[0])
+        else:
+            worker.hello()
+
+    with testing.scripted_runtime(testing.reply(1), birth=birth, **IMPATIENT) as stage:
+        refs = [task.remote() for _ in range(3)]
+        for ref in refs:
+            with pytest.raises(PoolFailedError, match="no module named x") as caught:
+                get(ref)
+            error = caught.value
+            assert (error.exit_code, error.signal, error.stderr) == (7, None, words[0])
+            assert (error.pool, error.restarts, error.period) == ("default", 2, 0.4)
+        assert stage.zygote.spawns == 2
+        words.clear()
+        until(lambda: stage.runtime._scheduler.placement.pools["default"].state is TRIAL)
         assert get(task.remote()) == 1
 
 
@@ -462,31 +498,49 @@ def test_the_zygote_goes_with_calls_begun_and_not_begun(until: Until) -> None:
 
 
 def test_no_zygote_can_be_had_any_more(until: Until) -> None:
-    with testing.scripted_runtime(testing.silence()) as stage:
+    with testing.scripted_runtime(testing.silence(), **IMPATIENT) as stage:
         ref = task.remote()
         until(lambda: stage.workers and stage.workers[0].current)
         stage.start_failure = "the interpreter is gone"
         stage.zygote.crash()
-        with pytest.raises(RuntimeClosedError, match="the interpreter is gone"):
-            get(ref)
-        with pytest.raises(RuntimeClosedError):
-            get(task.remote())
+        for failed in (ref, task.remote()):
+            with pytest.raises(RuntimeFailedError, match="the interpreter is gone"):
+                get(failed)
 
 
-def test_zygotes_that_end_before_they_are_ready_are_given_up() -> None:
-    with testing.scripted_runtime(testing.silence(), num_cpus=1) as stage:
+def test_zygotes_that_end_at_once_are_given_up_with_the_reason(until: Until) -> None:
+    @snakepit.remote
+    class Actor:
+        def method(self) -> int:
+            return 1
+
+    with testing.scripted_runtime(testing.silence(), **IMPATIENT) as stage:
         start = stage.start_zygote
 
         def stillborn(**settings: Any) -> Any:
             zygote = start(**settings)
-            zygote.crash(3)
+            zygote.crash(3, "no such file")
             return zygote
 
         stage.runtime._processes._start = stillborn
-        stage.zygote.crash(3)
-        with pytest.raises(RuntimeClosedError, match="exit code 3"):
-            get(task.remote())
-        assert len(stage.zygotes) <= 4
+        actor = Actor.remote()
+        refs = [task.remote(), actor.method.remote()]
+        stage.zygote.crash(3, "no such file")
+        for ref in (*refs, task.remote(), actor.method.remote()):
+            with pytest.raises(RuntimeFailedError, match="no such file") as caught:
+                get(ref)
+            error = caught.value
+            assert (error.exit_code, error.restarts, error.period) == (3, 2, 0.4)
+        assert len(stage.zygotes) == 2
+
+
+def test_a_zygote_that_dies_again_and_again_is_replaced_while_calls_flow() -> None:
+    with testing.scripted_runtime(testing.reply(1), **IMPATIENT) as stage:
+        for _ in range(6):
+            assert get(task.remote()) == 1
+            stage.zygote.crash()
+        assert get(task.remote()) == 1
+        assert len(stage.zygotes) == 7
 
 
 # --- ends ------------------------------------------------------------------------------------
@@ -543,10 +597,10 @@ def test_a_bug_in_the_shell_ends_the_runtime_and_no_call_hangs(
         for thread in threads:
             thread.join(PATIENCE)
             assert not thread.is_alive()
-        assert [type(error) for error in found] == [RuntimeClosedError] * waiters
+        assert [type(error) for error in found] == [RuntimeFailedError] * waiters
         assert "ZeroDivisionError" in str(found[0])
         assert snakepit.wait(refs, timeout=0) == (refs[:1], refs[1:])
-        assert type(future.exception(PATIENCE)) is RuntimeClosedError
+        assert type(future.exception(PATIENCE)) is RuntimeFailedError
         assert "Traceback" in caplog.text
         with pytest.raises(RuntimeClosedError):
             task.remote()
