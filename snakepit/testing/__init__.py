@@ -1,4 +1,6 @@
-"""A runtime without processes: streams in memory, a zygote and workers that follow a script.
+"""Two runtimes for tests of what goes wrong, the same way each time.
+
+One without processes: streams in memory, a zygote and workers that follow a script.
 
     from snakepit import testing
 
@@ -8,8 +10,17 @@
 The driver is the real one, from the API down to the pump; what is scripted stands where the
 worker processes would. So a test can have a worker reply late, die after half a frame or answer a
 question that nobody asked, the same way each time and within a few milliseconds.
+
+One whose worker processes are real, and die by SIGKILL at a named point of their work.
+
+    from snakepit.testing import KillPlan, KillPoint
+
+    with testing.killing_runtime(KillPlan(KillPoint.HALF_REPLY, nth=3)) as kills:
+        assert snakepit.get([f.remote() for _ in range(5)]) == [42] * 5
+    assert kills.deaths == 1
 """
 
+from .kill_points import KillPlan, KillPoint, Kills, killing_runtime
 from .memory import MemoryStream, memory_pair
 from .runtimes import Stage, scripted_runtime
 from .steps import apply, die, fail, in_turn, reply, silence, then, torn, write
@@ -23,6 +34,10 @@ __all__ = [
     "ScriptedWorker",
     "Stage",
     "scripted_runtime",
+    "KillPlan",
+    "KillPoint",
+    "Kills",
+    "killing_runtime",
     "Step",
     "apply",
     "die",

@@ -1,4 +1,4 @@
-"""The driver's runtime on scripted workers, in place of the process's own."""
+"""The driver's runtime on a zygote of one's choice, in place of the process's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..config import resolve
 from ..errors import RuntimeStartError
 from ..protocol import begin, retire
 from ..runtime.driver import DriverRuntime
+from ..runtime.host import StartZygote
 from .memory import CAPACITY
 from .workers import ScriptedWorker, Step
 from .zygotes import Birth, FakeZygote
@@ -82,13 +83,27 @@ def scripted_runtime(
         RuntimeError: this process has a runtime already.
     """
     stage = Stage(script, birth, capacity)
+    with hosted(stage.start_zygote, options) as stage.runtime:
+        yield stage
+
+
+@contextmanager
+def hosted(start_zygote: StartZygote, options: Mapping[str, Any]) -> Iterator[DriverRuntime]:
+    """Let `snakepit` run on this kind of zygote inside the block; it is shut down at the end.
+
+    Args:
+        start_zygote: starts the zygotes.
+        options: as for `snakepit.config.resolve`; `num_cpus` is 1 unless given.
+
+    Raises:
+        RuntimeError: this process has a runtime already.
+    """
     config = resolve(**{"num_cpus": 1, **options})
-    runtime, new = begin(lambda: DriverRuntime(config, stage.start_zygote))
+    runtime, new = begin(lambda: DriverRuntime(config, start_zygote))
     if not new or not isinstance(runtime, DriverRuntime):
         raise RuntimeError("this process has a runtime already: call snakepit.shutdown() first")
-    stage.runtime = runtime
     try:
-        yield stage
+        yield runtime
     finally:
         try:
             runtime.shutdown()
