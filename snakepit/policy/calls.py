@@ -65,7 +65,8 @@ class Call:
     """One call. `deps` fill top-level arguments; `refs` are all ids that it keeps alive.
 
     `deaths` counts the workers that it may have killed, `attempts` its other tries in vain: an
-    exception that is retried, or the end of a worker that others are to blame for.
+    exception that is retried, or the end of a worker that others are to blame for. `hastened` says
+    that another call waits for it: it goes to the head of its queue.
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class Call:
         "cancelled",
         "deaths",
         "deps",
+        "hastened",
         "id",
         "missing",
         "nested",
@@ -113,6 +115,7 @@ class Call:
         self.deaths = 0
         self.attempts = 0
         self.nested = False
+        self.hastened = False
         self.cancelled = False
 
     @property

@@ -1,4 +1,4 @@
-"""Who waits for a call, through whatever lies between (design.md §4, *Nesting*).
+"""Who waits for a call, and what for, through whatever lies between (design.md §4, *Nesting*).
 
 When no process may be added and all are blocked, a queued call runs on the stack of a blocked
 worker that waits for it: directly, through a call that needs its result as an argument, or through
@@ -11,9 +11,32 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from .actors import Actor
-from .calls import Call
+from .calls import READY, Call
 from .objects import Entry, ObjectTable
 from .workers import LIVE, Worker
+
+
+def hasten(ids: Iterable[int], objects: ObjectTable) -> None:
+    """Have what makes `ids`, and its arguments, run before calls that nobody waits for.
+
+    Who waits keeps a process, and loses its work when that dies: children first, or some hundred
+    parents begin before the first of them can end. In their old places in the queue they are
+    passed over, since to take them out would cost a look at all others.
+    """
+    found: dict[int, Call] = {}
+    waiting = deque([ids])
+    while waiting:
+        for identifier in waiting.popleft():
+            entry = objects.entries.get(identifier)
+            call = entry.call if entry is not None else None
+            if call is not None and not call.hastened and call.id not in found:
+                found[call.id] = call
+                if call.missing:
+                    waiting.append([identifier for _, identifier in call.deps])
+    for call in reversed(found.values()):
+        call.hastened = True
+        if call.state is READY:
+            call.shape.klass.queue.appendleft(call)
 
 
 def find_waiter(call: Call, objects: ObjectTable, workers: Mapping[int, Worker]) -> Worker | None:

@@ -17,7 +17,7 @@ from typing import Final, final
 
 from ..wire.messages import CREATE, Template
 from .actions import Action, Arm, Send, Spawn
-from .calls import DONE, Call, Shape
+from .calls import READY, Call, Shape
 from .pools import Klass
 from .pools import Pool as Pool
 from .resources import UNIT, Needs, Resources
@@ -89,7 +89,7 @@ class Placement:
                 self.send(worker, call)
                 return
         call.to("ready")
-        klass.queue.append(call)
+        (klass.queue.appendleft if call.hastened else klass.queue.append)(call)
         if klass in self.waiting:
             # Nobody could take those before it; all that more of them can do is start workers.
             self._grow(klass)
@@ -108,7 +108,7 @@ class Placement:
         taken: list[Call] = []
         for klass in tuple(self.waiting):
             if klass.pool is pool and not klass.creates:
-                taken.extend(klass.queue)
+                taken.extend(call for call in klass.queue if call.state is READY)
                 klass.queue.clear()
                 del self.waiting[klass]
         return taken
@@ -118,7 +118,7 @@ class Placement:
         queue = klass.queue
         while queue:
             call = queue[0]
-            if call.state is DONE:
+            if call.state is not READY:
                 queue.popleft()
             elif klass.creates:
                 if not self.resources.fits(klass.needs):
@@ -318,7 +318,7 @@ class Placement:
     def _pop(klass: Klass) -> Call | None:
         while klass.queue:
             call = klass.queue.popleft()
-            if call.state is not DONE:
+            if call.state is READY:
                 return call
         return None
 
@@ -393,7 +393,7 @@ class Placement:
         room = self.resources.room(klass.needs, len(klass.queue))
         while klass.queue and room:
             call = klass.queue.popleft()
-            if call.state is DONE:
+            if call.state is not READY:
                 continue
             worker = self.find_waiter(call)
             if worker is None:

@@ -49,7 +49,7 @@ from .calls import DONE, Call, Shape
 from .cancelling import Cancelling
 from .completion import Completion
 from .lives import ActorTable
-from .nesting import find_waiter
+from .nesting import find_waiter, hasten
 from .objects import PENDING, Entry, ObjectTable
 from .placement import Placement
 from .pools import Pool
@@ -271,6 +271,7 @@ class Scheduler:
         self._recovery.unbegun(worker, [worker.inflight[i] for i in back if i in worker.inflight])
         if call is not None and any(map(self.pending, ids)):
             self.placement.block(worker, identifier, tuple(ids), every)
+            hasten(ids, self.objects)
             if worker.actor is not None:
                 self.actors.pause(worker, resume=False)
             elif call.nested:

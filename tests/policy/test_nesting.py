@@ -48,6 +48,40 @@ def test_a_blocked_call_frees_its_slot_for_another_worker(rig: Rig) -> None:
     assert rig.free == 0
 
 
+def test_what_somebody_waits_for_runs_before_what_came_earlier(rig: Rig) -> None:
+    parent = rig.submit()
+    earlier = [rig.submit() for _ in range(3)]
+    first = child(rig, parent)
+    # The last one waits for its argument, which is what has to run.
+    second = child(rig, parent, deps=(child(rig, parent).id,))
+    (argument,) = (rig.entries[second.deps[0][1]].call,)
+    rig.take()
+    assert [i for _, i in sent(block(rig, parent, first.id, second.id))] == [first.id]
+    long = {"micros": 100_000}  # so long that nothing is sent ahead
+    assert [i for _, i in sent(rig.result(first, **long))] == [argument.id]
+    assert [i for _, i in sent(rig.result(argument, **long))] == [second.id]
+    rig.result(second, **long)
+    rig.scheduler.unblocked(parent.worker, parent.id)
+    # Each is sent once, though the hurried ones had two places in the queue.
+    begun = sent(rig.result(parent, **long))
+    for call in earlier:
+        begun += sent(rig.result(call, **long))
+    assert [i for _, i in begun] == [call.id for call in earlier[1:]]
+    assert rig.free == 1
+
+
+def test_who_waits_again_and_again_makes_the_queue_no_longer(rig: Rig) -> None:
+    parent = rig.submit()
+    queued = [child(rig, parent) for _ in range(5)]
+    rig.take()
+    ids = [call.id for call in queued]
+    for _ in range(10):
+        rig.scheduler.want(parent.worker, ids, False)
+        rig.scheduler.blocked(parent.worker, parent.id, ids, False, [])
+        rig.scheduler.unblocked(parent.worker, parent.id)
+    assert len(parent.shape.klass.queue) <= 2 * len(queued)
+
+
 def test_at_the_limit_a_call_runs_on_the_stack_of_its_waiter(rig: Rig) -> None:
     first, second = full(rig)
     third = child(rig, second)
