@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final, final
 
 from .actions import Action, Arm, Interrupt
@@ -25,7 +26,7 @@ class Cancelling:
         placement: Placement,
         completion: Completion,
         actors: ActorTable,
-        actions: list[Action],
+        actions: deque[Action],
     ) -> None:
         self._objects = objects
         self._placement = placement

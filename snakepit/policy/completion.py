@@ -22,7 +22,7 @@ class Completion:
     def __init__(
         self,
         objects: ObjectTable,
-        actions: list[Action],
+        actions: deque[Action],
         ready: Callable[[Call], None],
         refuse: Callable[[Call, Entry], None],
     ) -> None:

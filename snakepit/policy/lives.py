@@ -29,7 +29,7 @@ class ActorTable:
         objects: ObjectTable,
         placement: Placement,
         completion: Completion,
-        actions: list[Action],
+        actions: deque[Action],
         window: Callable[[], RestartWindow],
     ) -> None:
         """`window` makes what counts the processes that end before their actor is made."""

@@ -47,7 +47,7 @@ class Placement:
     """The queues and the workers of all pools, and the resources that they share."""
 
     def __init__(
-        self, resources: Resources, actions: list[Action], pools: list[Pool], cores: int
+        self, resources: Resources, actions: deque[Action], pools: list[Pool], cores: int
     ) -> None:
         self.resources = resources
         self.cores = cores

@@ -27,6 +27,7 @@ Of a worker they assume that
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
@@ -76,7 +77,7 @@ class Scheduler:
 
         `window` makes what counts restarts in vain: the zygote's, and each actor's.
         """
-        self.actions: list[Action] = []
+        self.actions: deque[Action] = deque()
         self.resources = Resources({k: round(v * UNIT) for k, v in resources.items()})
         self.objects = ObjectTable(self._gone)
         self.placement = Placement(self.resources, self.actions, list(pools), cores)

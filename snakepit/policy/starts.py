@@ -16,7 +16,7 @@ MOST_STARTING: Final = 16
 class Starts:
     """What is to be forked, in order."""
 
-    def __init__(self, actions: list[Action]) -> None:
+    def __init__(self, actions: deque[Action]) -> None:
         self._actions = actions
         self._waiting: deque[Spawn] = deque()
         self._running = 0

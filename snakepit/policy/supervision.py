@@ -17,6 +17,7 @@ however often the start of another does: its calls run on those that there are.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
@@ -46,7 +47,7 @@ class Supervision:
         completion: Completion,
         actors: ActorTable,
         recovery: Recovery,
-        actions: list[Action],
+        actions: deque[Action],
         window: RestartWindow,
         close: Close,
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import final
 
 from .actions import Action, AskBack, Kill, Retire
@@ -21,7 +22,7 @@ class Timers:
         placement: Placement,
         supervision: Supervision,
         actors: ActorTable,
-        actions: list[Action],
+        actions: deque[Action],
     ) -> None:
         self._placement = placement
         self._supervision = supervision

@@ -145,15 +145,13 @@ class Core:
         """Perform the scheduler's actions, of which some write to mailboxes. The lock is held."""
         actions = self.scheduler.actions
         perform = self._perform
-        try:
-            # What an action leads to is appended, and performed after all that were before it.
-            for action in actions:
-                try:
-                    perform[type(action)](action)
-                except (OSError, SnakepitError) as error:
-                    self._undeliverable(action, error)
-        finally:
-            actions.clear()
+        # What an action leads to is appended, and performed after all that were before it.
+        while actions:
+            action = actions.popleft()
+            try:
+                perform[type(action)](action)
+            except (OSError, SnakepitError) as error:
+                self._undeliverable(action, error)
 
     def post(self, connection: Connection, message: tuple[Any, ...]) -> None:
         """Append a message to a worker's mailbox; the lock is held."""

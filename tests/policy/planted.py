@@ -107,7 +107,7 @@ def forget_to_free(scheduler: Any) -> None:
     def silent(entry: Any) -> None:
         gone(entry)
         if entry.id % 3 == 0:
-            scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not Free]
+            _discard(scheduler, Free)
 
     scheduler.objects._gone = silent
 
@@ -179,7 +179,7 @@ def swallow_news(scheduler: Any) -> None:
     def deaf(number: int, ids: Any, values: bool) -> None:
         want(number, ids, values)
         if number % 2:
-            scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not Tell]
+            _discard(scheduler, Tell)
 
     scheduler.want = deaf
 
@@ -190,7 +190,7 @@ def leave_behind_the_slow(scheduler: Any) -> None:
 
     def lazy(key: str) -> None:
         tick(key)
-        scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not AskBack]
+        _discard(scheduler, AskBack)
 
     scheduler.tick = lazy
 
@@ -212,7 +212,7 @@ def keep_unreachable_actors(scheduler: Any) -> None:
 
     def silent(entry: Any) -> None:
         gone(entry)
-        scheduler.actions[:] = [a for a in scheduler.actions if type(a) is not Retire]
+        _discard(scheduler, Retire)
 
     scheduler.objects._gone = silent
 
@@ -314,6 +314,12 @@ PLANTED: tuple[Plant, ...] = (
     forget_a_method_at_restart,
     skip_dependents,
 )
+
+
+def _discard(scheduler: Scheduler, kind: type[Any]) -> None:
+    kept = [action for action in scheduler.actions if type(action) is not kind]
+    scheduler.actions.clear()
+    scheduler.actions.extend(kept)
 
 
 def make_with(plant: Plant) -> Callable[..., Scheduler]:

@@ -37,7 +37,7 @@ class Rig:
 
     def take(self) -> list[do.Action]:
         """Take the actions since the last time."""
-        actions = self.scheduler.actions[:]
+        actions = list(self.scheduler.actions)
         self.scheduler.actions.clear()
         return actions
 

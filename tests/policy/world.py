@@ -175,7 +175,7 @@ class World:
             raise
         except Exception as error:
             raise Violation(f"{name} raised {type(error).__name__}: {error}") from error
-        actions = self.scheduler.actions[:]
+        actions = list(self.scheduler.actions)
         self.scheduler.actions.clear()
         if self.tracing:
             for action in actions:
