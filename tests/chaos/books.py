@@ -80,7 +80,9 @@ def wrong_tables(runtime: Any) -> str:
             "names": scheduler.actors.names,
         }
         strangers = placement.workers.keys() ^ core.connections.keys()
-        found["workers known to one side"] = strangers - {s.worker for s in placement._held_back}
+        found["workers known to one side"] = strangers - {
+            spawn.worker for spawn in placement.starts._waiting
+        }
         used = len(core.connections) + len(runtime._processes._free_slots)
         found["slots lost"] = SLOTS - 1 - used
     return ", ".join(f"{name}: {value}" for name, value in found.items() if value)

@@ -1,0 +1,54 @@
+"""The storm of `make chaos`, small: two thousand calls in each of two short ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Any
+
+import pytest
+
+from snakepit.protocol import current
+
+from . import books, storm
+from .strikes import kill_child
+
+CALLS = 1000
+
+
+@pytest.mark.parametrize("zygotes", [0.0, 1.5], ids=["workers", "workers and zygotes"])
+def test_every_call_resolves_once_to_its_value(runtime: Any, zygotes: float) -> None:
+    report = storm.run(CALLS, every=0.1, zygotes=zygotes, seed=7)
+    assert report.calls == CALLS
+    assert report.workers
+
+
+def test_without_strikes_nothing_is_tried_again(runtime: Any) -> None:
+    report = storm.run(200, every=0.0, zygotes=0.0, seed=1)
+    # Six nested calls make three each; the actors' constructors are no calls that resolve.
+    assert report.resolved == 200 + 6 * 3
+    assert (report.workers, report.zygotes, report.poisoned) == (0, 0, 0)
+
+
+def test_the_books_see_what_is_wrong(runtime: Any) -> None:
+    inner: Any = current()
+    core = inner._core
+    ref = inner.put(b"x" * 1_000_000)
+    assert "entries" in books.wrong_tables(inner)
+    assert books.wrong_ledger(inner) == ""
+    core.memory.ledger.charge(9, 4096)
+    assert "charged" in books.wrong_ledger(inner)
+    core.memory.ledger.refund(9, 4096)
+    assert "bytes are charged" in books.wrong_store(inner)
+    core.scheduler.resources.change((("CPU", 1),), 1)
+    assert books.wrong_resources(inner)
+    core.scheduler.resources.change((("CPU", 1),), -1)
+    inner.drop(ref)
+    storm.settle(inner)
+    with subprocess.Popen(["sleep", "100"]) as stranger:
+        assert str(stranger.pid) in books.wrong_processes(inner)
+        # Only what is the given parent's child is struck.
+        assert not kill_child(stranger.pid, os.getppid())
+        assert kill_child(stranger.pid, os.getpid())
+    with pytest.raises(AssertionError, match="wrong"):
+        books.within(0.01, lambda: "wrong")
