@@ -80,8 +80,24 @@ def _surplus(before: dict[str, dict[str, str]]) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that ends with more processes, descriptors or names than it began with."""
+    if request.node.get_closest_marker("shares_runtime"):
+        yield
+    else:
+        yield from _leaving_nothing()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_behind_at_last(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Look at the end of a module whose tests share a runtime."""
+    if request.node.get_closest_marker("shares_runtime"):
+        yield from _leaving_nothing()
+    else:
+        yield
+
+
+def _leaving_nothing() -> Iterator[None]:
     before = {kind: count() for kind, count in CENSUS.items()}
     pid = os.getpid()
     yield
