@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 .DELETE_ON_ERROR:
 # What tests/interpreters finds on this machine, or builds; each with a virtual environment.
 OTHERS := 3.12 3.13 3.13t
-.PHONY: help demo test lint format types bench simulate kill-driver chaos clean distclean \
+.PHONY: help demo test lint format types bench simulate kill-driver chaos leaks clean distclean \
 	test-freethreaded $(OTHERS:%=test-%)
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make simulate     ten million simulated events through the scheduler'
 	@echo 'make kill-driver  kill -9 of the driver, 100 times'
 	@echo 'make chaos        kill -9 of a worker each 100 ms, and of the zygote each 2 s, in 100,000 calls'
+	@echo 'make leaks        what is held after 100,000 values, 10,000 calls with kills, 1,000 runtimes'
 	@echo 'make clean        remove what builds and checks leave (distclean: and .venv*)'
 
 $(BIN)/python:
@@ -100,6 +101,9 @@ kill-driver: $(STAMPS)/test
 chaos: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.storm --calls 100000 $(CHAOS_ARGS)
 	@$(BIN)/python -m tests.chaos.storm --calls 100000 --zygotes 2 $(CHAOS_ARGS)
+
+leaks: $(STAMPS)/test
+	@$(BIN)/python -m tests.chaos.leaks $(LEAKS_ARGS)
 
 clean:
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out *.egg-info

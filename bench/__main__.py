@@ -19,8 +19,6 @@ from .peers import PEERS
 from .plots import plots
 from .rows import GROUPS, ROWS, parts
 
-NOTES = "NOTES.md"  # beside the page: what was tried where a gate falls short, by those who tried
-
 
 def chosen_rows(names: Sequence[str]) -> list[str]:
     """The rows with a measurement that are named, or belong to a group that is; in table order."""
@@ -54,7 +52,6 @@ def measure_parser() -> argparse.ArgumentParser:
         prog="python -m bench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     measurable = [name for name, row in ROWS.items() if row.measure is not None]
     groups, rows, peers = ", ".join(GROUPS), ", ".join(measurable), ", ".join(PEERS)
@@ -121,9 +118,7 @@ def publish(run: runs.Run, options: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name, page in drawn.items():
             (folder / f"{name}.svg").write_text(page)
-        said = options.out.parent / NOTES
-        more = said.read_text() if said.exists() else ""
-        options.out.write_text(report.markdown(run, tuple(drawn), more))
+        options.out.write_text(report.markdown(run, tuple(drawn)))
     else:
         print(report.markdown(run), end="")
     wanting = report.short(run)
@@ -140,18 +135,6 @@ def read_runs(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> list[ru
         parser.error(str(error))
 
 
-def without_option(argv: Sequence[str], name: str) -> list[str]:
-    """A command line less one option and its value."""
-    rest: list[str] = []
-    words = iter(argv)
-    for word in words:
-        if word == name:
-            next(words, None)
-        elif not word.startswith(name + "="):
-            rest.append(word)
-    return rest
-
-
 def measure(argv: Sequence[str]) -> int:
     """Measure, report, and judge."""
     parser = measure_parser()
@@ -162,9 +145,9 @@ def measure(argv: Sequence[str]) -> int:
     if options.python:
         if not os.access(options.python, os.X_OK):
             parser.error(f"--python: {options.python!r} is no program")
-        # All of the bench runs there, so that what it says of the interpreter is true.
-        rest = without_option(argv, "--python")
-        os.execv(options.python, [options.python, "-m", "bench", *rest])
+        if Path(options.python).absolute() != Path(sys.executable).absolute():
+            # All of the bench runs there, so that what it says of the interpreter is true.
+            os.execv(options.python, [options.python, "-m", "bench", *argv])
     chosen = [name for name in PEERS if name in options.peers]
     reasons = {name: harness.absent(PEERS[name]) for name in chosen}
     present = [name for name in chosen if reasons[name] is None]
@@ -174,7 +157,7 @@ def measure(argv: Sequence[str]) -> int:
         about["sizes"] = "cut down (--quick): these figures show that rows work, and nothing else"
     effort = "quick" if options.quick else "full"
     part = runs.Part(
-        command=" ".join([f"{Path(sys.executable).name} -m bench", *argv]),
+        command=" ".join(["python -m bench", *argv]),
         machine=about,
         rows=[part for row in rows for part in parts(row)],
         versions={name: machine.version(PEERS[name]) for name in present},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, final, runtime_checkable
@@ -28,7 +29,7 @@ class Definition:
         prepared: (runtime, whatever it derived), replaced whole, so that threads may race.
     """
 
-    __slots__ = ("prepared", "retry_on", "target", "template")
+    __slots__ = ("__weakref__", "prepared", "retry_on", "target", "template")
 
     def __init__(
         self,
@@ -174,24 +175,60 @@ async def resolved(runtime: Runtime, ids: Sequence[int]) -> None:
         await done
 
 
+class Forkable(Protocol):
+    """What has something to do when user code forks this process."""
+
+    def forked_in_parent(self) -> None:
+        """A child has been made; this is the process that made it."""
+        ...
+
+    def forked_in_child(self) -> None:
+        """This is the child."""
+        ...
+
+
 @final
 class _Slot:
-    """The runtime of this process, and what `os.fork` does to it."""
+    """The runtime of this process, and what `os.fork` does to it.
+
+    `os.register_at_fork` is for ever. Called for each runtime it would keep something of each, so
+    that it is called once, and who wants to be told is in `forkables`: a tuple that is replaced
+    whole, since a fork may come in any thread at any time.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.runtime: Runtime | None = None
         self.forked = False
+        self.forkables: tuple[weakref.ref[Forkable], ...] = ()
 
     def after_fork_in_child(self) -> None:
         self.lock = threading.RLock()
         self.forked = self.forked or self.runtime is not None
         self.runtime = None
+        for alive in self._alive():
+            alive.forked_in_child()
+
+    def after_fork_in_parent(self) -> None:
+        for alive in self._alive():
+            alive.forked_in_parent()
+
+    def _alive(self) -> list[Forkable]:
+        return [alive for each in self.forkables if (alive := each()) is not None]
 
 
 _slot = _Slot()
 _override: ContextVar[Runtime | None] = ContextVar("snakepit_runtime", default=None)
-os.register_at_fork(after_in_child=_slot.after_fork_in_child)
+os.register_at_fork(
+    after_in_child=_slot.after_fork_in_child, after_in_parent=_slot.after_fork_in_parent
+)
+
+
+def watch_forks(forkable: Forkable) -> None:
+    """Tell `forkable`, as long as it lives, when this process is forked."""
+    with _slot.lock:
+        living = tuple(each for each in _slot.forkables if each() is not None)
+        _slot.forkables = (*living, weakref.ref(forkable))
 
 
 def current() -> Runtime | None:

@@ -8,9 +8,7 @@ any process has gone, by the same counting that keeps objects.
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
@@ -20,7 +18,7 @@ from .errors import ObjectLostError, ObjectStoreFullError, StaleReferenceError
 from .faults import Failure, to_exception
 from .handles import Handles
 from .payload import unpack, unpack_exception
-from .protocol import Reference, Runtime
+from .protocol import Reference, Runtime, watch_forks
 from .wire.messages import FAILURE, OK, Payload, Where
 
 if TYPE_CHECKING:
@@ -114,7 +112,7 @@ class Values:
         self._copy = copy
         self._arena: Arena | None = None
         self._lock = threading.Lock()
-        _retire_leases_at_fork(self)
+        watch_forks(self)
 
     # --- out ------------------------------------------------------------------------------
 
@@ -240,6 +238,14 @@ class Values:
             handles.drop(identifier)
             raise ObjectLostError(f"segment {segment} of the store is gone") from None
 
+    def forked_in_parent(self) -> None:
+        """Pin what is leased: the child has the same views, and reports nothing of them."""
+        for identifier in self.mappings.leased():
+            self._handles.hold(identifier)
+
+    def forked_in_child(self) -> None:
+        """Nothing: what is mapped stays readable."""
+
     def close(self) -> None:
         """Give up the arena and all mappings; views that live keep theirs."""
         arena = self._arena
@@ -260,16 +266,3 @@ def _raw(part: Any) -> Any:
         return raw()
     except BufferError:
         return memoryview(part).tobytes()
-
-
-def _retire_leases_at_fork(values: Values) -> None:
-    # A forked child has the same views and reports nothing: what they show must never change.
-    weak = weakref.ref(values)
-
-    def retire() -> None:
-        alive = weak()
-        if alive is not None:
-            for identifier in alive.mappings.leased():
-                alive._handles.hold(identifier)
-
-    os.register_at_fork(after_in_parent=retire)

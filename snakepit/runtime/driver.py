@@ -25,7 +25,7 @@ from ..policy.calls import Call, Shape
 from ..policy.placement import Pool
 from ..policy.restart import RestartWindow
 from ..policy.scheduler import Scheduler
-from ..protocol import ActorRecord, Definition, Reference, resolved
+from ..protocol import ActorRecord, Definition, Reference, resolved, watch_forks
 from ..store.platform import OutOfPages
 from ..values import INLINE, take_references
 from ..wire import messages as wire
@@ -89,6 +89,7 @@ class DriverRuntime:
         self._waiting = Waiting(core)
         self._pid = os.getpid()
         self._down = threading.Lock()
+        self._prepared: weakref.WeakSet[Definition] = weakref.WeakSet()
         try:
             self._processes = Processes(core, Inbox(core), start_zygote)
         except BaseException:
@@ -109,7 +110,7 @@ class DriverRuntime:
         core.update(lambda: core.scheduler.prestart(DEFAULT_POOL, prestart))
         core.pump.start()
         atexit.register(self.shutdown)
-        _close_in_forked_children(self)
+        watch_forks(self)
 
     # --- calls ----------------------------------------------------------------------------
 
@@ -137,7 +138,9 @@ class DriverRuntime:
                 self._interrupts.leave(token)
         with self._lock:
             shape = self._scheduler.shape(template)
-        definition.prepared = (self, shape)
+            if not core.closed:
+                definition.prepared = (self, shape)
+                self._prepared.add(definition)
         return shape
 
     def _add_code(self, digest: bytes, code: Any) -> None:
@@ -146,9 +149,8 @@ class DriverRuntime:
         with self._lock:
             core.check_open()
             refs = [*code.refs, *self._add_blob(blob, payload)]
-            if digest not in core.codes:  # Another thread may have been faster.
-                core.scheduler.objects.pin(refs)
-                core.codes[digest] = wire.Code(digest, payload, refs)
+            core.scheduler.objects.pin(refs)
+            core.codes[digest] = wire.Code(digest, payload, refs)
             core.scheduler.objects.drop(DRIVER, (blob,) if blob else ())
 
     def _call(
@@ -381,6 +383,10 @@ class DriverRuntime:
             def close() -> None:
                 core.scheduler.close("shutdown", {})
                 core.closed = True
+                # Functions live on, and would keep this runtime's tables.
+                for definition in self._prepared:
+                    definition.prepared = (None, None)
+                self._prepared.clear()
 
             core.update(close)
             core.pump.close()
@@ -392,19 +398,16 @@ class DriverRuntime:
             finally:
                 self._interrupts.uninstall()
 
+    def forked_in_parent(self) -> None:
+        """Nothing: the child has no part in this runtime."""
+
+    def forked_in_child(self) -> None:
+        """This runtime is the parent's."""
+        if not self._core.closed:
+            self.abandon()
+
     def abandon(self) -> None:
         """In a forked child: this runtime is the parent's; close what it has open here."""
         atexit.unregister(self.shutdown)
         self._processes.abandon()
         self._core.abandon()
-
-
-def _close_in_forked_children(runtime: DriverRuntime) -> None:
-    weak = weakref.ref(runtime)
-
-    def abandon() -> None:
-        alive = weak()
-        if alive is not None and not alive._core.closed:
-            alive.abandon()
-
-    os.register_at_fork(after_in_child=abandon)
