@@ -16,7 +16,7 @@ class Spawn(NamedTuple):
 
 
 class StartZygote(NamedTuple):
-    """Start another process to fork workers; answered by `zygote_started` or `zygote_lost`."""
+    """Start another process to fork workers; answered by `zygote_started` or `replace_zygote`."""
 
 
 class Send(NamedTuple):

@@ -409,6 +409,7 @@ class Scheduler:
             if actor is not None and actor.state is not ACTOR_DEAD:
                 actor.leaving = "shutdown"
                 self.actors.end(actor, {"reason": "shutdown"})
+        self.placement.dispatch_all()  # lets go of what is queued, all of which has ended
 
     def unresolved(self) -> int:
         """Return how many calls have no result yet."""

@@ -135,14 +135,14 @@ class Supervision:
 
     # --- the zygote ---------------------------------------------------------------------
 
-    def zygote_lost(self, cause: Mapping[str, Any], worked: bool, now: float) -> None:
-        """What forks the workers has ended; their deaths are told one by one, after this.
-
-        `worked` says whether any of those that ended with it had begun a call.
-        """
+    def zygote_lost(self) -> None:
+        """What forks the workers has ended; they are told to have died next, one by one."""
         self._placement.starts.hold(True)
+
+    def replace_zygote(self, cause: Mapping[str, Any], now: float) -> None:
+        """All that went with it has been told, or the one that was to come cannot be started."""
         window = self._window
-        if worked or self._worked:
+        if self._worked:
             window.clear()
             self.start_zygote()
             return
@@ -153,7 +153,7 @@ class Supervision:
             self._actions.append(Arm(window.delay, ZYGOTE))
 
     def start_zygote(self) -> None:
-        """Have another zygote started, if there is one to be had."""
+        """Have another one started, if there is one to be had."""
         self._worked = False
         self._actions.append(StartZygote())
 

@@ -142,30 +142,31 @@ class Processes:
         orphans: list[tuple[int, int]] = []
 
         def lose() -> None:
-            # What is spawned from here on belongs to the next zygote.
             orphans.extend((n, self._begun(each)) for n, each in core.connections.items())
             self._lost = True
-            worked = any(begun for _, begun in orphans)
-            cause = {**end, "stderr": text}
-            core.scheduler.supervision.zygote_lost(cause, worked, monotonic())
+            core.scheduler.supervision.zygote_lost()
 
         core.update(lose)
         for number, begun in orphans:
             self._bury(number, {"exit_code": None, "signal": "SIGKILL", "zygote": reason}, begun)
         lost.close()
+        core.update(lambda: self._replace({**end, "stderr": text}))
+
+    def _replace(self, cause: dict[str, Any]) -> None:
+        if not self._core.closed:
+            self._core.scheduler.supervision.replace_zygote(cause, monotonic())
 
     def start_zygote(self) -> None:
         """Start another zygote; the core's lock is held."""
-        supervision = self._core.scheduler.supervision
         try:
             self._zygote = self._make_zygote()
         except RuntimeStartError as error:
-            supervision.zygote_lost({"reason": str(error)}, False, monotonic())
+            self._replace({"reason": str(error)})
             return
         self._lost = False
         if self._preloaded:
             self._send(wire.Preload(sorted(self._preloaded)))
-        supervision.zygote_started()
+        self._core.scheduler.supervision.zygote_started()
 
     def _begun(self, connection: Connection) -> int:
         """Return the sequence of the last call that a worker has begun."""

@@ -22,6 +22,7 @@ from snakepit.wire.messages import CREATE
 from .books import Player, Task
 from .outcomes import Outcomes, Violation
 from .process import Worker
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .world import World
@@ -35,13 +36,15 @@ class Checker:
         self.world = world
         self.free: dict[str, int] = {}
         self.spawned: set[int] = set()
-        self.outcomes = Outcomes(world)
+        self.watch = Watch(world)
+        self.outcomes = Outcomes(world, self.watch)
 
     # --- before an event --------------------------------------------------------------------
 
     def before(self, name: str, args: tuple[Any, ...]) -> None:
         """Note what the event is measured against."""
         self.free = dict(self.world.scheduler.resources.free)
+        self.watch.before(name, args)
         if name == "cancel":
             self._cancel(args[0], recursive=args[2])
 
@@ -90,6 +93,7 @@ class Checker:
             world.unrefer(identifier)
         self._gone(frees)
         self._resources(name)
+        self.watch.after(name, actions)
         if world.events % 256 == 0:
             self.audit()
 
@@ -128,7 +132,8 @@ class Checker:
         world.require(number not in self.spawned, f"worker {number} is spawned twice")
         self.spawned.add(number)
         record = world.scheduler.placement.workers[number]
-        worker = Worker(world, number, record.actor is not None)
+        worker = Worker(world, number, record.pool.name, record.actor is not None)
+        self.watch.spawned(worker)
         world.workers[number] = worker
         world.crew.append(worker)
         pool = record.pool

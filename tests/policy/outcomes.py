@@ -11,6 +11,7 @@ from .books import Task
 from .program import made_ids
 
 if TYPE_CHECKING:
+    from .watch import Watch
     from .world import World
 
 
@@ -22,8 +23,9 @@ class Violation(AssertionError):
 class Outcomes:
     """Checks the ends of calls."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, watch: Watch) -> None:
         self.world = world
+        self.watch = watch
 
     def resolved(self, task: Task, name: str, args: tuple[Any, ...]) -> None:
         world = self.world
@@ -134,7 +136,13 @@ class Outcomes:
     def _legal_pool_failed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
-        return True
+        return task.kind == TASK and self.watch.pool_failed(task, payload[1])
+
+    def _legal_runtime_failed(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        # That it may is the watch's affair.
+        return payload is self.world.scheduler.closed
 
     def _legal_object_lost(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

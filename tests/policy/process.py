@@ -74,8 +74,9 @@ class Frame:
 class Worker(Process):
     """One worker process with its channels to the driver."""
 
-    def __init__(self, world: World, number: int, actor: bool) -> None:
+    def __init__(self, world: World, number: int, pool: str, actor: bool) -> None:
         super().__init__(world, number)
+        self.pool = pool
         self.actor = actor
         self.state = "new"
         self.inbox: deque[tuple[Any, ...]] = deque()
@@ -98,6 +99,7 @@ class Worker(Process):
         self.blocked: set[int] = set()
         self.live = False
         self.retired = False
+        self.answered = False
 
     # --- handles --------------------------------------------------------------------------
 

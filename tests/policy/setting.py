@@ -33,6 +33,8 @@ class Setting(NamedTuple):
     kill: int
     start_fails: int
     spawn_fails: int
+    zygote_fails: int
+    zygote_dies: int
     undeliverable: int
     cancel: int
     hang: int
@@ -111,6 +113,8 @@ def make_setting(random: Random, steps: int) -> Setting:
         steps=steps,
         kill=0 if calm else random.choice((3, 10, 30, 100)),
         start_fails=0 if calm else random.choice((0, 0, 20, 100, 400)),
+        zygote_fails=0 if calm else random.choice((0, 0, 100, 500, 900)),
+        zygote_dies=0 if calm else random.choice((0, 0, 100, 500, 900)),
         spawn_fails=0 if calm else random.choice((0, 0, 10, 100)),
         undeliverable=0 if calm else random.choice((0, 0, 3)),
         cancel=random.choice((0, 2, 20, 50)),

@@ -227,16 +227,16 @@ def test_a_pools_states_are_a_table(rig: Rig) -> None:
 # --- the zygote -------------------------------------------------------------------------------
 
 
-def lose_zygote(rig: Rig, worked: bool = False, **cause: Any) -> list[do.Action]:
+def lose_zygote(rig: Rig, begun: bool = False, **cause: Any) -> list[do.Action]:
     """Have the zygote end, and its workers with it."""
-    cause = {"exit_code": 3, "signal": None, "stderr": "no", **cause}
-    rig.scheduler.supervision.zygote_lost(cause, worked, rig.now)
-    actions = rig.take()
+    rig.scheduler.supervision.zygote_lost()
     held = {spawn.worker for spawn in rig.scheduler.placement.starts._waiting}
     for number in list(rig.scheduler.placement.workers):
         if number not in held:
-            actions += rig.die(number, 0, zygote="ended")
-    return actions
+            assert spawned(rig.die(number, int(begun), zygote="ended")) == []
+    cause = {"exit_code": 3, "signal": None, "stderr": "no", **cause}
+    rig.scheduler.supervision.replace_zygote(cause, rig.now)
+    return rig.take()
 
 
 def test_a_zygote_that_has_worked_is_replaced_at_once_and_spawns_wait_for_it(rig: Rig) -> None:
@@ -258,10 +258,11 @@ def test_a_zygote_that_has_worked_is_replaced_at_once_and_spawns_wait_for_it(rig
 
 
 def test_a_call_that_has_begun_is_work_too(rig: Rig) -> None:
+    rig.submit(max_retries=-1)
     for _ in range(9):
-        rig.submit()
-        rig.take()
-        assert kinds(lose_zygote(rig, worked=True)) == ["StartZygote"]
+        rig.scheduler.hello(*spawned(rig.take()))
+        assert kinds(rig.take()) == ["Send"]
+        assert kinds(lose_zygote(rig, begun=True)) == ["StartZygote"]
         rig.scheduler.supervision.zygote_started()
     assert rig.scheduler.closed is None
 
@@ -294,7 +295,7 @@ def test_one_that_cannot_be_started_counts_too(rig: Rig) -> None:
     actions = lose_zygote(rig)
     for _ in range(2):
         assert kinds(rig.run_out(only(actions, do.Arm))) == ["StartZygote"]
-        rig.scheduler.supervision.zygote_lost({"reason": "no interpreter"}, False, rig.now)
+        rig.scheduler.supervision.replace_zygote({"reason": "no interpreter"}, rig.now)
         actions = rig.take()
     assert rig.failure(call)[1]["reason"] == "no interpreter"
 

@@ -55,6 +55,9 @@ class World:
         self.rushed = False
         self.released = False
         self.closed = False
+        self.zygote = True
+        self.stillborn = False  # it will end before it does anything
+        self.mourning = False  # it has ended, and not all of its workers are known to have
         self.driver = Process(self, DRIVER)
         self.workers: dict[int, Worker] = {}
         self.crew: list[Worker] = []
@@ -124,6 +127,8 @@ class World:
     def step(self) -> None:
         """Let one thing happen somewhere."""
         dice = self.dice
+        if self.stillborn:
+            self.end_zygote()
         kind = dice.below(100)
         if kind < 85 and self.crew:
             dice.pick(self.crew).act(dice)
@@ -133,12 +138,11 @@ class World:
             if self.timers:
                 self.fire(dice.below(len(self.timers)))
         elif self.crew and dice.chance(self.setting.kill * 10):
-            if dice.below(40):
+            if dice.below(12):
                 busy = [worker for worker in self.crew if worker.stack]
                 dice.pick(busy or self.crew).die({"signal": "SIGKILL"})
             else:
-                for worker in self.crew:
-                    worker.die({"signal": "SIGKILL", "zygote": "was killed"})
+                self.end_zygote()
 
     def fire(self, index: int) -> None:
         """Let a timer run out, in its time or late."""
@@ -157,6 +161,23 @@ class World:
     def bury(self, worker: Worker) -> None:
         """Tell the scheduler that a worker has died, after all that it had sent."""
         self.event("died", worker.number, worker.cause, worker.started)
+        self._end_mourning()
+
+    def end_zygote(self) -> None:
+        """Kill the zygote, and with it all workers; another comes when they are told to be dead."""
+        self.stillborn = False
+        if self.zygote and not self.closed:
+            self.zygote = False
+            self.mourning = True
+            for worker in self.crew:
+                worker.die({"signal": "SIGKILL", "zygote": "was killed"})
+            self.event("zygote_lost")
+            self._end_mourning()
+
+    def _end_mourning(self) -> None:
+        if self.mourning and not self.crew:
+            self.mourning = False
+            self.event("replace_zygote", {"signal": "SIGKILL"})
 
     # --- events ---------------------------------------------------------------------------
 
@@ -335,6 +356,18 @@ class World:
     def _prestart(self, pool: str, count: int) -> None:
         self.scheduler.prestart(pool, count)
 
+    def _zygote_lost(self) -> None:
+        self.scheduler.supervision.zygote_lost()
+
+    def _replace_zygote(self, cause: dict[str, Any]) -> None:
+        if not self.closed:
+            self.scheduler.supervision.replace_zygote(cause, self.now)
+
+    def _zygote_started(self) -> None:
+        self.zygote = True
+        self.stillborn = not self.rushed and self.dice.chance(self.setting.zygote_dies)
+        self.scheduler.supervision.zygote_started()
+
     def _close(self) -> None:
         self.closed = True
         self.scheduler.close("shutdown", {})
@@ -379,6 +412,11 @@ class World:
         kind = type(action)
         if kind is do.Arm:
             self.timers.append((self.now + action.delay, action.key))  # type: ignore[union-attr]
+        elif kind is do.StartZygote:
+            if not self.rushed and self.dice.chance(self.setting.zygote_fails):
+                self.event("replace_zygote", {"reason": "no interpreter"}, defer=True)
+            else:
+                self.event("zygote_started", defer=True)
         elif kind is do.Spawn:
             if not self.rushed and self.dice.chance(self.setting.spawn_fails):
                 self.event("died", action.worker, {"spawn": "no descriptors"}, 0, defer=True)  # type: ignore[union-attr]

@@ -1,0 +1,258 @@
+"""The world's own books on supervision: what died in vain, and what may be started when.
+
+They are kept by the events alone, with the formulas written once more, and say after each event
+which pool has failed, which actor is dead, when the runtime is, and what nobody may start yet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from snakepit.policy import actions as do
+from snakepit.policy.actors import ALIVE, DEAD, Actor
+from snakepit.policy.calls import READY
+from snakepit.wire.messages import TASK
+
+from .books import Task
+
+if TYPE_CHECKING:
+    from .process import Worker
+    from .world import World
+
+LEAST = 0.05
+SLACK = 1e-9
+
+
+class Spell:
+    """Deaths in vain of one thing, since it last came to something."""
+
+    def __init__(self, intensity: int, period: float) -> None:
+        self.intensity = intensity
+        self.period = period
+        self.times: list[float] = []
+        self.restarts = 0
+        self.not_before = 0.0
+
+    def add(self, now: float) -> None:
+        """One more; nothing may be started before its back-off is over."""
+        self.times.append(now)
+        self.not_before = now + min(self.longest, LEAST * 2.0 ** (len(self.times) - 1))
+
+    def clear(self) -> None:
+        """There was progress."""
+        self.times.clear()
+        self.not_before = 0.0
+
+    @property
+    def too_many(self) -> bool:
+        """Whether more than the intensity lie within the period before the last."""
+        return sum(self.times[-1] - time <= self.period for time in self.times) > self.intensity
+
+    @property
+    def longest(self) -> float:
+        """The longest back-off."""
+        return max(LEAST, self.period / (2 * self.intensity + 2))
+
+
+@final
+class PoolBook(Spell):
+    """A pool: how it is, the key of the timer that changes that, and who died last."""
+
+    def __init__(self, intensity: int, period: float) -> None:
+        super().__init__(intensity, period)
+        self.state = "well"
+        self.key = ""
+        self.cause: dict[str, Any] = {}
+
+    @property
+    def rests(self) -> bool:
+        """Whether a timer has to end this."""
+        return self.state in ("resting", "failed")
+
+
+@final
+class Watch:
+    """Keeps the books of one world, and compares."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.pools = {name: PoolBook(*self._limits()) for name, _, _ in world.setting.pools}
+        self.actors: dict[int, Spell] = {}
+        self.zygote = Spell(*self._limits())
+        self.worked = False
+        self._doomed: tuple[Actor, bool] | None = None
+
+    def _limits(self) -> tuple[int, float]:
+        return self.world.setting.intensity, self.world.setting.period
+
+    # --- before an event --------------------------------------------------------------------
+
+    def before(self, name: str, args: tuple[Any, ...]) -> None:
+        """Take down what the event means."""
+        self._doomed = None
+        if self.world.closed:
+            return
+        if name == "died":
+            self._died(self.world.workers[args[0]], args[1])
+        elif name == "result":
+            worker = self.world.workers[args[0]]
+            if not worker.answered:
+                worker.answered = True
+                self._served(worker)
+        elif name == "tick":
+            for book in self.pools.values():
+                if book.key == args[0]:
+                    book.state = "probing" if book.state == "resting" else "trial"
+                    book.key = ""
+        elif name == "replace_zygote":
+            if self.worked:
+                self.zygote.clear()
+            else:
+                self.zygote.add(self.world.now)
+
+    def _served(self, worker: Worker) -> None:
+        self.worked = True
+        if not worker.actor:
+            book = self.pools[worker.pool]
+            book.clear()
+            book.state, book.key = "well", ""
+
+    def _died(self, worker: Worker, cause: dict[str, Any]) -> None:
+        if worker.started and not worker.answered:
+            self._served(worker)
+        ordinary = bool(worker.started) or "zygote" in cause or worker.retired
+        if worker.actor:
+            self._actor_died(worker, cause)
+        elif not ordinary and (worker.sent or not worker.live):
+            self._died_in_vain(worker, cause)
+
+    def _died_in_vain(self, worker: Worker, cause: dict[str, Any]) -> None:
+        book = self.pools[worker.pool]
+        trial, resting = book.state == "trial", book.state == "resting"
+        if not resting:
+            book.add(self.world.now)
+        if not self._others(worker) and (trial or book.too_many):
+            book.state, book.key, book.cause = "failed", "", cause
+            book.not_before = self.world.now + book.longest
+        elif not resting:
+            book.state, book.key = "resting", ""
+
+    def _others(self, worker: Worker) -> list[Worker]:
+        return [
+            other
+            for other in self.world.workers.values()
+            if other is not worker
+            and not other.actor
+            and other.pool == worker.pool
+            and not other.retired
+        ]
+
+    def _actor_died(self, worker: Worker, cause: dict[str, Any]) -> None:
+        actor = self.world.scheduler.placement.workers[worker.number].actor
+        assert actor is not None
+        if actor.state is DEAD:
+            return
+        book = self.actors.setdefault(actor.id, Spell(*self._limits()))
+        unmade = not self.world.players[actor.id].made
+        lived = not unmade or bool(worker.started) or actor.struck
+        in_vain = unmade and not actor.struck and "zygote" not in cause
+        if in_vain:
+            book.add(self.world.now)
+        budget = actor.creation.shape.template.max_restarts
+        ends = bool(actor.leaving) or actor.killed or (in_vain and book.too_many)
+        ends = ends or (lived and 0 <= budget <= book.restarts)
+        book.restarts += lived
+        self._doomed = (actor, ends)
+
+    # --- after it ---------------------------------------------------------------------------
+
+    def after(self, name: str, actions: list[do.Action]) -> None:
+        """Compare."""
+        world = self.world
+        if world.closed:
+            return
+        closed = world.scheduler.closed
+        if name == "replace_zygote" and not self.worked and self.zygote.too_many:
+            said = closed is not None and closed[0] == "runtime_failed"
+            world.require(said, "zygotes died in vain too often, and the runtime goes on")
+            world.require(closed[1]["restarts"] == len(self.zygote.times), f"closed with {closed}")
+            world.closed = True
+            return
+        world.require(closed is None, f"the runtime has ended with {closed}")
+        if self._doomed is not None:
+            actor, ends = self._doomed
+            world.require((actor.state is DEAD) == ends, f"{actor!r} ends: {ends}")
+        self._zygote(name, actions)
+        for pool, book in self.pools.items():
+            self._pool(pool, book, actions)
+        for identifier in [*self.actors]:
+            player = world.players[identifier]
+            if player.actor.state is DEAD:
+                del self.actors[identifier]
+            elif player.actor.state is ALIVE:
+                self.actors[identifier].clear()
+
+    def _zygote(self, name: str, actions: list[do.Action]) -> None:
+        for action in actions:
+            if type(action) is do.StartZygote:
+                self.world.require(not self.world.zygote, "a second zygote is started")
+                self.world.require(
+                    self.world.now >= self.zygote.not_before - SLACK, "no back-off of the zygote"
+                )
+                self.worked = False
+        kinds = {type(action) for action in actions}
+        if name == "replace_zygote":
+            self.world.require(
+                kinds & {do.StartZygote, do.Arm}, "no zygote will take the lost one's place"
+            )
+
+    def _pool(self, name: str, book: PoolBook, actions: list[do.Action]) -> None:
+        for action in actions:
+            if type(action) is do.Arm:
+                kind, _, rest = action.key.partition(":")
+                if kind == "retry" and rest.endswith(f":{name}"):
+                    book.key = action.key
+        if book.rests:
+            self.world.require(book.key, f"{name} is {book.state}, and nothing ends that")
+        if book.state == "failed":
+            stuck = [t for t in self.world.tasks.values() if self._waits_for(t, name)]
+            self.world.require(not stuck, f"{name} has failed, and {stuck} wait")
+
+    @staticmethod
+    def _waits_for(task: Task, pool: str) -> bool:
+        return (
+            task.kind == TASK and task.call.state is READY and task.call.shape.template.pool == pool
+        )
+
+    def spawned(self, worker: Worker) -> None:
+        """A process is to be forked; its worker is not among the world's yet."""
+        world = self.world
+        world.require(world.zygote, f"{worker!r} is forked by nobody")
+        if worker.actor:
+            actor = world.scheduler.placement.workers[worker.number].actor
+            assert actor is not None
+            self._in_time(self.actors.get(actor.id), worker)
+            return
+        book = self.pools[worker.pool]
+        world.require(not book.rests, f"{worker!r} is started while {worker.pool} is {book.state}")
+        self._in_time(book, worker)
+        if book.state != "well":
+            others = [other for other in self._others(worker) if not other.live]
+            world.require(not others, f"{worker!r} is started beside {others}, as a trial")
+
+    def _in_time(self, book: Spell | None, worker: Worker) -> None:
+        self.world.require(
+            book is None or self.world.now >= book.not_before - SLACK,
+            f"{worker!r} is started before the back-off is over",
+        )
+
+    def pool_failed(self, task: Task, fields: dict[str, Any]) -> bool:
+        """Whether a task may fail like this now."""
+        book = self.pools[task.call.shape.template.pool]
+        said = {key: fields.get(key) for key in book.cause}
+        return (
+            book.state == "failed"
+            and said == book.cause
+            and fields["restarts"] == len(book.times)
+            and fields["pool"] == task.call.shape.template.pool
+        )
