@@ -15,8 +15,8 @@ PYTEST_ARGS ?=
 .DELETE_ON_ERROR:
 # What tests/interpreters finds on this machine, or builds; each with a virtual environment.
 OTHERS := 3.12 3.13 3.13t
-.PHONY: help demo test lint format types bench simulate kill-driver chaos leaks clean distclean \
-	test-freethreaded $(OTHERS:%=test-%)
+.PHONY: help demo test lint format types bench simulate kill-driver kill-points chaos leaks clean \
+	distclean test-freethreaded $(OTHERS:%=test-%)
 
 help:
 	@echo 'make demo         index the installed Python sources, in parallel'
@@ -28,6 +28,7 @@ help:
 	@echo 'make bench        measure against Ray, Dask, multiprocessing and the raw limit (quiet machine)'
 	@echo 'make simulate     ten million simulated events through the scheduler'
 	@echo 'make kill-driver  kill -9 of the driver, 100 times'
+	@echo 'make kill-points  kill -9 of workers at every passing of every point of a call'
 	@echo 'make chaos        kill -9 of a worker each 100 ms, and of the zygote each 2 s, in 100,000 calls'
 	@echo 'make leaks        what is held after 100,000 values, 10,000 calls with kills, 1,000 runtimes'
 	@echo 'make clean        remove what builds and checks leave (distclean: and .venv*)'
@@ -96,6 +97,9 @@ simulate: $(STAMPS)/test
 
 kill-driver: $(STAMPS)/test
 	@SNAKEPIT_TEST_KILLS=100 $(PYTEST) -k kill_driver $(PYTEST_ARGS)
+
+kill-points: $(STAMPS)/test
+	@SNAKEPIT_TEST_EVERY_KILL=1 $(PYTEST) tests/faults/test_kill_sweep.py $(PYTEST_ARGS)
 
 # Two minutes each on two quiet cores; CHAOS_ARGS=--seed=2 and the like change it.
 chaos: $(STAMPS)/test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -84,6 +85,16 @@ def empties() -> None:
         return not core.entries
 
     assert wait_until(is_empty), core.entries
+
+
+def store_empties() -> None:
+    """Wait until no object and no byte of the store is left, once what is free is given back."""
+    gc.collect()  # an error and the frames of its traceback hold one another, and references
+    empties()
+    memory = driver()._core.memory
+    driver()._core.update(memory.trim)
+    assert wait_until(lambda: memory.ledger.used() == 0), memory.ledger.used()
+    assert not memory.adopted
 
 
 def script(body: str, folder: Path) -> str:
