@@ -44,8 +44,10 @@ class KillPoint(Enum):
 
     DESCRIPTOR_TAKEN = "descriptor_taken"
     """A segment's descriptor has come from the driver and is not mapped; a call has begun."""
+    CALL_READ = "call_read"
+    """A call was read from the mailbox's socket, and nothing was done with it."""
     BEFORE_EXEC = "before_exec"
-    """A call was taken from the mailbox, and nothing says yet that it has begun."""
+    """A call's turn has come, and nothing says yet that it has begun."""
     IN_EXEC = "in_exec"
     """The function, method or constructor has been entered."""
     HALF_CALL = "half_call"

@@ -64,7 +64,7 @@ def die() -> NoReturn:
 Arm: TypeAlias = Callable[[WorkerSetup, Trap], tuple[WorkerSetup, Seams]]
 
 
-# --- the mailbox: replies and nested calls ----------------------------------------------------
+# --- the mailbox: calls, nested ones and replies ----------------------------------------------
 
 _TURNS_ON: Final[dict[KillPoint, type[Any]]] = {
     KillPoint.HALF_CALL: wire.Submit,
@@ -72,7 +72,7 @@ _TURNS_ON: Final[dict[KillPoint, type[Any]]] = {
     KillPoint.HALF_REPLY: wire.Result,
     KillPoint.AFTER_REPLY: wire.Result,
 }
-"""The kind of message that each point of the mailbox is about."""
+"""The kind of message that each point about sending turns on."""
 
 
 @final
@@ -80,12 +80,22 @@ class _Mailbox(socket.socket):
     """A worker's end of its mailbox; what is written to it in one piece are whole frames."""
 
     trap: Trap
+    decoder: FrameDecoder
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Receive, and look for calls in it."""
+        data = super().recv(size, flags)
+        if self.trap.point is KillPoint.CALL_READ:
+            for body in self.decoder.feed(data):
+                if type(wire.decode(body)) is wire.Execute:
+                    self.trap.step()
+        return data
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all of `data`, as far as the trap lets it."""
         point = self.trap.point
         kinds = [type(wire.decode(body)) for body in FrameDecoder().feed(bytes(data))]
-        if _TURNS_ON[point] not in kinds:
+        if _TURNS_ON.get(point) not in kinds:
             super().sendall(data, flags)
         elif self.trap.due():
             # Counted before the reply is there, so that whoever has it can rely on the count.
@@ -100,6 +110,7 @@ class _Mailbox(socket.socket):
 def _arm_mailbox(setup: WorkerSetup, trap: Trap) -> tuple[WorkerSetup, Seams]:
     mailbox = _Mailbox(fileno=setup.mailbox.detach())
     mailbox.trap = trap
+    mailbox.decoder = FrameDecoder()
     return setup._replace(mailbox=mailbox), Seams()
 
 
@@ -217,6 +228,7 @@ def _arm_copy(setup: WorkerSetup, trap: Trap) -> tuple[WorkerSetup, Seams]:
 
 _ARMS: Final[dict[KillPoint, Arm]] = {
     KillPoint.DESCRIPTOR_TAKEN: _arm_control,
+    KillPoint.CALL_READ: _arm_mailbox,
     KillPoint.BEFORE_EXEC: _arm_page,
     KillPoint.IN_EXEC: _arm_code,
     KillPoint.HALF_CALL: _arm_mailbox,

@@ -16,8 +16,9 @@ from snakepit.testing import KillPlan, KillPoint, Kills
 LARGE = 300_000
 """Bytes; what is this large goes through the store, arguments and results alike."""
 
-NOT_BEGUN = (KillPoint.BEFORE_EXEC, KillPoint.AFTER_REPLY)
-"""Where no call is under way, so that a death costs none of its retries."""
+UNBEGUN = (KillPoint.CALL_READ, KillPoint.BEFORE_EXEC)
+NOT_UNDER_WAY = (*UNBEGUN, KillPoint.AFTER_REPLY)
+"""Where a death costs no call a retry."""
 
 ONCE_A_WORKER = (KillPoint.DESCRIPTOR_TAKEN, KillPoint.DESCRIPTOR_SENT)
 ON_EACH_PATH = [point for point in KillPoint if point is not KillPoint.HALF_CALL]
@@ -127,7 +128,7 @@ def test_a_task_with_retries_has_its_value(point: KillPoint) -> None:
 def test_a_task_without_retries_is_lost_only_if_it_had_begun(point: KillPoint) -> None:
     with killing(point):
         struck, behind = (watch(flip.options(max_retries=0).remote(data(n))) for n in range(2))
-        if point in NOT_BEGUN:
+        if point in NOT_UNDER_WAY:
             assert struck.value() == data()[::-1]
         else:
             error = struck.error(errors.WorkerCrashedError)
@@ -144,7 +145,7 @@ def test_a_task_without_retries_is_lost_only_if_it_had_begun(point: KillPoint) -
 def test_a_task_that_meets_it_each_time_is_given_up(point: KillPoint) -> None:
     with killing(point, times=3):
         call = watch(flip.options(max_retries=-1).remote(data()))
-        if point in NOT_BEGUN:
+        if point in NOT_UNDER_WAY:
             assert call.value() == data()[::-1]
         else:
             error = call.error(errors.PoisonedCallError)
@@ -168,7 +169,7 @@ def test_an_actors_constructor(point: KillPoint, restarts: int) -> None:
     with killing(point):
         book = Book.options(max_restarts=restarts).remote(data())
         call = watch(book.flip.options(max_task_retries=1).remote(data(1)))
-        if restarts or point is KillPoint.BEFORE_EXEC:
+        if restarts or point in UNBEGUN:
             assert call.value() == data(1)[::-1]
             call.resolved_once()
             assert snakepit.get(book.count.remote(), timeout=PATIENCE_S) == 1
@@ -189,7 +190,7 @@ def test_a_method_of_an_actor_without_restarts(point: KillPoint) -> None:
     with killing(point, nth=2):
         book = Book.remote(data())
         struck, behind = (watch(book.flip.remote(data(n))) for n in range(2))
-        running = "" if point in NOT_BEGUN else "Book.flip"
+        running = "" if point in NOT_UNDER_WAY else "Book.flip"
         if point is KillPoint.AFTER_REPLY:
             assert struck.value() == data()[::-1]
         else:
@@ -208,13 +209,13 @@ def test_a_method_of_an_actor_that_is_restarted(point: KillPoint, retries: int) 
         book = Book.options(max_restarts=1).remote(data())
         flip_it = book.flip.options(max_task_retries=retries)
         struck, behind = (watch(flip_it.remote(data(n))) for n in range(2))
-        if retries or point in NOT_BEGUN:
+        if retries or point in NOT_UNDER_WAY:
             assert struck.value() == data()[::-1]
         else:
             assert_killed(struck.error(errors.ActorUnavailableError), "Book.flip", "Book.flip")
         # What had not begun runs in the actor's second life, which knows nothing of the first.
         assert behind.value() == data(1)[::-1]
-        lived = (retries and point not in NOT_BEGUN) or point is KillPoint.BEFORE_EXEC
+        lived = (retries and point not in NOT_UNDER_WAY) or point in UNBEGUN
         assert snakepit.get(book.count.remote(), timeout=PATIENCE_S) == 1 + bool(lived)
         struck.resolved_once()
         behind.resolved_once()

@@ -80,7 +80,8 @@ def test_the_nth_passing_kills_and_no_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("point", "marks"),
     [
-        (KillPoint.BEFORE_EXEC, "x"),  # the second try's
+        (KillPoint.CALL_READ, "x"),  # the second try's
+        (KillPoint.BEFORE_EXEC, "x"),
         (KillPoint.IN_EXEC, ""),
         (KillPoint.BEFORE_REPLY, "x"),
         (KillPoint.HALF_REPLY, "x"),
@@ -92,7 +93,7 @@ def test_what_was_done_before_the_point(point: KillPoint, marks: str, tmp_path: 
     path.touch()
     with testing.killing_runtime(KillPlan(point)) as kills:
         assert killed(mark.remote(str(path))) is (
-            point not in (KillPoint.BEFORE_EXEC, KillPoint.AFTER_REPLY)
+            point in (KillPoint.IN_EXEC, KillPoint.BEFORE_REPLY, KillPoint.HALF_REPLY)
         )
         assert kills.deaths == 1
     assert path.read_text() == marks
