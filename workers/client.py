@@ -37,7 +37,11 @@ ANSWER: Final = 60.0
 
 @final
 class WorkerRuntime:
-    """A worker's client of the driver. Implements `snakepit.protocol.Runtime`."""
+    """A worker's client of the driver. Implements `snakepit.protocol.Runtime`.
+
+    Attributes:
+        lock: held from when changes of handles are taken note of until they are in the mailbox.
+    """
 
     def __init__(
         self,
@@ -61,7 +65,7 @@ class WorkerRuntime:
         self._counts = HandleCounts()
         self._interruption = interruption
         self._give_back = give_back
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._next_id = first_id(number)
         self._next_request = 0
         self._templates: dict[wire.Template, int] = {}
@@ -90,7 +94,7 @@ class WorkerRuntime:
 
     def handle_changes(self) -> tuple[list[int], list[int]]:
         """Return ids with a first handle, and those whose last has gone, since the last time."""
-        with self._lock:
+        with self.lock:
             if not self._handles.queue:
                 return [], []
             added, dropped = self._counts.changes(self._handles.drain())
@@ -99,13 +103,13 @@ class WorkerRuntime:
 
     def report_handles(self) -> None:
         """Tell the driver of changed handles."""
-        with self._lock:
+        with self.lock:
             added, dropped = self.handle_changes()
             if added or dropped:
                 self._mailbox.send(wire.Handles(added, dropped))
 
     def _new_ids(self, count: int) -> int:
-        with self._lock:
+        with self.lock:
             first = self._next_id
             self._next_id += count
             return first
@@ -155,7 +159,7 @@ class WorkerRuntime:
         payload, blob = self._encode(packed)
         creates = template.kind == wire.CREATE
         count = 0 if creates else template.returns
-        with self._lock:
+        with self.lock:
             self._report_added()
             identifier = self._new_ids(max(1, count))
             for returned in range(identifier, identifier + (1 if creates else count)):
@@ -189,7 +193,7 @@ class WorkerRuntime:
         if owner is self:
             return prepared  # type: ignore[no-any-return]
         template, code = complete(definition, self.namespace)
-        with self._lock:
+        with self.lock:
             if code is not None and template.code not in self._sent_codes:
                 payload, blob = self._encode(code)
                 refs = list(code.refs)
@@ -228,7 +232,7 @@ class WorkerRuntime:
         """See `Runtime.put`."""
         packed = pack(value, what="the value given to put()")
         payload, identifier = self._encode(packed)
-        with self._lock:
+        with self.lock:
             self._report_added()
             if not identifier:
                 identifier = self._new_ids(1)
@@ -339,7 +343,7 @@ class WorkerRuntime:
     # --- questions ------------------------------------------------------------------------
 
     def _ask(self, operation: str, *arguments: Any) -> Any:
-        with self._lock:
+        with self.lock:
             self._next_request += 1
             request = self._next_request
             self._mailbox.send(wire.Request(request, operation, list(arguments)))
@@ -374,7 +378,7 @@ class WorkerRuntime:
                 "its last handle is gone"
             )
         identifier, label, methods = found
-        with self._lock:
+        with self.lock:
             self._counts.own(identifier)
         return ActorRecord(identifier, label, methods)
 

@@ -252,7 +252,10 @@ class Worker:
         self._mailbox.read_waiting()
         interruption = self._interruption
         interruption.want(message.call)
-        if message.call in interruption.stack:
+        if _take_out(self._queue, message.call) or _take_out(self._nested, message.call):
+            interruption.ended(message.call)
+            self._mailbox.send(wire.Result(message.call, wire.CANCELLED, [], [], 0, []))
+        elif message.call in interruption.stack:
             if message.force:
                 os._exit(1)
             interruption.strike_until_ended(message.call)
@@ -308,9 +311,11 @@ class Worker:
             runtime.actor = executor.actor_id
             self._label = known.template.name
         if self._handles.queue:
-            added, dropped = runtime.handle_changes()
-            result = wire.Result(call, outcome, values, contained, micros, added)
-            self._mailbox.send(result, *([wire.Handles([], dropped)] if dropped else []))
+            with runtime.lock:  # or another thread's later news of an id would arrive before
+                added, dropped = runtime.handle_changes()
+                result = wire.Result(call, outcome, values, contained, micros, added)
+                news = [wire.Handles([], dropped)] if dropped else []
+                self._mailbox.send(result, *news)
         else:
             self._mailbox.send_fields((wire.RESULT, call, outcome, values, contained, micros, ()))
 
@@ -323,3 +328,15 @@ def _drain(queue: deque[wire.Execute]) -> list[int]:
         except IndexError:
             break  # Another thread was faster.
     return calls
+
+
+def _take_out(queue: deque[wire.Execute], call: int) -> bool:
+    """Take one call out that has not begun; tell whether it was there still."""
+    for execute in queue.copy():
+        if execute.call == call:
+            try:
+                queue.remove(execute)
+            except (IndexError, ValueError):
+                return False  # Another thread was faster.
+            return True
+    return False

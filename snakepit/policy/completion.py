@@ -52,11 +52,12 @@ class Completion:
     def fail(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
         """End `call` with one error for all its returns; `refs` are inside it."""
         call.to("finish")
-        self.failures += 1
         for identifier in call.returns:
             entry = self._objects.entries[identifier]
             self._objects.settle(entry, outcome, payload, refs)
             self._news.append(entry)
+        # Last: who sees it without the lock looks for the failure at once, and but once.
+        self.failures += 1
         self._end(call)
 
     def fail_with(self, call: Call, kind: str, /, **fields: Any) -> None:

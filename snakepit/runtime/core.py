@@ -87,6 +87,7 @@ class Core:
         self._imports_version = 0
         self._looked = 0.0
         self._next_id = 1
+        self._failures = 0
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.Send: self._send,
             do.Resolved: self._resolved,
@@ -134,6 +135,11 @@ class Core:
         """Perform the scheduler's actions; return the connections to flush. The lock is held."""
         if self.scheduler.actions:
             self.act()
+        if self._failures != self.scheduler.completion.failures:
+            # Values come by way of the thread that pumps; a failure may come from another.
+            self._failures = self.scheduler.completion.failures
+            if self.pump.blocking:
+                self.pump.poke()
         if not self._touched:
             return ()
         touched, self._touched = self._touched, []
@@ -182,6 +188,8 @@ class Core:
                 connection.outbox.flush()
             else:
                 self._lazy.append(connection)
+                if self.pump.blocking:  # Since just now: nobody may look until a worker answers.
+                    self._flush_lazy()
 
     def _flush_lazy(self) -> None:
         while self._lazy:

@@ -149,8 +149,9 @@ class DriverRuntime:
         with self._lock:
             core.check_open()
             refs = [*code.refs, *self._add_blob(blob, payload)]
-            core.scheduler.objects.pin(refs)
-            core.codes[digest] = wire.Code(digest, payload, refs)
+            if digest not in core.codes:  # Another thread may have been faster.
+                core.scheduler.objects.pin(refs)
+                core.codes[digest] = wire.Code(digest, payload, refs)
             core.scheduler.objects.drop(DRIVER, (blob,) if blob else ())
 
     def _call(

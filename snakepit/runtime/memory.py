@@ -158,7 +158,8 @@ class Memory:
     def trim(self, asking: int = DRIVER) -> None:
         """Give free memory back, here and in every worker that has an arena, but for `asking`."""
         self.values.trim()
-        for number in self.segments:
+        # A copy: the pump adds segments without the lock.
+        for number in list(self.segments):
             connection = self._core.connections.get(number)
             if connection is not None and number != asking:
                 # In the mailbox, behind what was released just now; and on the control socket,
@@ -173,7 +174,7 @@ class Memory:
         core.update(lambda: None)
         core.update(self.trim)
         free = self.ledger.limit - self.ledger.used()
-        return free >= needed or any(number in core.connections for number in tuple(self.segments))
+        return free >= needed or any(number in core.connections for number in list(self.segments))
 
     def _trim(self) -> None:
         def trim() -> None:

@@ -201,7 +201,7 @@ class Pump:
             if limit == 0.0:
                 return
             started = perf_counter()
-            self._block(limit)
+            self._block(limit, target)
             # A wait as short as a spin would have been caught by one.
             self._spin_misses = 0 if perf_counter() - started < 2 * SPIN else self._spin_misses + 1
 
@@ -219,7 +219,7 @@ class Pump:
             if perf_counter() > end:
                 return False
 
-    def _block(self, limit: float | None) -> None:
+    def _block(self, limit: float | None, target: Target | None = None) -> None:
         """Wait for events as long as timers and `limit` allow, and serve them."""
         self._blocking = True
         with self._state_lock:
@@ -227,6 +227,10 @@ class Pump:
         self.before_block()
         try:
             timeout = self._until_timer(limit)
+            # Once more, now that `blocking` says so: what another thread resolves from here on
+            # comes with a poke.
+            if target is not None and target.outcome >= 0:
+                timeout = 0
             depth = self._interrupts.pause()
             try:
                 events = self._epoll.poll(timeout)

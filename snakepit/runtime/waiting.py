@@ -35,6 +35,8 @@ class Everything:
     @property
     def outcome(self) -> int:
         """Negative while some are pending and none has failed."""
+        if self.failed:
+            return 0
         failures = self._completion.failures
         if failures != self._seen:
             self._seen = failures

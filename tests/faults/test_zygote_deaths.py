@@ -131,9 +131,14 @@ def test_what_tasks_started_goes_with_it() -> None:
     old = end_zygote()
     works_on()
     assert wait_until(lambda: not any(map(is_alive, [*pids, old])))
-    run = driver().run
-    ours = {zygote(), *(c.pid for c in driver()._core.connections.values())}
-    assert wait_until(lambda: set(bearing(f"SNAKEPIT_RUN={run}:")) <= ours)
+    mark = f"SNAKEPIT_RUN={driver().run}:"
+
+    def only_ours() -> bool:
+        # Asked anew each time: a worker's pid is known some time after its fork.
+        ours = {zygote(), *(c.pid for c in driver()._core.connections.values())}
+        return set(bearing(mark)) <= ours
+
+    assert wait_until(only_ours)
 
 
 def test_the_next_one_preloads_what_the_last_had() -> None:

@@ -111,3 +111,18 @@ def test_retryable_exceptions_are_tried_again_as_often_as_allowed(rig: Rig) -> N
     rig.result(call, RETRYABLE, [b"no again"])
     assert rig.entries[call.id].payload == b"no again"
     assert rig.entries[call.id].outcome == ERROR
+
+
+def test_a_failure_is_there_before_it_is_counted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for several looks at all of them once more for each failure counted."""
+    call = rig.submit(returns=2)
+    completion, objects = rig.scheduler.completion, rig.scheduler.objects
+    settle, counted = objects.settle, []
+
+    def watched(*args: object) -> None:
+        counted.append(completion.failures)
+        settle(*args)
+
+    monkeypatch.setattr(objects, "settle", watched)
+    rig.result(call, outcome=ERROR, values=[b"why"])
+    assert (counted, completion.failures) == ([0, 0], 1)

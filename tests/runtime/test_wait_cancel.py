@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import snakepit
 from snakepit.errors import TaskCancelledError, WorkerCrashedError
-from tests.runtime.helpers import PATIENCE, Gate, Tally
+from tests.runtime.helpers import PATIENCE, Gate, Tally, core, wait_until
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -150,6 +151,30 @@ def test_cancel_what_waits_for_arguments(gate: Gate, tally: Tally) -> None:
     gate.open()
     snakepit.get(held)
     assert tally.count == 0
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_cancel_by_another_thread_ends_a_wait(gate: Gate, several: bool) -> None:
+    """The waiting thread pumps, and blocks in epoll, where nothing arrives."""
+    blockers = [hold.remote(gate) for _ in range(2)]
+    queued = hold.remote(gate)
+
+    def waits_in_epoll() -> bool:
+        return core().pump.blocking and not core().pump._background_has_role
+
+    def cancel() -> None:
+        assert wait_until(waits_in_epoll)
+        snakepit.cancel(queued)
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        with pytest.raises(TaskCancelledError):
+            snakepit.get([*blockers, queued] if several else queued, timeout=PATIENCE)
+    finally:
+        thread.join()
+        gate.open()
+    snakepit.get(blockers)
 
 
 def test_cancel_what_has_ended_or_never_was_a_call() -> None:
@@ -294,6 +319,23 @@ def test_cancel_a_queued_call_of_an_actor(gate: Gate) -> None:
     snakepit.get(held)
     assert snakepit.get([first, third], timeout=PATIENCE) == [1, 2]
     assert is_cancelled(second)
+
+
+def test_a_busy_worker_gives_up_at_once_what_it_has_not_begun(gate: Gate) -> None:
+    @snakepit.remote
+    class Slow:
+        def wait(self, gate: Gate) -> int:
+            gate.wait()
+            return 1
+
+    slow = Slow.remote()
+    first, second, third = (slow.wait.remote(gate) for _ in range(3))
+    workers = core().scheduler.placement.workers
+    assert wait_until(lambda: any(second._id in each.inflight for each in workers.values()))
+    snakepit.cancel(second)
+    assert is_cancelled(second)
+    gate.open()
+    assert snakepit.get([first, third], timeout=PATIENCE) == [1, 1]
 
 
 def test_force_on_an_actor_call_is_refused(gate: Gate) -> None:
