@@ -19,6 +19,8 @@ from .peers import PEERS
 from .plots import plots
 from .rows import GROUPS, ROWS, parts
 
+NOTES = "NOTES.md"  # beside the page: what was tried where a gate falls short, by those who tried
+
 
 def chosen_rows(names: Sequence[str]) -> list[str]:
     """The rows with a measurement that are named, or belong to a group that is; in table order."""
@@ -52,6 +54,7 @@ def measure_parser() -> argparse.ArgumentParser:
         prog="python -m bench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     measurable = [name for name, row in ROWS.items() if row.measure is not None]
     groups, rows, peers = ", ".join(GROUPS), ", ".join(measurable), ", ".join(PEERS)
@@ -118,7 +121,9 @@ def publish(run: runs.Run, options: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name, page in drawn.items():
             (folder / f"{name}.svg").write_text(page)
-        options.out.write_text(report.markdown(run, tuple(drawn)))
+        said = options.out.parent / NOTES
+        more = said.read_text() if said.exists() else ""
+        options.out.write_text(report.markdown(run, tuple(drawn), more))
     else:
         print(report.markdown(run), end="")
     wanting = report.short(run)
@@ -135,6 +140,18 @@ def read_runs(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> list[ru
         parser.error(str(error))
 
 
+def without_option(argv: Sequence[str], name: str) -> list[str]:
+    """A command line less one option and its value."""
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == name:
+            next(words, None)
+        elif not word.startswith(name + "="):
+            rest.append(word)
+    return rest
+
+
 def measure(argv: Sequence[str]) -> int:
     """Measure, report, and judge."""
     parser = measure_parser()
@@ -145,9 +162,9 @@ def measure(argv: Sequence[str]) -> int:
     if options.python:
         if not os.access(options.python, os.X_OK):
             parser.error(f"--python: {options.python!r} is no program")
-        if Path(options.python).absolute() != Path(sys.executable).absolute():
-            # All of the bench runs there, so that what it says of the interpreter is true.
-            os.execv(options.python, [options.python, "-m", "bench", *argv])
+        # All of the bench runs there, so that what it says of the interpreter is true.
+        rest = without_option(argv, "--python")
+        os.execv(options.python, [options.python, "-m", "bench", *rest])
     chosen = [name for name in PEERS if name in options.peers]
     reasons = {name: harness.absent(PEERS[name]) for name in chosen}
     present = [name for name in chosen if reasons[name] is None]
@@ -157,7 +174,7 @@ def measure(argv: Sequence[str]) -> int:
         about["sizes"] = "cut down (--quick): these figures show that rows work, and nothing else"
     effort = "quick" if options.quick else "full"
     part = runs.Part(
-        command=" ".join(["python -m bench", *argv]),
+        command=" ".join([f"{Path(sys.executable).name} -m bench", *argv]),
         machine=about,
         rows=[part for row in rows for part in parts(row)],
         versions={name: machine.version(PEERS[name]) for name in present},

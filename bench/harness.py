@@ -12,7 +12,6 @@ before it goes on: no peer runs in another's time.
 
 from __future__ import annotations
 
-import compileall
 import contextlib
 import ctypes
 import importlib.util
@@ -63,9 +62,10 @@ def compile_bytecode(peers: Sequence[str]) -> None:
             with contextlib.suppress(ModuleNotFoundError):
                 spec = importlib.util.find_spec(package)
                 folders |= set(spec.submodule_search_locations or ()) if spec else set()
-    for folder in sorted(folders):
-        # A folder that cannot be written to keeps what bytecode it has; quiet: not ours to mend.
-        compileall.compile_dir(folder, quiet=2, workers=os.cpu_count() or 1)
+    # In a process of its own, whose helpers end with it. A folder that cannot be written to keeps
+    # what bytecode it has; quiet, and whatever the status: not ours to mend.
+    argv = [sys.executable, "-m", "compileall", "-qq", "-j", str(os.cpu_count() or 1)]
+    subprocess.run([*argv, *sorted(folders)], check=False)
 
 
 def environment() -> dict[str, str]:
@@ -107,13 +107,14 @@ def plan(peers: Sequence[str], rows: Sequence[str], number: int) -> list[Job]:
     Args:
         peers: names, in the order of the round.
         rows: names of rows that have a measurement.
-        number: of the round, from 1; heavy rows are left out of the later ones.
+        number: of the round, from 1; heavy rows and slow peers are left out of the later ones.
     """
 
     def due(peer: str, name: str) -> bool:
         row = ROWS[name]
         able = row.peers is None or peer in row.peers
-        return able and (not row.heavy or number <= PEERS[peer].heavy_rounds)
+        most = PEERS[peer].heavy_rounds if row.heavy else PEERS[peer].rounds
+        return able and number <= most
 
     shared = [row for row in rows if not ROWS[row].alone]
     jobs = [Job(peer, [row for row in shared if due(peer, row)]) for peer in peers]

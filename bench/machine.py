@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from .peers import Peer
+from .tasks import has_gil
 
 
 def processor() -> str:
@@ -32,6 +33,12 @@ def commit() -> str:
     return done.stdout.strip()
 
 
+def interpreter() -> str:
+    """The interpreter's name and version, and whether it does without the GIL."""
+    name = f"{platform.python_implementation()} {platform.python_version()}"
+    return name if has_gil(0) else f"{name}, without the GIL"
+
+
 def describe() -> dict[str, str]:
     """The machine, the interpreter and the code, in words."""
     load = os.getloadavg()[0]
@@ -39,7 +46,7 @@ def describe() -> dict[str, str]:
         "processor": f"{processor()}, {os.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python": interpreter(),
         "load before": f"{load:.2f}" + (" (not quiet)" if load > 0.5 else ""),
         "commit": commit(),
     }

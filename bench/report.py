@@ -21,9 +21,9 @@ Rounds are interleaved (A B C, A B C, …). Figures are medians of the rounds; t
 brackets. A ratio is the median of the rounds' own ratios, since absolute figures drift with the
 machine. Each peer's part of a round runs in a fresh process, which is gone, with all that it
 started, before the next begins; rows about memory, faults and size have a process of their own.
-Rows that take long are measured in the first rounds only. Snakepit and its peers were compiled to
-bytecode first and ran with PYTHONDONTWRITEBYTECODE unset, each with two workers where the row does
-not say otherwise; Ray's workers ran at niceness 0, and Ray without its dashboard.
+Rows and peers that take long are measured in the first rounds only. Snakepit and its peers were
+compiled to bytecode first and ran with PYTHONDONTWRITEBYTECODE unset, each with two workers where
+the row does not say otherwise; Ray's workers ran at niceness 0, and Ray without its dashboard.
 
 Start, import and idling are measured on interpreters that load nothing else, the start from after
 the import. USS counts only pages that a single process maps; PSS counts every page once. Tasks of
@@ -178,6 +178,7 @@ def notes(run: Run) -> list[str]:
         lines += [
             f"- {PEERS[peer].title}, {ROWS[row].title}: `{text}`" for peer, row, text in wrong
         ]
+        lines.append("")
     absent = said(OURS, "absent")
     if absent:
         lines += ["## Not measured of snakepit", ""]
@@ -185,15 +186,16 @@ def notes(run: Run) -> list[str]:
     return lines
 
 
-def markdown(run: Run, plots: Collection[str] = ()) -> str:
+def markdown(run: Run, plots: Collection[str] = (), more: str = "") -> str:
     """The page.
 
     Args:
         run: what was measured.
         plots: names of those that lie beside it.
+        more: what people have to say about the figures; stands at the end.
     """
     body = [*made(run), METHOD, *gates(run), *tables(run, plots), *notes(run)]
-    lines = ["# What it costs", "", *body]
+    lines = ["# What it costs", "", *body, "", more]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

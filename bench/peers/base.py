@@ -35,7 +35,8 @@ class Peer:
     packages: ClassVar[tuple[str, ...]] = ()  # what to compile to bytecode first
     import_line: ClassVar[str | None] = None
     script: ClassVar[Script | None] = None
-    # What a run can wait for: rounds of heavy rows, tasks queued at once, workers.
+    # What a run can wait for: rounds, those of heavy rows, tasks queued at once, workers.
+    rounds: ClassVar[int] = 100
     heavy_rounds: ClassVar[int] = 1
     most_queued: ClassVar[int] = 10_000
     most_workers: ClassVar[int] = WORKERS

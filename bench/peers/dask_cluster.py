@@ -45,6 +45,7 @@ class Dask(Peer):
     packages = ("distributed", "dask", "tornado", "cloudpickle", "msgpack", "psutil")
     import_line = "import distributed"
     script = Script(LOAD, FIRST, FILL)
+    rounds = 2
     most_queued = 1000
 
     def start(self, workers: int = WORKERS) -> None:

@@ -82,7 +82,7 @@ class Raw(Peer):
         import pyarrow as pa
 
         source = pa.py_buffer(value)
-        if self.target is None:
+        if self.target is None or self.target.size != source.size:
             self.target = pa.py_buffer(mmap.mmap(-1, source.size, mmap.MAP_SHARED))
         writer = pa.FixedSizeBufferWriter(self.target)
         writer.set_memcopy_threads(COPY_THREADS)

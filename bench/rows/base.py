@@ -52,17 +52,29 @@ def per_call(
     warm: float = 0.1,
     effort: Effort = FULL,
 ) -> float:
-    """What one call takes on average, warm-up apart, in seconds."""
+    """What one call takes on average, warm-up apart, in seconds.
+
+    Args:
+        call: what is called, at least once.
+        seconds: for about how long.
+        warm: for how long before that, at least once too; 0: not at all.
+        effort: how much of either.
+    """
+    if warm:
+        _average(call, warm * effort.seconds)
+    return _average(call, seconds * effort.seconds)
+
+
+def _average(call: Callable[[], Any], budget: float) -> float:
     clock = time.perf_counter
-    for budget in (warm * effort.seconds, seconds * effort.seconds):
-        calls, batch = 0, 1
-        start = clock()
-        while (spent := clock() - start) < budget or not calls:
-            for _ in range(batch):
-                call()
-            calls += batch
-            # Batches of about a fiftieth of the budget, so that reading the clock weighs nothing.
-            batch = max(1, min(calls, int(calls * budget / 50 / max(clock() - start, 1e-9))))
+    calls, batch = 0, 1
+    start = clock()
+    while (spent := clock() - start) < budget or not calls:
+        for _ in range(batch):
+            call()
+        calls += batch
+        # Batches of about a fiftieth of the budget, so that reading the clock weighs nothing.
+        batch = max(1, min(calls, int(calls * budget / 50 / max(clock() - start, 1e-9))))
     return spent / calls
 
 

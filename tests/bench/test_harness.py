@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import harness
+from bench.__main__ import measure
 from bench.harness import Job
 from bench.host import Cell
 from bench.peers import PEERS, Peer
@@ -52,6 +53,8 @@ def test_a_round_runs_rows_where_they_can_be_and_when_they_are_due(
     assert harness.plan(peers, list(rows), 1) == shared + alone + heavy
     assert harness.plan(peers, list(rows), 2) == shared + alone + heavy[:1]
     assert harness.plan(["ray"], ["ours"], 1) == []
+    assert harness.plan(["dask"], ["plain"], PEERS["dask"].rounds) == [Job("dask", ["plain"])]
+    assert harness.plan(["dask"], ["plain"], PEERS["dask"].rounds + 1) == []
 
 
 def test_every_row_is_planned_once_per_peer_that_can_have_it() -> None:
@@ -108,3 +111,23 @@ def test_wrong_arguments_are_refused(argv: list[str]) -> None:
     )
     assert done.returncode == 2
     assert argv[0] in done.stderr
+
+
+def test_another_interpreter_runs_the_same_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Replaced(Exception):
+        pass
+
+    def execv(path: str, argv: list[str]) -> None:
+        raise Replaced(path, argv)
+
+    monkeypatch.setattr(os, "execv", execv)
+    rest = ["--rows", "free", "--rounds", "3"]
+    for option in (["--python", sys.executable], [f"--python={sys.executable}"]):
+        with pytest.raises(Replaced) as found:
+            measure([*rest[:2], *option, *rest[2:]])
+        assert found.value.args == (sys.executable, [sys.executable, "-m", "bench", *rest])
+    with pytest.raises(SystemExit):
+        measure(["--python", "/no/such/python"])
+    assert "'/no/such/python' is no program" in capsys.readouterr().err

@@ -116,7 +116,11 @@ def test_per_call_counts_every_call() -> None:
 
 
 def test_per_call_calls_at_least_once() -> None:
-    assert per_call(lambda: None, seconds=0, warm=0) >= 0
+    calls: list[None] = []
+    assert per_call(lambda: calls.append(None), seconds=0, warm=0) >= 0
+    assert len(calls) == 1
+    per_call(lambda: calls.append(None), seconds=0, warm=1e-9)
+    assert len(calls) == 3
 
 
 def test_a_median_stops_at_its_time() -> None:
