@@ -1,4 +1,4 @@
-"""Retries and restarts, in one place each (design.md §8 and §9)."""
+"""Retries and restarts, in one place each (design.md §8)."""
 
 from __future__ import annotations
 
