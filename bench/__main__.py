@@ -118,8 +118,9 @@ def publish(run: runs.Run, options: argparse.Namespace) -> int:
     if options.out:
         drawn = plots(run)
         folder: Path = options.out.parent / report.PLOTS
-        folder.mkdir(parents=True, exist_ok=True)
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         for name, page in drawn.items():
+            folder.mkdir(exist_ok=True)
             (folder / f"{name}.svg").write_text(page)
         said = options.out.parent / NOTES
         more = said.read_text() if said.exists() else ""

@@ -38,7 +38,7 @@ class Pool(Peer):
     packages = ("multiprocessing",)
     import_line = "import multiprocessing.pool"
     script = script("import multiprocessing", "multiprocessing.Pool")
-    most_queued = 1_000_000
+    most_queued = 100_000
     most_workers = 500
 
     def start(self, workers: int = WORKERS) -> None:
@@ -112,6 +112,7 @@ class ProcessPool(ExecutorPeer):
     packages = ("concurrent", "multiprocessing")
     import_line = "import concurrent.futures.process"
     script = script("from concurrent.futures import ProcessPoolExecutor", "ProcessPoolExecutor")
+    rounds = 3
 
     def make(self, workers: int) -> Executor:
         """The standard library's."""
@@ -130,6 +131,7 @@ class Loky(ExecutorPeer):
     packages = ("loky", "cloudpickle")
     import_line = "import loky"
     script = script("import loky", "loky.ProcessPoolExecutor")
+    rounds = 3
 
     def make(self, workers: int) -> Executor:
         """One of its own, not the shared one."""
@@ -146,6 +148,7 @@ class Joblib(Peer):
     title = "joblib"
     packages = ("joblib", "cloudpickle", "loky")
     import_line = "import joblib"
+    rounds = 3
 
     def start(self, workers: int = WORKERS) -> None:
         """Keep one set of workers for all loops."""

@@ -79,7 +79,7 @@ def queued_tasks(peer: Peer, effort: Effort) -> Reading:
         Seconds for all but the waiting; microseconds each of the two ways; and what each task that
         is queued takes of the driver's memory, its reference included.
     """
-    count = effort.count(min(QUEUED, peer.most_queued))
+    count = effort.count(QUEUED)
     peer.burst(1000)
     with tempfile.TemporaryDirectory() as folder:
         gate = Path(folder, "gate")

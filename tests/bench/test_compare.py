@@ -109,7 +109,6 @@ def test_runs_are_put_together_without_measuring(tmp_path: Path) -> None:
     first.write_text(as_json(run(snakepit=figures, ray={"init": 5.0})))
     second.write_text(as_json(run(snakepit={"client_get": 2.0}, ray={"client_get": 1.0})))
     page = tmp_path / "pages" / "page.md"
-    page.parent.mkdir()
     done = command("merge", first, second, "--json", both, "--out", page)
     assert done.returncode == 0, done.stderr
     assert "| single client get calls | 1/s | 2 | 1 | 2 × |" in page.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -30,11 +31,20 @@ def zygote() -> int:
 
 
 def end_zygote() -> int:
-    # A driver that has not noticed the last death still names the dead one.
-    assert wait_until(lambda: is_alive(zygote()))
-    old = zygote()
-    os.kill(old, signal.SIGKILL)
-    return old
+    # A driver that has not noticed the last death still names the dead one, and may do so once more
+    # between the look and the kill.
+    killed: list[int] = []
+
+    def kill() -> bool:
+        old = zygote()
+        if is_alive(old):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(old, signal.SIGKILL)
+                killed.append(old)
+        return bool(killed)
+
+    assert wait_until(kill)
+    return killed[0]
 
 
 def replaced(old: int) -> None:
