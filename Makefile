@@ -15,8 +15,8 @@ PYTEST_ARGS ?=
 .DELETE_ON_ERROR:
 # What tests/interpreters finds on this machine, or builds; each with a virtual environment.
 OTHERS := 3.12 3.13 3.13t
-.PHONY: help demo test lint format types bench simulate kill-driver kill-points chaos leaks clean \
-	distclean test-freethreaded $(OTHERS:%=test-%)
+.PHONY: help demo test lint format types bench simulate kill-driver kill-points chaos leaks \
+	soak-faults clean distclean test-freethreaded $(OTHERS:%=test-%)
 
 help:
 	@echo 'make demo         index the installed Python sources, in parallel'
@@ -30,6 +30,7 @@ help:
 	@echo 'make kill-driver  kill -9 of the driver, 100 times'
 	@echo 'make kill-points  kill -9 of workers at every passing of every point of a call'
 	@echo 'make chaos        kill -9 of a worker each 100 ms, and of the zygote each 2 s, in 100,000 calls'
+	@echo 'make soak-faults  the fault tests at full size: 3 GB, 500 workers, a minute of each loop'
 	@echo 'make leaks        what is held after 100,000 values, 10,000 calls with kills, 1,000 runtimes'
 	@echo 'make clean        remove what builds and checks leave (distclean: and .venv*)'
 
@@ -108,6 +109,10 @@ chaos: $(STAMPS)/test
 
 leaks: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.leaks $(LEAKS_ARGS)
+
+soak-faults: $(STAMPS)/test
+	@SNAKEPIT_TEST_SOAK=1 $(PYTEST) tests/faults/test_heavy_values.py tests/faults/test_crowds.py \
+		tests/faults/test_stopped.py $(PYTEST_ARGS)
 
 clean:
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out *.egg-info

@@ -137,7 +137,12 @@ class Values:
         return [identifier(), self.number, stored.offset, list(stored.sizes)]
 
     def _write(self, parts: list[Any]) -> Any:
-        arena = self._own_arena()
+        try:
+            arena = self._own_arena()
+        except OSError as error:
+            full = ObjectStoreFullError(sum(map(_size_of, parts)), 0, self._ledger.limit)
+            full.add_note(f"It is the system that gives no memory file or descriptor: {error}")
+            raise full from error
         try:
             return arena.write(parts)
         except ObjectStoreFullError as error:
@@ -159,16 +164,27 @@ class Values:
 
     def _own_arena(self) -> Arena:
         with self._lock:
-            arena = self._arena
-            if arena is None:
-                from .store import Arena, reopen_read_only
+            if self._arena is None:
+                self._arena = self._make_arena()
+            return self._arena
 
-                own = (self.number, self._size, self._ledger, self._slot)
-                arena = Arena(*own) if self._copy is None else Arena(*own, self._copy)
-                self.mappings.add(self.number, reopen_read_only(arena.fd), arena.size)
+    def _make_arena(self) -> Arena:
+        from .store import Arena, reopen_read_only
+
+        own = (self.number, self._size, self._ledger, self._slot)
+        arena = Arena(*own) if self._copy is None else Arena(*own, self._copy)
+        try:
+            self.mappings.add(self.number, reopen_read_only(arena.fd), arena.size)
+            try:
                 self._publish(arena.fd, arena.size)
-                self._arena = arena
-            return arena
+            except BaseException:
+                self.mappings.discard(self.number)
+                raise
+        except BaseException:
+            # No descriptor is left for one of them: the next write begins anew.
+            arena.close()
+            raise
+        return arena
 
     def release(self, offsets: Iterable[int]) -> None:
         """Take back extents of this process's own arena."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pickle import PickleBuffer
 from typing import Any, Final, cast, final
 
+from .packed import Part
+
 LARGE: Final = 64 * 1024
 """Bytes from which a bytes or bytearray argument travels out of band."""
 
@@ -40,13 +42,13 @@ class Buffers:
     than it must, and a part lies over the memory itself, not over a memoryview of it.
 
     Attributes:
-        parts: flat views of the buffers, none of them copied.
+        parts: flat views of the buffers, copied only where a memoryview allows none.
     """
 
     __slots__ = ("parts",)
 
     def __init__(self) -> None:
-        self.parts: list[memoryview] = []
+        self.parts: list[Part] = []
 
     def keep(self, buffer: PickleBuffer) -> None:
         """Take a buffer from the pickler: its `buffer_callback`."""
@@ -56,12 +58,14 @@ class Buffers:
             buffer.release()
             raise
         view = part.obj
-        if isinstance(view, memoryview) and view.c_contiguous:
-            try:
-                part = view.cast("B")
-            except TypeError:  # a format that cannot be cast
-                pass
-        self.parts.append(part)
+        self.parts.append(_over_memory(view) if isinstance(view, memoryview) else part)
+
+
+def _over_memory(view: memoryview) -> Part:
+    try:
+        return view.cast("B")
+    except TypeError:  # not one run in C's order, or a format that cannot be cast
+        return view.tobytes("A")
 
 
 def reduce_memoryview(view: memoryview) -> tuple[Any, ...]:

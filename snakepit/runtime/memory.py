@@ -65,8 +65,9 @@ class Memory:
         if number in connection.segments:
             return
         fd, size = self._segment(number)
+        readable = reopen_read_only(fd)  # first: there may be no descriptor left
         connection.segments.add(number)
-        self._core.control(connection, wire.Segment(number, size), (reopen_read_only(fd),))
+        self._core.control(connection, wire.Segment(number, size), (readable,))
 
     def _map(self, number: int) -> None:
         """Map a segment into this process; the lock may be held or not."""

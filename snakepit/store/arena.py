@@ -293,7 +293,7 @@ class Arena:
             punch_hole(segment.fd, offset, length)
             self._ledger.refund(self._slot, length)
             if isinstance(error, OutOfPages):
-                raise ObjectStoreFullError(
-                    needed=length, available=0, limit=self._ledger.limit
-                ) from error
+                full = ObjectStoreFullError(needed=length, available=0, limit=self._ledger.limit)
+                full.add_note(f"It is the system that has no memory: {error.__cause__ or error}")
+                raise full from error
             raise

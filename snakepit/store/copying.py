@@ -89,6 +89,9 @@ class _Exported:
 def flatten(part: Part) -> Flat:
     """Returns a part as one run of bytes, copied only where its memory is not one run.
 
+    A memoryview is never wrapped: up to Python 3.12 the garbage collector crashes on a cycle with
+    a memoryview that another exports from, and a full store's error, kept, makes such a cycle.
+
     Args:
         part: Anything that the store takes.
 
@@ -100,11 +103,22 @@ def flatten(part: Part) -> Flat:
     """
     if type(part) is bytes:
         return part
+    if type(part) is memoryview:
+        return _flat_view(part)
     wrapped = part if isinstance(part, PickleBuffer) else PickleBuffer(part)
     try:
         return wrapped.raw()
     except BufferError:
         return memoryview(wrapped).tobytes()
+
+
+def _flat_view(view: memoryview) -> Flat:
+    if view.format == "B" and view.ndim == 1 and view.c_contiguous:
+        return view
+    try:
+        return view.cast("B")
+    except TypeError:  # not one run in C's order, nothing in it, or of a format of its own
+        return view.tobytes("A")
 
 
 def copy(target: int, source: Part) -> None:

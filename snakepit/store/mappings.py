@@ -109,9 +109,10 @@ class Mappings:
         lease = lease_type.from_address(region.address)
         lease.region = region
         lease.on_release = None
-        whole = memoryview(lease).toreadonly()
-        # By way of PickleBuffer, for a view of a ctypes array has a format that few accept.
-        views = [PickleBuffer(whole[start:stop]).raw() for start, stop in ends]
+        # By way of PickleBuffer, for a view of a ctypes array has a format that few accept; and
+        # once, over the lease itself (see `copying.flatten`): all views share what they export.
+        whole = PickleBuffer(lease).raw().toreadonly()
+        views = [whole[start:stop] for start, stop in ends]
         self._leased[id(lease)] = token
         lease.on_release = on_release
         return views

@@ -18,6 +18,13 @@ from snakepit.protocol import current
 
 PATIENCE_S = 30.0
 MARKER = "SNAKEPIT_FAULTS_TEST"
+SOAK = os.environ.get("SNAKEPIT_TEST_SOAK") == "1"
+"""Whether tests take the sizes and times of `make soak-faults`."""
+
+
+def scaled(small: Any, full: Any) -> Any:
+    """Choose a size or a time: the full one in `make soak-faults`, else the small one."""
+    return full if SOAK else small
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = PATIENCE_S) -> bool:
