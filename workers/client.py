@@ -283,40 +283,45 @@ class WorkerRuntime:
         every: bool = True,
     ) -> bool:
         """Ask the driver and wait for it; the running call frees its slot meanwhile."""
-        ask = [want] if want.ids else []
-        if ready() and not ask:
+        if ready() and not want.ids:
             return True
         if timeout == 0:
-            if ask:
-                self._mailbox.send(*ask)
+            self._send_want(want)
             # Ask something that is answered after what was wanted.
             self._ask("nothing")
             return ready()
         deadline = Deadline.after(timeout)
         call = self._parent()
         if not call:
-            if ask:
-                self._mailbox.send(*ask)
+            self._send_want(want)
             return self._mailbox.wait_for(ready, deadline)
         interruption = self._interruption
         was_open, interruption.open = interruption.open, False
         was_waiting, self.waiting = self.waiting, True
         try:
             back = [] if self.actor else self._give_back()
-            self._mailbox.send(*ask, wire.Blocked(call, ids, every, back))
+            self._send_want(want, wire.Blocked(call, ids, every, back))
             try:
                 return self._wait_and_help(ready, deadline)
             finally:
                 self._mailbox.send(wire.Unblocked(call))
         finally:
             self.waiting = was_waiting
+            # After that: another thread that reads looks at it again when it has added a call.
+            self._return_calls(self.give_back_nested())
             interruption.open = was_open
+
+    def _send_want(self, want: wire.Want, *after: tuple[Any, ...]) -> None:
+        if want.ids:
+            self._mailbox.send(want, *after)
+            self._wants.asked(want.ids, want.values)
+        elif after:
+            self._mailbox.send(*after)
 
     def _wait_and_help(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         while True:
             done = self._mailbox.wait_for(lambda: ready() or self.has_nested(), deadline)
             if ready() or not self.has_nested():
-                self._return_calls(self.give_back_nested())
                 return done
             # Its own waits come and go below this one, on the same stack.
             self.waiting = False

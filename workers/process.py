@@ -142,16 +142,16 @@ class Worker:
             self._exit_code = 0 if self._exit_code is None else self._exit_code
 
     def _take(self, execute: wire.Execute) -> None:
-        if execute.flags & wire.NESTED:
-            if self.runtime.waiting:
-                self._nested.append(execute)
-            else:
-                # What it was to help has its answer already.
-                self._mailbox.send(wire.GivenBack([execute.call]))
-        elif self.runtime.waiting and not self.executor.actor_id:
-            self._mailbox.send(wire.GivenBack([execute.call]))
-        else:
-            self._queue.append(execute)
+        # Whether the running call waits is looked at when the new one is there: it may begin or
+        # end to wait at this very moment, in another thread, and looks at the queues after that.
+        runtime = self.runtime
+        nested = execute.flags & wire.NESTED
+        queue = self._nested if nested else self._queue
+        queue.append(execute)
+        if (not runtime.waiting) if nested else (runtime.waiting and not self.executor.actor_id):
+            calls = _drain(queue)
+            if calls:
+                self._mailbox.send(wire.GivenBack(calls))
 
     def _welcome(self, message: wire.Welcome) -> None:
         setup = self._setup

@@ -2,7 +2,9 @@
 
 Guarantees:
 * The driver is asked once for the news of an object, and once for its value for as long as
-  somebody waits for that: a loop of `wait` over a long list asks for what is new in it.
+  somebody waits for that: a loop of `wait` over a long list asks for what is new in it. Threads
+  that ask at the same moment may each do so: that an object was asked for is noted when the
+  question is in the mailbox, so that what another thread asks next is answered after it.
 * A value that has come is kept until everybody who waited for it has left; what is known of an
   object is forgotten with the process's last handle on it.
 * Each arrival costs the same however many objects are waited for.
@@ -80,7 +82,8 @@ class Wants:
         """Begin to wait for the values of different objects, or for the first error among them.
 
         Returns:
-            The wait, which `take` ends, and the ids whose values the driver must be asked for.
+            The wait, which `take` ends, and the ids whose values the driver must be asked for;
+            `asked` follows.
         """
         ask: list[int] = []
         wait = Wait(0, eager=True)
@@ -95,7 +98,6 @@ class Wants:
                 wait.left += 1
                 want.values.append(wait)
                 if not want.asked_value:
-                    want.asked_value = True
                     ask.append(identifier)
             if failed:
                 wait.left = 0
@@ -122,7 +124,8 @@ class Wants:
         """Begin to wait until `count` of different objects are there.
 
         Returns:
-            The wait, which `known` ends, and the ids of which the driver must be asked for news.
+            The wait, which `known` ends, and the ids of which the driver must be asked for news;
+            `asked` follows.
         """
         ask: list[int] = []
         with self._lock:
@@ -134,7 +137,6 @@ class Wants:
                 want = self._want(identifier)
                 want.news.append(wait)
                 if not want.asked_news:
-                    want.asked_news = True
                     ask.append(identifier)
         return wait, ask
 
@@ -158,6 +160,18 @@ class Wants:
         return want is not None and want.outcome != _PENDING
 
     # --- what comes and goes --------------------------------------------------------------
+
+    def asked(self, ids: Iterable[int], values: bool) -> None:
+        """The driver has been asked for these, by a thread whose wait for them has not ended."""
+        with self._lock:
+            for identifier in ids:
+                want = self._table.get(identifier)
+                if want is None:
+                    continue
+                if not values:
+                    want.asked_news = True
+                elif want.payload is _NOTHING:  # It has not come yet.
+                    want.asked_value = True
 
     def arrived(self, identifier: int, outcome: int, payload: Any) -> None:
         """An object is there; with an empty payload it is only the news."""

@@ -144,6 +144,8 @@ class Inbox:
         if answer is None:
             raise ProtocolError(f"a worker asked for {message.operation!r}")
         outcome, body = answer(connection, *message.arguments)
+        # What was asked before is answered before: a get() that does not wait relies on it.
+        self._core.act()
         self._core.post(connection, wire.Answer(message.request, outcome, body))
 
     def _answer_find_actor(
