@@ -152,6 +152,8 @@ class Worker:
             calls = _drain(queue)
             if calls:
                 self._mailbox.send(wire.GivenBack(calls))
+        if self._interruption.cancelled(execute.call):
+            self._give_up(execute.call)
 
     def _welcome(self, message: wire.Welcome) -> None:
         setup = self._setup
@@ -252,13 +254,18 @@ class Worker:
         self._mailbox.read_waiting()
         interruption = self._interruption
         interruption.want(message.call)
-        if _take_out(self._queue, message.call) or _take_out(self._nested, message.call):
-            interruption.ended(message.call)
-            self._mailbox.send(wire.Result(message.call, wire.CANCELLED, [], [], 0, []))
-        elif message.call in interruption.stack:
+        if not self._give_up(message.call) and message.call in interruption.stack:
             if message.force:
                 os._exit(1)
             interruption.strike_until_ended(message.call)
+
+    def _give_up(self, call: int) -> bool:
+        """Answer a cancelled call that has not begun; tell whether it was here."""
+        if not (_take_out(self._queue, call) or _take_out(self._nested, call)):
+            return False
+        self._interruption.ended(call)
+        self._mailbox.send(wire.Result(call, wire.CANCELLED, [], [], 0, []))
+        return True
 
     def _await_segment(self, number: int) -> None:
         deadline = Deadline.after(SEGMENT)

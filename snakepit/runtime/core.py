@@ -334,7 +334,11 @@ class Core:
         self.tell(action.worker, wire.GiveBack())
 
     def _interrupt(self, action: do.Interrupt) -> None:
-        self.tell(action.worker, wire.Cancel(action.call, action.force))
+        connection = self.connections.get(action.worker)
+        if connection is not None:
+            # The call first: a busy worker gives up what it has already, and no more.
+            connection.outbox.flush()
+            self.control(connection, wire.Cancel(action.call, action.force))
 
     def _arm(self, action: do.Arm) -> None:
         self.pump.arm(action.delay, lambda: self.update(lambda: self._tick(action.key)))
