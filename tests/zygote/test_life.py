@@ -15,6 +15,7 @@ from snakepit.errors import RuntimeStartError
 from snakepit.runtime import zygote as client_module
 from snakepit.runtime.zygote import ZygoteClient
 from snakepit.wire.messages import Died, Preload, Signal, Spawned, SpawnFailed, Started
+from snakepit.workers.output import TAIL_BYTES, TAIL_LINES
 
 DESCRIBE = """
 import gc, os, resource, signal, sys
@@ -128,9 +129,15 @@ def test_only_the_end_of_stderr_is_told(zygote: Zygote) -> None:
         "os._exit(1)"
     )
     lines = worker.died().stderr.splitlines()
-    assert len(lines) == 40
-    assert lines[0].startswith("4961 ") and lines[-1] == "\ufffd not text"
-    assert len(worker.died().stderr) <= 4096
+    assert len(lines) == TAIL_LINES
+    assert lines[0].startswith(f"{5001 - TAIL_LINES} ") and lines[-1] == "\ufffd not text"
+
+
+def test_of_long_lines_on_stderr_only_the_end_is_told(zygote: Zygote) -> None:
+    worker = zygote.spawn()
+    worker.cast("import sys; print('y' * 100_000, 'end', file=sys.stderr); raise SystemExit(1)")
+    told = worker.died().stderr
+    assert len(told) == TAIL_BYTES and told.endswith("yyy end\n")
 
 
 @pytest.mark.parametrize(
