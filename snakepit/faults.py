@@ -168,7 +168,7 @@ def _again_and_again(fields: _Fields) -> str:
     if None in (count, intensity, period):
         return "again and again"
     return (
-        f"{count} times in a row, more than restart_intensity={intensity} within "
+        f"{count} {'time' if count == 1 else 'times'} in a row, more than restart_intensity={intensity} within "
         f"restart_period={period:g} s"
     )
 

@@ -92,6 +92,24 @@ def test_an_actor_says_why_it_is_dead() -> None:
     assert "ValueError: no" in str(failed)
 
 
+def test_what_died_in_vain_says_how_often_and_what_comes_next() -> None:
+    loop = {"restarts": 6, "intensity": 5, "period": 60.0, "exit_code": 7, "stderr": "no licence"}
+    pool = to_exception(Failure("pool_failed", {**loop, "pool": "main", "cool_down": 5.0}))
+    assert isinstance(pool, errors.PoolFailedError) and isinstance(pool, errors.WorkerCrashedError)
+    assert (pool.pool, pool.cool_down, pool.restarts, pool.period) == ("main", 5.0, 6, 60.0)
+    runtime = to_exception(Failure("runtime_failed", loop))
+    assert isinstance(runtime, errors.RuntimeFailedError)
+    assert isinstance(runtime, errors.RuntimeClosedError)
+    actor = to_exception(Failure("actor_died", {**loop, "actor": "A"}))
+    for error in (pool, runtime, actor):
+        for piece in ("6 times in a row", "restart_intensity=5", "restart_period=60 s", "code 7"):
+            assert piece in str(error)
+        assert str(error).endswith("no licence")
+    assert "5 s" in str(pool) and "init()" in str(runtime)
+    once = to_exception(Failure("pool_failed", {**loop, "restarts": 1, "intensity": 0}))
+    assert "1 time in a row" in str(once)
+
+
 def test_an_unknown_kind_is_a_defect_that_says_so() -> None:
     error = to_exception(Failure("surprise", {"a": 1}))
     assert isinstance(error, errors.ProtocolError)
