@@ -167,8 +167,9 @@ def _again_and_again(fields: _Fields) -> str:
     count, intensity, period = map(fields.get, ("restarts", "intensity", "period"))
     if None in (count, intensity, period):
         return "again and again"
+    times = "1 time" if count == 1 else f"{count} times"
     return (
-        f"{count} {'time' if count == 1 else 'times'} in a row, more than restart_intensity={intensity} within "
+        f"{times} in a row, more than restart_intensity={intensity} within "
         f"restart_period={period:g} s"
     )
 
