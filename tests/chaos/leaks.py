@@ -135,15 +135,18 @@ def cycles(count: int) -> None:
         once()
     before, objects = footprint.of(), footprint.instances()
     begun = time.monotonic()
-    for _ in range(count):
+    heaps = []
+    for number in range(count):
         once()
         # Zombies are children too.
         assert not (left := psutil.Process().children(recursive=True)), left
+        if number % max(1, count // 10) == 0:
+            heaps.append(footprint.of().heap)
     after, objects_now = footprint.of(), footprint.instances()
     took = time.monotonic() - begun
     print(
         f"init and shutdown: {count:,} in {took:.0f} s\n  driver {before}\n      -> {after}\n"
-        f"  objects {objects.total()} -> {objects_now.total()}",
+        f"  heaps {heaps}\n  objects {objects.total()} -> {objects_now.total()}",
         flush=True,
     )
     assert not (wrong := footprint.growth(before, after, HEAP)), wrong

@@ -26,6 +26,7 @@ from faults_harness import (
 
 import snakepit
 from snakepit import errors
+from tests.chaos.leaks import end_workers
 
 CROWD = scaled(40, 500)
 """Workers at once; 500 in `make soak-faults`."""
@@ -34,14 +35,12 @@ SECONDS = scaled(2.0, 60.0)
 """How long loops go on; a minute in `make soak-faults`."""
 
 
-def meet(folder: str, count: int) -> int:
-    """Wait until `count` processes are here; return the pid."""
+def meet(folder: str) -> int:
+    """Come, and wait until all have; return the pid."""
     Path(folder, str(os.getpid())).touch()
-    deadline = time.monotonic() + 100
-    while len(os.listdir(folder)) < count:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{len(os.listdir(folder))} of {count} came")
-        time.sleep(0.01)
+    gate = Path(folder, "gate")
+    while not gate.exists():
+        time.sleep(0.2)
     return os.getpid()
 
 
@@ -50,8 +49,13 @@ def test_five_hundred_workers_on_two_cores(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with snakepit.init(num_cpus=CROWD, max_workers=CROWD):
         task = snakepit.remote(max_retries=0)(meet)
-        pids = snakepit.get([task.remote(str(tmp_path), CROWD) for _ in range(CROWD)], timeout=200)
+        refs = [task.remote(str(tmp_path)) for _ in range(CROWD)]
+        assert wait_until(lambda: len(os.listdir(tmp_path)) == CROWD, timeout=100)
+        # All of them are there and busy at this moment.
+        Path(tmp_path, "gate").touch()
+        pids = snakepit.get(refs, timeout=PATIENCE_S)
         assert len(set(pids)) == CROWD
+        del refs
         settles()
         # And it is as quick as ever with all of them there.
         works_on(1000)
@@ -87,8 +91,8 @@ def test_actors_made_and_dropped_in_a_loop(runtime: Any) -> None:
 
     def settled() -> tuple[int, int, int]:
         empties()
-        # What is left are the pool's own workers, as many as are kept when idle.
-        assert wait_until(lambda: len(core.connections) <= 2), core.connections
+        # Also those that the pool keeps, now more and now fewer.
+        end_workers(driver())
         assert wait_until(lambda: not core.memory.adopted), core.memory.adopted
         return (
             len(os.listdir("/proc/self/fd")),
