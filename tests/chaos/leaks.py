@@ -80,7 +80,7 @@ def end_workers(runtime: Any) -> None:
     connections = runtime._core.connections
     for connection in list(connections.values()):
         runtime._core.update(lambda number=connection.number: runtime._core.kill(number))
-    books.within(10.0, lambda: f"workers stay: {connections}" if connections else "")
+    books.within(storm.PATIENCE, lambda: f"workers stay: {connections}" if connections else "")
 
 
 def part(name: str, count: int, run: Callable[[int], None]) -> None:

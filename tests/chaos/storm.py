@@ -30,6 +30,9 @@ WAVE = 1000
 PATIENCE = 120.0
 """Seconds for a wave; whatever takes longer hangs."""
 
+SETTLED = 1.0
+"""Seconds after the last value within which everything has to balance."""
+
 
 class Expected(NamedTuple):
     """A call's reference, and what it must give."""
@@ -130,7 +133,15 @@ class Storm:
             yield Expected(self._cells[x % 4].keep.remote(value), zlib.crc32(value))
 
 
-def run(calls: int, *, every: float, zygotes: float, seed: int, seconds: float = 0.001) -> Report:
+def run(
+    calls: int,
+    *,
+    every: float,
+    zygotes: float,
+    seed: int,
+    seconds: float = 0.001,
+    patience: float = SETTLED,
+) -> Report:
     """Let a storm go over the present runtime.
 
     Args:
@@ -139,6 +150,7 @@ def run(calls: int, *, every: float, zygotes: float, seed: int, seconds: float =
         zygotes: seconds between the deaths of zygotes; 0: none is killed.
         seed: of the dice that choose whom to kill.
         seconds: what a plain task takes.
+        patience: seconds within which everything has to balance afterwards.
 
     Raises:
         AssertionError: a value was wrong, or something does not balance.
@@ -154,26 +166,21 @@ def run(calls: int, *, every: float, zygotes: float, seed: int, seconds: float =
     took = time.monotonic() - begun
     poisoned = storm.poisoned
     storm = None  # type: ignore[assignment]  # and with it the actors
-    settled = settle(runtime)
+    settled = settle(runtime, patience)
+    # Three strikes may hit the same call by chance; with these paces they hardly ever do.
+    assert poisoned <= max(3, calls // 10_000), f"{poisoned} calls were given up"
     assert not resolutions.doubled(), resolutions.doubled()
     resolved = sum(resolutions.count.values())
     assert resolved >= calls, f"{resolved} of {calls} calls were resolved"
     return Report(calls, resolved, took, strikes.workers, strikes.zygotes, poisoned, settled)
 
 
-def settle(runtime: Any) -> float:
-    """Check that everything balances within a second; return how long it took at the most."""
-    took = max(
-        books.within(1.0, lambda check=check: check(runtime))
-        for check in (
-            books.wrong_resources,
-            books.wrong_tables,
-            books.wrong_ledger,
-            books.wrong_processes,
-        )
-    )
+def settle(runtime: Any, patience: float = PATIENCE) -> float:
+    """Check that everything balances in time; return how long it took."""
+    checks = books.wrong_resources, books.wrong_tables, books.wrong_ledger, books.wrong_processes
+    took = books.within(patience, lambda: "; ".join(filter(None, (c(runtime) for c in checks))))
     runtime._core.update(runtime._core.memory.trim)
-    books.within(1.0, lambda: books.wrong_store(runtime) or books.wrong_ledger(runtime))
+    books.within(patience, lambda: books.wrong_store(runtime) or books.wrong_ledger(runtime))
     return took
 
 

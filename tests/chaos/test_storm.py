@@ -18,13 +18,13 @@ CALLS = 1000
 
 @pytest.mark.parametrize("zygotes", [0.0, 1.5], ids=["workers", "workers and zygotes"])
 def test_every_call_resolves_once_to_its_value(runtime: Any, zygotes: float) -> None:
-    report = storm.run(CALLS, every=0.1, zygotes=zygotes, seed=7)
+    report = storm.run(CALLS, every=0.1, zygotes=zygotes, seed=7, patience=storm.PATIENCE)
     assert report.calls == CALLS
     assert report.workers
 
 
 def test_without_strikes_nothing_is_tried_again(runtime: Any) -> None:
-    report = storm.run(200, every=0.0, zygotes=0.0, seed=1)
+    report = storm.run(200, every=0.0, zygotes=0.0, seed=1, patience=storm.PATIENCE)
     # Six nested calls make three each; the actors' constructors are no calls that resolve.
     assert report.resolved == 200 + 6 * 3
     assert (report.workers, report.zygotes, report.poisoned) == (0, 0, 0)
