@@ -339,11 +339,13 @@ def _drain(queue: deque[wire.Execute]) -> list[int]:
 
 def _take_out(queue: deque[wire.Execute], call: int) -> bool:
     """Take one call out that has not begun; tell whether it was there still."""
-    for execute in queue.copy():
-        if execute.call == call:
-            try:
+    while True:
+        try:
+            execute = next((each for each in queue if each.call == call), None)
+            if execute is not None:
                 queue.remove(execute)
-            except (IndexError, ValueError):
-                return False  # Another thread was faster.
-            return True
-    return False
+            return execute is not None
+        except ValueError:
+            return False  # It has begun meanwhile.
+        except (IndexError, RuntimeError):
+            continue  # Another thread took or added one under the search: once more.

@@ -122,7 +122,10 @@ def wrong_processes(runtime: Any) -> str:
     zygote = runtime._processes._zygote.pid
     with core.lock:
         known = {each.pid for each in core.connections.values()}
-    there = {p.pid for p in psutil.Process(zygote).children(recursive=True)}
+    try:
+        there = {p.pid for p in psutil.Process(zygote).children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return f"zygote {zygote} has ended, and the driver has not seen it yet"
     ours = {p.pid for p in psutil.Process().children()}
     wrong = []
     if there != known:
