@@ -73,9 +73,12 @@ class Signature:
         )
         try:
             explained.bind(*args, **kwargs)
+            # Python 3.13.0 overlooks this alone: a positional argument that is given by name.
+            reason = "a positional-only argument is missing"
         except TypeError as error:
-            shown = str(explained).replace("=None", "=...")
-            raise TypeError(f"{name}{shown}: {error}") from None
+            reason = str(error)
+        shown = str(explained).replace("=None", "=...")
+        raise TypeError(f"{name}{shown}: {reason}")
 
     def _accepts(self, given: int, kwargs: dict[str, Any]) -> bool:
         unused = len(kwargs)
