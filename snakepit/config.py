@@ -66,6 +66,8 @@ def wrong_value(option: str, value: object, allowed: str) -> OptionError:
 
 def check_int(option: str, value: object, low: int, high: int, note: str = "") -> int:
     """Return `value` if it is an integer from `low` to `high`; True and False are none."""
+    if type(value) is int and low <= value <= high:
+        return value
     allowed = f"an integer from {low} to {high}{note}"
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise wrong_type(option, value, allowed)
@@ -93,9 +95,9 @@ def check_name(option: str, value: object) -> str:
 
 def check_timeout(value: object) -> float | None:
     """Return `value` if it is None or a number of seconds that is not negative."""
-    allowed = "None or a number of seconds, 0 or more"
     if value is None:
         return None
+    allowed = "None or a number of seconds, 0 or more"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong_type("timeout", value, allowed)
     if not value >= 0:

@@ -240,13 +240,14 @@ def current() -> Runtime | None:
     override = _override.get()
     if override is not None:
         return override
-    if _slot.runtime is None and _slot.forked:
+    runtime = _slot.runtime
+    if runtime is None and _slot.forked:
         raise ForkedRuntimeError(
             "this process was forked from one that runs snakepit; a runtime does not survive "
             "os.fork(). Call snakepit.init() here for a runtime of its own, or do the work in "
             "tasks instead of forked processes"
         )
-    return _slot.runtime
+    return runtime
 
 
 def ensure(start: Callable[[], Runtime]) -> Runtime:

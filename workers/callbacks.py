@@ -47,6 +47,8 @@ class Callbacks:
 
     def resolved(self, identifier: int) -> None:
         """An object is there: its callbacks are due."""
+        if not self._waiting:
+            return  # Who adds one now asks the driver after it, and is answered again.
         with self._lock:
             self._due += self._waiting.pop(identifier, ())
 

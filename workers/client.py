@@ -22,8 +22,8 @@ from snakepit.errors import ActorAlreadyExistsError, GetTimeoutError
 from snakepit.handles import HandleCounts, Handles
 from snakepit.ids import first_id
 from snakepit.payload import pack, pack_call
-from snakepit.protocol import ActorRecord, Definition, resolved
-from snakepit.values import Values, take_references
+from snakepit.protocol import ActorRecord, Definition, Reference, resolved
+from snakepit.values import INLINE, Values, take_references
 from snakepit.wire import messages as wire
 
 from .callbacks import Callbacks
@@ -154,27 +154,33 @@ class WorkerRuntime:
         methods: Any,
     ) -> int:
         number, template = self._number(definition)
-        args, kwargs, deps = take_references(args, kwargs, self)
+        deps: tuple[tuple[wire.Where, int], ...] = ()
+        for value in args:
+            if isinstance(value, Reference):
+                args, kwargs, deps = take_references(args, kwargs, self)
+                break
+        if kwargs and not deps:
+            args, kwargs, deps = take_references(args, kwargs, self)
         packed = pack_call(args, kwargs, what=template.name)
-        payload, blob = self._encode(packed)
-        creates = template.kind == wire.CREATE
-        count = 0 if creates else template.returns
+        parts, refs = packed.parts, packed.refs
+        payload, blob = parts[0], 0
+        if len(parts) > 1 or len(payload) > INLINE:
+            payload, blob = self._encode(packed)
+        handles = 1 if template.kind == wire.CREATE else template.returns
         with self.lock:
-            self._report_added()
-            identifier = self._new_ids(max(1, count))
-            for returned in range(identifier, identifier + (1 if creates else count)):
+            if self._handles.queue:
+                self._report_added()
+            identifier = self._next_id
+            self._next_id = identifier + max(1, handles)
+            for returned in range(identifier, identifier + handles):
                 self._counts.own(returned)
-            refs = list(packed.refs)
-            messages: list[tuple[Any, ...]] = []
             if blob:
-                refs.append(blob)
-                messages.append(wire.Put(blob, payload, []))
-            messages.append(
-                wire.Submit(
-                    identifier, number, actor, payload, list(deps), refs, self._parent(), methods
-                )
+                refs = (*refs, blob)
+                self._mailbox.send(wire.Put(blob, payload, []))
+            parent = self._parent()
+            self._mailbox.send_fields(
+                (wire.SUBMIT, identifier, number, actor, payload, deps, refs, parent, methods)
             )
-            self._mailbox.send(*messages)
         if blob:
             self.drop(blob)
         return identifier

@@ -7,6 +7,7 @@ call that makes it has not ended (`call`).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, final
 
@@ -100,8 +101,7 @@ class ObjectTable:
     def drop(self, process: int, ids: Iterable[int]) -> None:
         """Process `process` has lost handles: the driver one each, a worker its last."""
         if process == DRIVER:
-            for identifier in ids:
-                self.drop_own(identifier)
+            self.count_own(deque(ids))
             return
         entries = self.entries
         held = self.held[process]
@@ -112,13 +112,24 @@ class ObjectTable:
                 entry.holders -= 1
                 self.collect(entry)
 
-    def drop_own(self, identifier: int) -> None:
-        """The driver has lost one handle."""
-        entry = self.entries.get(identifier)
-        if entry is not None:
-            entry.local -= 1
-            if not entry.local:
-                self.collect(entry)
+    def count_own(self, noted: deque[int]) -> None:
+        """Count what happened to the driver's handles, in its order: ids dropped, or -ids held.
+
+        It empties `noted`, to which others may append meanwhile.
+        """
+        entries = self.entries
+        while noted:
+            identifier = noted.popleft()
+            if identifier > 0:
+                entry = entries.get(identifier)
+                if entry is not None:
+                    entry.local -= 1
+                    if not entry.local:
+                        self.collect(entry)
+            else:
+                entry = entries.get(-identifier)
+                if entry is not None:
+                    entry.local += 1
 
     def forget_process(self, process: int) -> None:
         """A process has ended: all its handles go."""

@@ -23,7 +23,6 @@ from typing import Any, Final, final
 from ..config import UNITS, Config
 from ..errors import RuntimeClosedError, SnakepitError
 from ..handles import Handles
-from ..ids import DRIVER
 from ..policy import actions as do
 from ..policy.calls import Call
 from ..policy.scheduler import Scheduler
@@ -122,14 +121,7 @@ class Core:
 
     def drain_handles(self) -> None:
         """Count what finalizers noted; the lock is held."""
-        objects = self.scheduler.objects
-        queue = self.handles.queue
-        while queue:
-            item = queue.popleft()
-            if item > 0:
-                objects.drop_own(item)
-            else:
-                objects.hold(DRIVER, (-item,))
+        self.scheduler.objects.count_own(self.handles.queue)
 
     def perform(self) -> Sequence[Connection]:
         """Perform the scheduler's actions; return the connections to flush. The lock is held."""

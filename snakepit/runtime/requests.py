@@ -72,17 +72,20 @@ class Inbox:
         shape = connection.theirs.get(message.template)
         if shape is None:
             raise ProtocolError(f"a call names template {message.template}, which is unknown")
-        deps = tuple((where, identifier) for where, identifier in message.deps)
-        refs = (*message.refs, *(identifier for _, identifier in deps))
+        deps: tuple[tuple[wire.Where, int], ...] = ()
+        refs = message.refs
+        if message.deps:
+            deps = tuple((where, identifier) for where, identifier in message.deps)
+            refs = [*refs, *(identifier for _, identifier in deps)]
         if message.actor:
-            refs = (*refs, message.actor)
+            refs = [*refs, message.actor]
         call = Call(
             message.call,
             shape,
             message.actor,
             message.args,
             deps,
-            refs,
+            tuple(refs),
             connection.number,
             message.parent,
         )

@@ -379,7 +379,7 @@ class Encoder:
     def fields(self, numbered: tuple[Any, ...]) -> bytes:
         """Return the frame of a message given as its kind's number and its fields.
 
-        For the two that every call takes, without a message object in between.
+        For those that a call takes, without a message object in between.
 
         Raises:
             ProtocolError: it is longer than a frame may be.
@@ -393,6 +393,7 @@ class Encoder:
 
 EXECUTE: Final = _NUMBER[Execute]
 RESULT: Final = _NUMBER[Result]
+SUBMIT: Final = _NUMBER[Submit]
 """Kinds for `Encoder.fields`."""
 
 
