@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, final
 
 from snakepit.deadline import Deadline
@@ -27,8 +28,10 @@ from snakepit.values import INLINE, Values, take_references
 from snakepit.wire import messages as wire
 
 from .callbacks import Callbacks
+from .current import CALL
 from .interruption import Interruption
 from .mailbox import Mailbox
+from .waiting import Loop, Waiting
 from .wants import Wants
 
 ANSWER: Final = 60.0
@@ -64,7 +67,6 @@ class WorkerRuntime:
         self._handles = handles
         self._counts = HandleCounts()
         self._interruption = interruption
-        self._give_back = give_back
         self.lock = threading.RLock()
         self._next_id = first_id(number)
         self._next_request = 0
@@ -74,10 +76,8 @@ class WorkerRuntime:
         self._callbacks = Callbacks(mailbox)
         self._answers: dict[int, wire.Answer] = {}
         self._main = threading.main_thread().ident
-        self.waiting = False
-        self.run_nested: Callable[[], None] = lambda: None
-        self.give_back_nested: Callable[[], list[int]] = list
-        self.has_nested: Callable[[], bool] = lambda: False
+        self.loop: Loop | None = None
+        self.waiting = Waiting(mailbox, interruption, give_back)
 
     # --- what the driver sends ------------------------------------------------------------
 
@@ -100,6 +100,14 @@ class WorkerRuntime:
             added, dropped = self._counts.changes(self._handles.drain())
         self._wants.forget(dropped)
         return added, dropped
+
+    def reply(self, result: wire.Result) -> None:
+        """Answer a call, with the handles that it kept; before any message that relies on them."""
+        with self.lock:
+            added, dropped = self.handle_changes()
+            if added:
+                result = result._replace(kept=added)
+            self._mailbox.send(result, *([wire.Handles([], dropped)] if dropped else []))
 
     def report_handles(self) -> None:
         """Tell the driver of changed handles."""
@@ -192,7 +200,7 @@ class WorkerRuntime:
 
     def _parent(self) -> int:
         stack = self._interruption.stack
-        return stack[-1] if stack and threading.get_ident() == self._main else 0
+        return stack[-1] if stack and threading.get_ident() == self._main else CALL.get()
 
     def _number(self, definition: Definition) -> tuple[int, wire.Template]:
         owner, prepared = definition.prepared
@@ -301,21 +309,13 @@ class WorkerRuntime:
         if not call:
             self._send_want(want)
             return self._mailbox.wait_for(ready, deadline)
-        interruption = self._interruption
-        was_open, interruption.open = interruption.open, False
-        was_waiting, self.waiting = self.waiting, True
-        try:
-            back = [] if self.actor else self._give_back()
-            self._send_want(want, wire.Blocked(call, ids, every, back))
-            try:
-                return self._wait_and_help(ready, deadline)
-            finally:
-                self._mailbox.send(wire.Unblocked(call))
-        finally:
-            self.waiting = was_waiting
-            # After that: another thread that reads looks at it again when it has added a call.
-            self._return_calls(self.give_back_nested())
-            interruption.open = was_open
+        blocked = wire.Blocked(call, ids, every, [])
+        send = partial(self._send_want, want)
+        if call == CALL.get():
+            if self.loop is not None and self.loop.here:
+                _warn_of_blocking()
+            return self.waiting.beside(send, blocked, ready, deadline)
+        return self.waiting.on_stack(send, blocked, ready, deadline, keeps=bool(self.actor))
 
     def _send_want(self, want: wire.Want, *after: tuple[Any, ...]) -> None:
         if want.ids:
@@ -323,22 +323,6 @@ class WorkerRuntime:
             self._wants.asked(want.ids, want.values)
         elif after:
             self._mailbox.send(*after)
-
-    def _wait_and_help(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
-        while True:
-            done = self._mailbox.wait_for(lambda: ready() or self.has_nested(), deadline)
-            if ready() or not self.has_nested():
-                return done
-            # Its own waits come and go below this one, on the same stack.
-            self.waiting = False
-            self.run_nested()
-            self.waiting = True
-            # What else came has not begun, and this worker may wait for long.
-            self._return_calls(self._give_back())
-
-    def _return_calls(self, calls: list[int]) -> None:
-        if calls:
-            self._mailbox.send(wire.GivenBack(calls))
 
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""
@@ -348,8 +332,24 @@ class WorkerRuntime:
 
     async def await_many(self, ids: Sequence[int]) -> list[Any]:
         """See `Runtime.await_many`."""
-        await resolved(self, ids)
-        return self.get(ids, 0)
+        if self.loop is None or not self.loop.here:
+            await resolved(self, ids)
+            return self.get(ids, 0)
+        wanted = list(dict.fromkeys(ids))
+        self._report_added()
+        wait, ask = self._wants.values(wanted)
+        try:
+            if not wait.over():
+                wait.bell = bell = self.loop.bell()
+                self._send_want(wire.Want(ask, True))
+                if not wait.over():
+                    await bell.rung
+        finally:
+            arrived = self._wants.take(wait, wanted)
+        for outcome, payload in arrived.values():
+            if outcome != wire.OK:
+                self._values.open(outcome, payload)
+        return [self._values.open(*arrived[identifier]) for identifier in ids]
 
     # --- questions ------------------------------------------------------------------------
 
@@ -407,3 +407,14 @@ class WorkerRuntime:
             "task": self._parent() or None,
             "actor": self.actor or None,
         }
+
+
+def _warn_of_blocking() -> None:
+    import warnings
+
+    warnings.warn(
+        "get() and wait() in a coroutine block the event loop, and with it all other calls of this "
+        "actor; write `await ref` instead",
+        RuntimeWarning,
+        stacklevel=6,
+    )

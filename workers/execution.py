@@ -115,17 +115,40 @@ class Executor:
             if execute.flags & wire.NESTED:
                 return self._nested(execute, known)
             return self._call(execute, known)
-        except TaskInterrupt:
-            return Ended(wire.CANCELLED, [], [])
-        except ActorExit:
-            if self.actor_id:
-                self.exiting = True
-                return Ended(wire.EXITED, [], [])
-            return _raised(RuntimeError("exit_actor() was called outside an actor"), template)
         except DriverGone:
             raise
         except BaseException as error:
+            return self._failed(error, template)
+
+    async def run_async(self, execute: wire.Execute, known: Known) -> Ended:
+        """Run a call to its end on the event loop of this thread."""
+        template = known.template
+        try:
+            if self._interruption.cancelled(execute.call):
+                return Ended(wire.CANCELLED, [], [])
+            args, kwargs = self._arguments(execute)
+            value = self._function(template)(*args, **kwargs)
+            del args, kwargs
+            if template.flavour == wire.ASYNC and template.kind == wire.METHOD:
+                value = await value
+            return self._outcome(value, execute, known)
+        except DriverGone:
+            raise
+        except BaseException as error:
+            if self._interruption.cancelled(execute.call) and is_cancellation(error):
+                return Ended(wire.CANCELLED, [], [])
+            return self._failed(error, template)
+
+    def _failed(self, error: BaseException, template: wire.Template) -> Ended:
+        if isinstance(error, TaskInterrupt):
+            return Ended(wire.CANCELLED, [], [])
+        if not isinstance(error, ActorExit):
             return _raised(error, template)
+        if not self.actor_id:
+            outside = RuntimeError("exit_actor() was called outside an actor")
+            return _raised(outside, template)
+        self.exiting = True
+        return Ended(wire.EXITED, [], [])
 
     def _nested(self, execute: wire.Execute, known: Known) -> Ended:
         """Run a call above those that wait here, with as much stack as if it were alone."""
@@ -143,16 +166,24 @@ class Executor:
     def _call(self, execute: wire.Execute, known: Known) -> Ended:
         template = known.template
         args, kwargs = self._arguments(execute)
-        if template.kind == wire.METHOD:
-            function = getattr(self.actor, template.method)
-        else:
-            function = self._codes.get(template.code) or self._load_code(template.code)
+        function = self._function(template)
         interruption = self._interruption
         interruption.open = True
         value = function(*args, **kwargs)
         interruption.open = False
         # What is kept of them is counted when the reply is written.
         del args, kwargs
+        return self._outcome(value, execute, known)
+
+    def _function(self, template: wire.Template) -> Callable[..., Any]:
+        if template.kind == wire.METHOD:
+            method: Callable[..., Any] = getattr(self.actor, template.method)
+            return method
+        code: Callable[..., Any] = self._codes.get(template.code) or self._load_code(template.code)
+        return code
+
+    def _outcome(self, value: Any, execute: wire.Execute, known: Known) -> Ended:
+        template = known.template
         if template.kind == wire.CREATE:
             self.actor = value
             self.actor_id = execute.actor or execute.call
@@ -214,6 +245,13 @@ class Executor:
         if len(parts) == 1 and len(parts[0]) <= INLINE:
             return parts[0]
         return self._values.encode(packed, lambda: identifier)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether this is what asyncio raises in a task that is cancelled."""
+    import asyncio
+
+    return isinstance(error, asyncio.CancelledError)
 
 
 def _raised(error: BaseException, template: wire.Template) -> Ended:

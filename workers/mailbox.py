@@ -125,6 +125,11 @@ class Mailbox:
 
     # --- reading --------------------------------------------------------------------------
 
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """What becomes readable when `read_waiting` has something to do."""
+        return self._stream.fileno(), self._wake
+
     def wait_for(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
         """Read and handle messages until `ready()`; False if the deadline came first.
 

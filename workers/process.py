@@ -23,9 +23,11 @@ from snakepit.store import Copy, Ledger
 from snakepit.values import Values
 from snakepit.wire import messages as wire
 
+from .beside import Beside, Threads
 from .client import WorkerRuntime
 from .control import Control
-from .execution import Executor, Load
+from .current import CALL
+from .execution import Ended, Executor, Known, Load
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
 
@@ -69,6 +71,7 @@ class Worker:
         self._exit_code: int | None = None
         self._label = ""  # an actor's name, which what all of its methods print bears
         self._segments = threading.Condition()
+        self._beginning = threading.Lock()
         self._welcomed = threading.Event()
         self._interruption = Interruption()
         self._mailbox = Mailbox(setup.mailbox, self._handle, self._blocks)
@@ -77,6 +80,7 @@ class Worker:
         self._values: Values | None = None
         self._runtime: WorkerRuntime | None = None
         self._executor: Executor | None = None
+        self._beside: Beside | None = None  # what runs an actor's calls, if several at once
 
     # --- serving --------------------------------------------------------------------------
 
@@ -86,20 +90,35 @@ class Worker:
         self._control.start()
         self._mailbox.send(wire.Hello(wire.VERSION, self._setup.number, os.getpid()))
         queue = self._queue
-        while self._exit_code is None:
-            if queue:
+        while self._exit_code is None or self._beside is not None:
+            if queue and self._beside is None:
                 try:
                     execute = queue.popleft()
                 except IndexError:
                     continue  # The control thread gave it back.
                 self._run(execute)
-            else:
-                self._mailbox.wait_for(self._has_work, NEVER)
-        return self._exit_code
+            elif self._mailbox.wait_for(self._has_work, NEVER) and self._beside is not None:
+                break
+        return self._exit_code or 0
+
+    def _is_over(self) -> bool:
+        """Report handles; tell whether this actor, which runs calls side by side, is to end."""
+        self._handles.sleeping = True
+        if self._handles.queue:
+            self.runtime.report_handles()
+        assert self._beside is not None
+        # They were read while this process became the actor's.
+        for execute in _emptied(self._queue):
+            self._take(execute)
+        # What came before the wish to end is done first, unless the actor itself wishes it.
+        idle = not self._beside.busy
+        return self._exit_code is not None and (idle or self.executor.exiting)
 
     def _has_work(self) -> bool:
         if self._handles.queue and self._runtime is not None:
             self._runtime.report_handles()
+        if self._beside is not None:
+            return self._is_over()
         return bool(self._queue) or self._exit_code is not None
 
     def _blocks(self, blocking: bool) -> None:
@@ -142,13 +161,16 @@ class Worker:
             self._exit_code = 0 if self._exit_code is None else self._exit_code
 
     def _take(self, execute: wire.Execute) -> None:
+        if self._beside is not None:
+            self._beside.take(execute, self.executor.known[execute.template].template.group)
+            return
         # Whether the running call waits is looked at when the new one is there: it may begin or
         # end to wait at this very moment, in another thread, and looks at the queues after that.
-        runtime = self.runtime
         nested = execute.flags & wire.NESTED
         queue = self._nested if nested else self._queue
         queue.append(execute)
-        if (not runtime.waiting) if nested else (runtime.waiting and not self.executor.actor_id):
+        waits = self.runtime.waiting.on_top
+        if (not waits) if nested else (waits and not self.executor.actor_id):
             calls = _drain(queue)
             if calls:
                 self._mailbox.send(wire.GivenBack(calls))
@@ -181,9 +203,10 @@ class Worker:
             self._give_back,
         )
         self._runtime.namespace = message.namespace
-        self._runtime.run_nested = self._run_nested
-        self._runtime.has_nested = lambda: bool(self._nested)
-        self._runtime.give_back_nested = lambda: _drain(self._nested)
+        waiting = self._runtime.waiting
+        waiting.run_nested = self._run_nested
+        waiting.has_nested = lambda: bool(self._nested)
+        waiting.give_back_nested = lambda: _drain(self._nested)
         self._executor = Executor(
             self._values, self._interruption, self._fetch_code, self._seams.load
         )
@@ -254,7 +277,9 @@ class Worker:
         self._mailbox.read_waiting()
         interruption = self._interruption
         interruption.want(message.call)
-        if not self._give_up(message.call) and message.call in interruption.stack:
+        if self._beside is not None:
+            self._beside.cancel(message.call)
+        elif not self._give_up(message.call) and message.call in interruption.stack:
             if message.force:
                 os._exit(1)
             interruption.strike_until_ended(message.call)
@@ -295,6 +320,9 @@ class Worker:
         assert executor is not None
         assert runtime is not None
         known = executor.known[execute.template]
+        if known.template.flavour == wire.ASYNC and known.template.kind == wire.CREATE:
+            self._serve_coroutines(execute, known.template.groups)
+            return
         interruption = self._interruption
         self._mailbox.spin = bool(execute.flags & wire.SPIN)
         status = self._status
@@ -315,16 +343,77 @@ class Worker:
         if executor.exiting:
             self._exit_code = 0
         if executor.actor_id != runtime.actor:
-            runtime.actor = executor.actor_id
-            self._label = known.template.name
+            self._become(known.template)
         if self._handles.queue:
-            with runtime.lock:  # or another thread's later news of an id would arrive before
-                added, dropped = runtime.handle_changes()
-                result = wire.Result(call, outcome, values, contained, micros, added)
-                news = [wire.Handles([], dropped)] if dropped else []
-                self._mailbox.send(result, *news)
+            runtime.reply(wire.Result(call, outcome, values, contained, micros, []))
         else:
             self._mailbox.send_fields((wire.RESULT, call, outcome, values, contained, micros, ()))
+
+    def _become(self, template: wire.Template) -> None:
+        """This process is an actor's from now on."""
+        self.runtime.actor = self.executor.actor_id
+        self._label = template.name
+        if template.groups and self._beside is None:
+            self._beside = Threads(template.groups, self._run_in_thread, self._mailbox.poke)
+
+    # --- calls side by side ----------------------------------------------------------------
+
+    def _serve_coroutines(self, creation: wire.Execute, groups: Any) -> None:
+        """Make an actor on an event loop, and serve it until its end."""
+        # Cached, since the driver has the zygote import it before the fork.
+        from .aio import Coroutines
+
+        coroutines = Coroutines(groups, self._mailbox, self._run_coroutine, self._is_over)
+        self._beside = coroutines
+        self.runtime.loop = coroutines
+        coroutines.serve(creation)
+
+    async def _run_coroutine(self, execute: wire.Execute) -> None:
+        known = self._begin(execute)
+        started = perf_counter_ns()
+        ended = await self.executor.run_async(execute, known)
+        self._end(execute.call, known, ended, started)
+
+    def _run_in_thread(self, execute: wire.Execute) -> None:
+        known = self._begin(execute)
+        token = CALL.set(execute.call)
+        try:
+            started = perf_counter_ns()
+            ended = self.executor.run(execute, known)
+        finally:
+            CALL.reset(token)
+        self._end(execute.call, known, ended, started)
+
+    def _begin(self, execute: wire.Execute) -> Known:
+        known = self.executor.known[execute.template]
+        self._mailbox.spin = bool(execute.flags & wire.SPIN)
+        self._output.enter(self._label or known.template.name)
+        with self._beginning:
+            # A later one of another group may have begun: then this one, for all that the driver
+            # can tell, had begun before.
+            if execute.sequence > self._status[0]:
+                self._status[1] = execute.call
+                self._status[0] = execute.sequence
+        return known
+
+    def _end(self, call: int, known: Known, ended: Ended, started: int) -> None:
+        micros = (perf_counter_ns() - started) // 1000
+        executor = self.executor
+        self._interruption.ended(call)
+        if self._output.dirty:
+            self._output.flush()
+        if executor.exiting:
+            self._exit_code = 0
+            self._mailbox.poke()
+        if executor.actor_id != self.runtime.actor:
+            self._become(known.template)
+        self.runtime.reply(wire.Result(call, *ended, micros, []))
+
+
+def _emptied(queue: deque[wire.Execute]) -> list[wire.Execute]:
+    taken = list(queue)
+    queue.clear()
+    return taken
 
 
 def _drain(queue: deque[wire.Execute]) -> list[int]:

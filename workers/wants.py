@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 from snakepit.wire.messages import OK
 
@@ -25,15 +25,27 @@ _PENDING: Final = -1
 _NOTHING: Final = b""
 
 
+class Bell(Protocol):
+    """Wakes whoever waits without looking, from whichever thread."""
+
+    def ring(self) -> None:
+        """Wake it."""
+        ...
+
+
 @final
 class Wait:
-    """One wait: for `left` more objects. With `eager`, an error among them ends it."""
+    """One wait: for `left` more objects. With `eager`, an error among them ends it.
 
-    __slots__ = ("eager", "left")
+    `bell`, if there is one, is rung when it is over.
+    """
+
+    __slots__ = ("bell", "eager", "left")
 
     def __init__(self, left: int, eager: bool) -> None:
         self.left = left
         self.eager = eager
+        self.bell: Bell | None = None
 
     def over(self) -> bool:
         """Tell whether enough has come."""
@@ -42,6 +54,8 @@ class Wait:
     def arrived(self, outcome: int) -> None:
         """One more is there."""
         self.left = 0 if self.eager and outcome != OK else self.left - 1
+        if self.left <= 0 and self.bell is not None:
+            self.bell.ring()
 
 
 @final

@@ -11,8 +11,16 @@ from ..protocol import Definition, current
 from .context import running
 from .functions import MAX_VARIANTS
 from .handles import ActorHandle
-from .methods import MethodTable, constructor_parameters, describe_class
-from .options import ACTOR_CHECKS, ACTOR_LATER, ActorOptions, actor_template, check_options, merge
+from .methods import MethodTable, check_group, constructor_parameters, describe_class
+from .options import (
+    ACTOR_CHECKS,
+    ACTOR_LATER,
+    ActorOptions,
+    actor_template,
+    check_options,
+    group_names,
+    merge,
+)
 from .portable import Portable
 from .signature import Signature
 
@@ -47,12 +55,19 @@ class ActorFactory(Portable, Generic[T]):
             ActorAlreadyExistsError: its name is taken.
             SerializationError: an argument cannot be sent.
         """
+        self._check_groups()
         signature = self._signature
         if kwargs or not signature.low <= len(args) <= signature.high:
             signature.check(f"{self._definition.template.name}.remote", args, kwargs)
         runtime = current() or running()
         identifier = runtime.create(self._definition, args, kwargs, self._table.description)
         return ActorHandle(runtime, identifier, self._table)
+
+    def _check_groups(self) -> None:
+        # Here and not when the class is decorated: options() may name the groups later.
+        for name, entry in self._table.grouped.items():
+            group = entry.definition.template.group
+            check_group(group, self._table.kind, name, self._table.groups)
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: an actor is made by `.remote()`.
@@ -100,12 +115,10 @@ class ActorClass(ActorFactory[T]):
         update_wrapper(self, cls, WRAPPER_ASSIGNMENTS, updated=())
         self._options = merge({}, check_options("an actor", options, ACTOR_CHECKS, ACTOR_LATER))
         self._variants: dict[Any, ActorFactory[T]] = {}
-        template = actor_template(cls.__name__, self._options)
-        super().__init__(
-            Definition(cls, template),
-            Signature(constructor_parameters(cls)),
-            describe_class(cls, template.max_task_retries),
-        )
+        retries = self._options.get("max_task_retries", 0)
+        table = describe_class(cls, retries, group_names(self._options))
+        template = actor_template(cls.__name__, self._options, table.flavour)
+        super().__init__(Definition(cls, template), Signature(constructor_parameters(cls)), table)
 
     def options(self, **options: Unpack[ActorOptions]) -> ActorFactory[T]:
         """Return the class with other options; those not named stay as they were decorated.
@@ -117,13 +130,15 @@ class ActorClass(ActorFactory[T]):
         given: Mapping[str, Any] = options
         checked = check_options("an actor", given, ACTOR_CHECKS, ACTOR_LATER)
         own = self._definition
-        template = actor_template(own.template.name, merge(self._options, checked))
+        merged = merge(self._options, checked)
+        template = actor_template(own.template.name, merged, self._table.flavour)
         known = self._variants.get(template)
         if known is not None:
             return known
         table = self._table
-        if template.max_task_retries != own.template.max_task_retries:
-            table = describe_class(own.target, template.max_task_retries)
+        groups = group_names(merged)
+        if template.max_task_retries != own.template.max_task_retries or groups != table.groups:
+            table = describe_class(own.target, template.max_task_retries, groups)
         if len(self._variants) >= MAX_VARIANTS:
             self._variants.clear()
         made: ActorFactory[T] = ActorFactory(

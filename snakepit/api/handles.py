@@ -16,7 +16,7 @@ from typing import Any, Generic, NoReturn, TypeVar, Unpack, final
 
 from ..ids import hex_id
 from ..protocol import Definition, Runtime, current
-from .methods import MethodTable, table_of
+from .methods import MethodTable, check_group, table_of
 from .options import CALL_CHECKS, METHOD_LATER, CallOptions, check_options, merge, method_template
 from .refs import ObjectRef, runtime_of_run, several, stale
 from .signature import Signature
@@ -93,11 +93,15 @@ class ActorMethod:
         old = self._definition
         given: Mapping[str, Any] = options
         changed = merge({}, check_options("a method", given, CALL_CHECKS, METHOD_LATER))
+        group = changed.get("concurrency_group", old.template.group)
+        check_group(group, self._core.table.kind, old.template.method, self._core.table.groups)
         template = method_template(
             changed.get("name", old.template.name),
             old.template.method,
             changed.get("num_returns", old.template.returns),
             changed.get("max_task_retries", old.template.max_retries),
+            old.template.flavour,
+            group,
         )
         retry_on = changed.get("retry_exceptions", old.retry_on)
         return ActorMethod(self._core, Definition(None, template, retry_on), self._signature)

@@ -7,13 +7,14 @@ or the pickle of exception classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from types import FunctionType
 from typing import Any, Final, NamedTuple, TypeVar, final
 
 from ..errors import OptionError
 from ..protocol import Definition
+from ..wire.messages import ASYNC, PLAIN
 from .options import METHOD_CHECKS, METHOD_LATER, RetryOn, check_options, merge, method_template
 from .signature import Signature, flavour_of, parameters_of
 
@@ -41,31 +42,56 @@ class MethodTable:
 
     Attributes:
         kind: the class's name.
+        groups: the names of its concurrency groups.
+        flavour: ASYNC if one of its methods is a coroutine function.
         description: the plain form, which `table_of` reads.
         entries: by the method's name.
+        grouped: those of them that name a concurrency group.
     """
 
-    __slots__ = ("description", "entries", "kind")
+    __slots__ = ("description", "entries", "flavour", "grouped", "groups", "kind")
 
     def __init__(self, description: Any, retry_on: dict[str, RetryOn]) -> None:
         self.description = description
         self.kind: str = description[0]
+        self.groups: tuple[str, ...] = description[2]
+        self.flavour = PLAIN
         self.entries: dict[str, MethodEntry] = {}
-        for name, returns, retries, _, parameters in description[1]:
-            template = method_template(f"{self.kind}.{name}", name, returns, retries)
+        for name, returns, retries, _, parameters, flavour, group in description[1]:
+            full = f"{self.kind}.{name}"
+            template = method_template(full, name, returns, retries, flavour, group)
             definition = Definition(None, template, retry_on[name])
             self.entries[name] = MethodEntry(definition, Signature(parameters))
+            self.flavour = max(self.flavour, flavour)
+        self.grouped = {n: e for n, e in self.entries.items() if e.definition.template.group}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return table_of, (self.description,)
 
 
-def describe_class(cls: type[Any], max_task_retries: int) -> MethodTable:
+def check_group(group: str, kind: str, method: str, groups: Iterable[str]) -> None:
+    """Refuse a concurrency group that the actor does not have.
+
+    Raises:
+        OptionError: `group` names none of `groups`.
+    """
+    if group and group not in groups:
+        known = ", ".join(map(repr, groups)) or "none"
+        raise OptionError(
+            f"concurrency_group={group!r} of {kind}.{method}: the actor has no such group; it has: "
+            f"{known}. Name it in concurrency_groups of the class"
+        )
+
+
+def describe_class(
+    cls: type[Any], max_task_retries: int, groups: tuple[str, ...] = ()
+) -> MethodTable:
     """Return the methods of a class.
 
     Args:
         cls: the class of the actor.
         max_task_retries: for methods that do not say.
+        groups: the names of its concurrency groups.
 
     Raises:
         OptionError: it has methods that actors do not support yet.
@@ -81,9 +107,11 @@ def describe_class(cls: type[Any], max_task_retries: int) -> MethodTable:
                 options.get("max_task_retries", max_task_retries),
                 _pickled(retry) if isinstance(retry, tuple) else retry,
                 _parameters(raw),
+                ASYNC if flavour_of(_plain(raw)) == "async" else PLAIN,
+                options.get("concurrency_group", ""),
             )
         )
-    return MethodTable((cls.__name__, tuple(rows)), retry_on)
+    return MethodTable((cls.__name__, tuple(rows), groups), retry_on)
 
 
 def table_of(description: Any) -> MethodTable:
@@ -147,10 +175,11 @@ def _methods_of(cls: type[Any]) -> Iterator[tuple[str, Any]]:
 
 def _refuse_flavours(cls: type[Any], name: str, target: Any) -> None:
     flavour = flavour_of(target)
-    if flavour != "plain":
-        kind = "an async method" if flavour == "async" else "a generator"
+    if flavour == "async" and name == "__init__":
+        raise OptionError(f"{cls.__name__}.__init__ is an async function, which Python cannot call")
+    if flavour == "generator":
         raise OptionError(
-            f"{cls.__name__}.{name} is {kind}, which actors do not support yet: "
+            f"{cls.__name__}.{name} is a generator, which actors do not support yet: "
             "make it a plain method"
         )
 
@@ -171,7 +200,7 @@ def method(*args: Any, **options: Any) -> Callable[[F], F]:
 
     Args:
         args: refused; here to say what is missing.
-        options: `num_returns`, `max_task_retries`, `retry_exceptions`.
+        options: `num_returns`, `max_task_retries`, `retry_exceptions`, `concurrency_group`.
 
     Returns:
         A decorator, which returns the method itself.

@@ -19,11 +19,14 @@ from ..config import (
     wrong_value,
 )
 from ..errors import OptionError
-from ..wire.messages import CREATE, METHOD, TASK, Template
+from ..wire.messages import ASYNC, CREATE, METHOD, PLAIN, TASK, Template
 
 MAX_RETURNS: Final = 100_000
 FOREVER: Final = (1 << 31) - 1
 DEFAULT_MAX_RETRIES: Final = 3
+MAX_CONCURRENCY: Final = 100_000
+ASYNC_CONCURRENCY: Final = 1000
+"""Calls that an actor with coroutine methods runs at once unless told otherwise, as in Ray."""
 
 Exceptions: TypeAlias = list[type[Exception]] | tuple[type[Exception], ...]
 RetryOn: TypeAlias = bool | tuple[type[BaseException], ...]
@@ -48,6 +51,9 @@ class TaskOptions(CommonOptions, total=False):
 class ActorOptions(CommonOptions, total=False):
     """Options of an actor."""
 
+    max_concurrency: int | None
+    concurrency_groups: Mapping[str, int] | None
+
     max_restarts: int | None
     max_task_retries: int | None
     namespace: str | None
@@ -60,6 +66,7 @@ class MethodOptions(TypedDict, total=False):
     num_returns: int | None
     max_task_retries: int | None
     retry_exceptions: bool | Exceptions | None
+    concurrency_group: str | None
 
 
 class CallOptions(MethodOptions, total=False):
@@ -105,6 +112,19 @@ def _lifetime(option: str, value: object) -> str:
     return "non_detached"
 
 
+def _concurrency(option: str, value: object) -> int:
+    return check_int(option, value, 1, MAX_CONCURRENCY)
+
+
+def _groups(option: str, value: object) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, Mapping):
+        raise wrong_type(option, value, "a dictionary of names and how many calls run at once")
+    return tuple(
+        (check_name(f"a name in {option}", name), _concurrency(f"{option}[{name!r}]", limit))
+        for name, limit in value.items()
+    )
+
+
 TASK_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
     "resources": check_resources,
@@ -121,11 +141,14 @@ ACTOR_CHECKS: Final[dict[str, Check]] = {
     "name": check_name,
     "namespace": check_name,
     "lifetime": _lifetime,
+    "max_concurrency": _concurrency,
+    "concurrency_groups": _groups,
 }
 METHOD_CHECKS: Final[dict[str, Check]] = {
     "num_returns": _returns,
     "max_task_retries": _retries,
     "retry_exceptions": _exceptions,
+    "concurrency_group": check_name,
 }
 CALL_CHECKS: Final[dict[str, Check]] = {**METHOD_CHECKS, "name": check_name}
 
@@ -147,14 +170,11 @@ TASK_LATER: Final[dict[str, Any]] = {
 }
 ACTOR_LATER: Final[dict[str, Any]] = {
     **_PLACES,
-    "max_concurrency": 1,
     "max_pending_calls": -1,
-    "concurrency_groups": None,
     "get_if_exists": False,
     "allow_out_of_order_execution": False,
 }
 METHOD_LATER: Final[dict[str, Any]] = {
-    "concurrency_group": None,
     "enable_task_events": None,
     "_generator_backpressure_num_objects": -1,
 }
@@ -207,7 +227,7 @@ def task_template(function: str, options: Mapping[str, Any]) -> Template:
     )
 
 
-def actor_template(kind: str, options: Mapping[str, Any]) -> Template:
+def actor_template(kind: str, options: Mapping[str, Any], flavour: int = PLAIN) -> Template:
     """Return the static part of an actor's creation.
 
     Its resources are what it holds while it lives. None given: the scheduler wants one CPU to
@@ -226,13 +246,38 @@ def actor_template(kind: str, options: Mapping[str, Any]) -> Template:
         max_task_retries=options.get("max_task_retries", 0),
         actor_name=options.get("name", ""),
         namespace=options.get("namespace", ""),
+        flavour=flavour,
+        groups=_concurrency_of(options, flavour),
     )
 
 
-def method_template(name: str, method: str, returns: int, retries: int) -> Template:
+def group_names(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of an actor's concurrency groups."""
+    return tuple(name for name, _ in options.get("concurrency_groups", ()))
+
+
+def _concurrency_of(options: Mapping[str, Any], flavour: int) -> tuple[tuple[str, int], ...]:
+    """Return the groups of an actor's methods, () if it runs one at a time."""
+    named: tuple[tuple[str, int], ...] = options.get("concurrency_groups", ())
+    limit = options.get("max_concurrency", ASYNC_CONCURRENCY if flavour == ASYNC else 1)
+    if limit == 1 and not named and flavour == PLAIN:
+        return ()
+    return (("", limit), *named)
+
+
+def method_template(
+    name: str, method: str, returns: int, retries: int, flavour: int = PLAIN, group: str = ""
+) -> Template:
     """Return the static part of a method's calls."""
     return _template(
-        METHOD, name, method=method, returns=returns, max_retries=retries, max_task_retries=retries
+        METHOD,
+        name,
+        method=method,
+        returns=returns,
+        max_retries=retries,
+        max_task_retries=retries,
+        flavour=flavour,
+        group=group,
     )
 
 
@@ -248,6 +293,9 @@ def _template(
     max_task_retries: int = 0,
     actor_name: str = "",
     namespace: str = "",
+    flavour: int = PLAIN,
+    groups: tuple[tuple[str, int], ...] = (),
+    group: str = "",
 ) -> Template:
     return Template(
         kind=kind,
@@ -266,6 +314,9 @@ def _template(
         actor_name=actor_name,
         namespace=namespace,
         env=(),
+        flavour=flavour,
+        groups=groups,
+        group=group,
     )
 
 

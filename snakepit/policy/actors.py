@@ -10,6 +10,7 @@ may be sent. Calls queue in one lane a caller, which keeps the order that each c
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable, Iterator
 from typing import Any, Final, final
 
 from .calls import Call, IllegalTransition
@@ -30,12 +31,26 @@ ACTOR_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
 
 
 @final
+class Group:
+    """Calls that one actor runs side by side: `limit` of them; `sent` are in its mailbox or run."""
+
+    __slots__ = ("limit", "sent")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.sent = 0
+
+
+@final
 class Actor:
     """One actor.
 
     Attributes:
         creation: the call of its constructor, kept for restarts.
-        lanes: for each caller the calls that have not been sent, in order.
+        groups: what it runs side by side, by name; None if it runs one call at a time.
+        lanes: for each caller the calls that have not been sent, in order; with groups, for each
+            caller and group, and without those whose arguments are missing.
+        unready: with groups, the calls whose arguments are missing.
         leaving: it ends when its worker does, without a restart, and why.
         window: those of its processes that ended before it was made, if any has.
         struck: kill() was told to end its present process.
@@ -45,6 +60,7 @@ class Actor:
     __slots__ = (
         "creation",
         "failure",
+        "groups",
         "id",
         "killed",
         "lanes",
@@ -54,6 +70,7 @@ class Actor:
         "restarts",
         "state",
         "struck",
+        "unready",
         "window",
         "worker",
     )
@@ -65,13 +82,26 @@ class Actor:
         self.name: tuple[str, str] | None = None
         self.state = PENDING
         self.worker: Worker | None = None
-        self.lanes: dict[int, deque[Call]] = {}
+        groups = creation.shape.template.groups
+        self.groups = {name: Group(limit) for name, limit in groups} if groups else None
+        self.lanes: dict[Hashable, deque[Call]] = {}
+        self.unready: dict[int, Call] = {}
         self.restarts = 0
         self.window: RestartWindow | None = None
         self.struck = False
         self.leaving = ""
         self.killed = False
         self.failure: Any = None
+
+    def lane_of(self, call: Call) -> Hashable:
+        """Return the key of the lane that a call queues in."""
+        return call.caller if self.groups is None else (call.caller, call.shape.template.group)
+
+    def queued(self) -> Iterator[Call]:
+        """Yield every call that has not been sent."""
+        for lane in self.lanes.values():
+            yield from lane
+        yield from self.unready.values()
 
     def to(self, event: str) -> None:
         """Take `event`; the only setter of the state."""

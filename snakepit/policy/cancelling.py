@@ -72,6 +72,6 @@ class Cancelling:
         elif call.state is not DONE:
             self._completion.fail_with(call, "cancelled")
             if call.actor:
-                self._actors.pump_id(call.actor)
+                self._actors.ended_unsent(call)
             else:
                 self._placement.dispatch(call.shape.klass)

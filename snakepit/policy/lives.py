@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final, final
 
-from ..wire.messages import CREATE, FAILURE
+from ..wire.messages import CREATE, FAILURE, METHOD
 from .actions import Action, Arm, Kill, Retire
 from .actors import ALIVE, DEAD, PENDING, STARTING, Actor
 from .calls import DONE, WAITING, Call
@@ -112,6 +112,7 @@ class ActorTable:
         if actor.state is ALIVE and worker is not None:
             if (
                 not call.missing
+                and actor.groups is None
                 and call.caller not in actor.lanes
                 and worker.state is LIVE
                 and len(worker.inflight) < self.most_in_mailbox
@@ -121,32 +122,56 @@ class ActorTable:
         elif actor.state is DEAD:
             self._completion.fail(call, FAILURE, actor.failure)
             return
-        actor.lanes.setdefault(call.caller, deque()).append(call)
+        self._line_up(actor, call)
+        if actor.groups is not None and not call.missing:
+            self.pump(actor)
+
+    def _line_up(self, actor: Actor, call: Call) -> None:
+        if actor.groups is not None and call.missing:
+            actor.unready[call.id] = call
+        else:
+            actor.lanes.setdefault(actor.lane_of(call), deque()).append(call)
+
+    def ready(self, call: Call) -> None:
+        """A call's last argument has come."""
+        actor = self.of(call.actor)
+        if actor.unready.pop(call.id, None) is not None:
+            self._line_up(actor, call)
+        self.pump(actor)
+
+    def answered(self, actor: Actor, call: Call) -> None:
+        """A call has left the actor's process: others may come."""
+        if actor.groups is not None and call.shape.template.kind == METHOD:
+            actor.groups[call.shape.template.group].sent -= 1
+        if actor.lanes:
+            self.pump(actor)
 
     def again(self, call: Call) -> None:
         """Put a call that was sent back at the head of its lane."""
         call.to("wait")
-        self.of(call.actor).lanes.setdefault(call.caller, deque()).appendleft(call)
+        actor = self.of(call.actor)
+        actor.lanes.setdefault(actor.lane_of(call), deque()).appendleft(call)
 
     def pump(self, actor: Actor) -> None:
         """Send what may be sent: of each lane from its head, up to a call that must wait."""
         worker = actor.worker
         if actor.lanes and actor.state is ALIVE and worker is not None and worker.state is LIVE:
-            for caller in tuple(actor.lanes):
-                if len(worker.inflight) >= self.most_in_mailbox:
+            for lane in tuple(actor.lanes):
+                if actor.groups is None and len(worker.inflight) >= self.most_in_mailbox:
                     break
-                self._pump_lane(actor, worker, caller)
+                self._pump_lane(actor, worker, lane)
 
-    def pump_id(self, identifier: int) -> None:
-        """Do the same for the actor of this id, if it is still there."""
-        entry = self._objects.entries.get(identifier)
+    def ended_unsent(self, call: Call) -> None:
+        """A call has ended before it was sent: those behind it in its lane may be ready."""
+        entry = self._objects.entries.get(call.actor)
         if entry is not None and entry.actor is not None:
+            entry.actor.unready.pop(call.id, None)
             self.pump(entry.actor)
 
-    def _pump_lane(self, actor: Actor, worker: Worker, caller: int) -> None:
+    def _pump_lane(self, actor: Actor, worker: Worker, key: Hashable) -> None:
         # Each lane goes behind the others: when the mailbox is full, they take turns.
-        lane = actor.lanes.pop(caller)
-        while lane and len(worker.inflight) < self.most_in_mailbox:
+        lane = actor.lanes.pop(key)
+        while lane and self._has_room(actor, worker, lane[0]):
             call = lane[0]
             if call.state is DONE:
                 lane.popleft()
@@ -154,9 +179,22 @@ class ActorTable:
                 break
             else:
                 lane.popleft()
+                if actor.groups is not None:
+                    actor.groups[call.shape.template.group].sent += 1
                 self._placement.send(worker, call)
         if lane:
-            actor.lanes[caller] = lane
+            actor.lanes[key] = lane
+
+    def _has_room(self, actor: Actor, worker: Worker, call: Call) -> bool:
+        """Tell whether the mailbox takes another call.
+
+        Each group has room of its own, beyond what it may run: what one group's calls wait for may
+        be a call of another group, or one more of their own.
+        """
+        if actor.groups is None:
+            return len(worker.inflight) < self.most_in_mailbox
+        group = actor.groups[call.shape.template.group]
+        return group.sent < group.limit + self.most_in_mailbox
 
     # --- ended --------------------------------------------------------------------------
 
@@ -221,6 +259,8 @@ class ActorTable:
         unbegun = [call for call in unbegun if call.state is not DONE]
         actor.worker = None
         actor.struck = False
+        for group in (actor.groups or {}).values():
+            group.sent = 0
         if actor.state is DEAD:
             return
         template = actor.creation.shape.template
@@ -310,11 +350,12 @@ class ActorTable:
         name = actor.creation.name
         actor.failure = ["actor_died", {**fields, "actor": name, "call": name}]
         self._unname(actor)
-        lanes, actor.lanes = actor.lanes, {}
-        for lane in lanes.values():
-            for call in lane:
-                if call.state is not DONE:
-                    self._completion.fail(call, FAILURE, actor.failure)
+        queued = list(actor.queued())
+        actor.lanes = {}
+        actor.unready = {}
+        for call in queued:
+            if call.state is not DONE:
+                self._completion.fail(call, FAILURE, actor.failure)
         creation = actor.creation
         if creation.state is not DONE:
             creation.to("finish")
@@ -339,6 +380,8 @@ class ActorTable:
         """The actor's method waits, or goes on: it uses nothing meanwhile."""
         actor = worker.actor
         assert actor is not None
+        if actor.groups is not None:
+            return  # The calls beside it use what the actor holds.
         if not resume:
             self._release(worker)
         elif not worker.units and (

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from .actors import Actor
 from .calls import READY, Call
 from .objects import Entry, ObjectTable
 from .workers import LIVE, Worker
@@ -92,11 +91,9 @@ def _held_up(worker: Worker, below: list[Call]) -> list[Call]:
     """Return all calls that cannot go on while those in `below` wait."""
     if not below or worker.actor is None:
         return below
-    return [*worker.inflight.values(), *_queued(worker.actor)]
-
-
-def _queued(actor: Actor) -> list[Call]:
-    return [call for lane in actor.lanes.values() for call in lane]
+    if worker.actor.groups is not None:
+        return below  # The others go on beside them.
+    return [*worker.inflight.values(), *worker.actor.queued()]
 
 
 def _follow_dependents(
@@ -107,7 +104,7 @@ def _follow_dependents(
         # Later calls of its lane, or all calls of an actor that is not made yet, wait with it.
         made = objects.entries.get(call.actor or call.id)
         if made is not None and made.actor is not None:
-            _follow(_queued(made.actor), seen, waiting)
+            _follow(made.actor.queued(), seen, waiting)
 
 
 def _follow(calls: Iterable[Call], seen: set[int], waiting: deque[Call]) -> None:

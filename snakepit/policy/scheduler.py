@@ -174,8 +174,7 @@ class Scheduler:
         """End a call one of whose arguments is an error."""
         self._fail_call(call, argument.outcome, argument.payload, argument.refs)
         if call.actor and self.closed is None:
-            # Those behind it in its lane may be ready.
-            self.actors.pump_id(call.actor)
+            self.actors.ended_unsent(call)
 
     def _fail_call(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
         if call.shape.template.kind == CREATE:
@@ -190,7 +189,7 @@ class Scheduler:
 
     def _ready(self, call: Call) -> None:
         if call.shape.template.kind == METHOD:
-            self.actors.pump(self.actors.of(call.actor))
+            self.actors.ready(call)
         elif call.shape.klass.refusal is None:
             self.placement.enqueue(call)
         else:
@@ -236,7 +235,7 @@ class Scheduler:
         if worker.actor is None:
             self.placement.served(worker, call)
         else:
-            self.actors.pump(worker.actor)
+            self.actors.answered(worker.actor, call)
 
     def undeliverable(self, number: int, identifier: int, reason: str) -> None:
         """The shell could not put a call into its worker's mailbox."""
@@ -253,7 +252,7 @@ class Scheduler:
         if worker.actor is None:
             self.placement.served(worker, call)
         else:
-            self.actors.pump(worker.actor)
+            self.actors.answered(worker.actor, call)
 
     def given_back(self, number: int, ids: Iterable[int]) -> None:
         """A worker returns calls that it has not begun."""

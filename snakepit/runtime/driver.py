@@ -177,6 +177,8 @@ class DriverRuntime:
             refs = (*refs, actor)
         if packed.uses_numpy:
             self._processes.preload("numpy")
+        if methods is not None and shape.template.flavour == wire.ASYNC:
+            self._processes.preload("asyncio")
         core = self._core
         token = self._interrupts.enter()
         try:

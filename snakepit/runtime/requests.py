@@ -117,6 +117,7 @@ class Inbox:
         fields = list(message.template)
         fields[5] = tuple((name, amount) for name, amount in fields[5])
         fields[15] = tuple((name, value) for name, value in fields[15])
+        fields[17] = tuple((name, limit) for name, limit in fields[17])
         connection.theirs[message.number] = self._scheduler.shape(wire.Template(*fields))
 
     def _code(self, connection: Connection, message: wire.Code) -> None:

@@ -21,7 +21,7 @@ import msgpack
 from ..errors import ProtocolError
 from .frames import MAX_FRAME, refuse_size
 
-VERSION = 1
+VERSION = 2
 """Both sides of a mailbox state it in their first message and refuse another."""
 
 Payload: TypeAlias = Any
@@ -35,8 +35,16 @@ TASK, CREATE, METHOD = range(3)
 """What a call is: a function, an actor's constructor, an actor's method."""
 
 
+PLAIN, ASYNC = range(2)
+"""How a method runs, and an actor: in a thread, or as a coroutine on an event loop."""
+
+
 class Template(NamedTuple):
-    """The part of a call that is the same each time, sent once and then named by number."""
+    """The part of a call that is the same each time, sent once and then named by number.
+
+    An actor that runs several calls at once has `groups`: how many of each, by name; the group of
+    methods that name none is "". A method has its `group`.
+    """
 
     kind: int
     name: str
@@ -54,6 +62,9 @@ class Template(NamedTuple):
     actor_name: str
     namespace: str
     env: tuple[tuple[str, str], ...]
+    flavour: int = PLAIN
+    groups: tuple[tuple[str, int], ...] = ()
+    group: str = ""
 
 
 # --- both ways on a mailbox ------------------------------------------------------------------

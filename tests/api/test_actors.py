@@ -17,7 +17,7 @@ from snakepit.api.actors import ActorClassInheritanceError
 from snakepit.api.handles import core_of
 from snakepit.api.methods import table_of
 from snakepit.errors import OptionError, RuntimeClosedError, StaleReferenceError
-from snakepit.wire.messages import METHOD
+from snakepit.wire.messages import ASYNC, METHOD, PLAIN
 
 
 class Base:
@@ -215,16 +215,13 @@ def test_method_options_are_checked() -> None:
         snakepit.method(lambda self: None)
     with pytest.raises(OptionError, match="num_returns"):
         snakepit.method(num_returns=-1)
-    with pytest.raises(OptionError, match="not supported yet"):
-        snakepit.method(concurrency_group="io")
+    with pytest.raises(OptionError, match="concurrency_group"):
+        snakepit.method(concurrency_group="")
     with pytest.raises(TypeError, match="decorates methods"):
         snakepit.method(num_returns=1)(3)  # type: ignore[type-var]
 
 
-def test_async_and_generator_methods_are_refused() -> None:
-    class Async:
-        async def work(self) -> None: ...
-
+def test_what_an_actor_cannot_run_is_refused() -> None:
     class AsyncBorn:
         async def __init__(self) -> None: ...  # type: ignore[misc]
 
@@ -232,9 +229,29 @@ def test_async_and_generator_methods_are_refused() -> None:
         def work(self) -> Any:
             yield
 
-    for cls, text in ((Async, "async"), (AsyncBorn, "async"), (Many, "generator")):
+    for cls, text in ((AsyncBorn, "async"), (Many, "generator")):
         with pytest.raises(OptionError, match=rf"{cls.__name__}\.\w+ is an? {text}"):
             snakepit.remote(cls)
+
+
+def test_how_many_calls_run_at_once(fake: Any) -> None:
+    class Plain:
+        def work(self) -> None: ...
+
+    class Async:
+        async def work(self) -> None: ...
+
+    def groups(cls: type[Any], **options: Any) -> Any:
+        factory: Any = snakepit.remote(cls)
+        template = factory.options(**options)._definition.template
+        return template.flavour, template.groups
+
+    assert groups(Plain) == (PLAIN, ())
+    assert groups(Plain, max_concurrency=1) == (PLAIN, ())
+    assert groups(Plain, max_concurrency=3) == (PLAIN, (("", 3),))
+    assert groups(Plain, concurrency_groups={"io": 2}) == (PLAIN, (("", 1), ("io", 2)))
+    assert groups(Async) == (ASYNC, (("", 1000),))
+    assert groups(Async, max_concurrency=1) == (ASYNC, (("", 1),))
 
 
 def test_a_handle_dies_at_once_and_its_methods_keep_the_actor(fake: Any) -> None:
@@ -291,7 +308,7 @@ def test_a_handle_travels_inside_a_pack(fake: Any) -> None:
 def test_equal_descriptions_share_their_table(fake: Any) -> None:
     counter = Counter.remote()
     description = core_of(counter).table.description
-    as_lists = [description[0], [list(row) for row in description[1]]]
+    as_lists = [description[0], [list(row) for row in description[1]], list(description[2])]
     assert table_of(as_lists) is table_of(description)
 
 

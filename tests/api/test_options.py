@@ -78,8 +78,8 @@ def test_what_is_not_supported_is_refused(option: str, value: Any) -> None:
 
 def test_what_is_not_supported_may_ask_for_nothing() -> None:
     assert task(num_gpus=0, runtime_env=None, max_calls=0, scheduling_strategy="DEFAULT") == {}
-    assert actor(max_concurrency=1, get_if_exists=False, max_pending_calls=-1) == {}
-    for option, value in {"max_concurrency": 2, "get_if_exists": True}.items():
+    assert actor(get_if_exists=False, max_pending_calls=-1) == {}
+    for option, value in {"max_pending_calls": 2, "get_if_exists": True}.items():
         with pytest.raises(OptionError, match="not supported yet"):
             actor(**{option: value})
 

@@ -132,7 +132,9 @@ class Checker:
         world.require(number not in self.spawned, f"worker {number} is spawned twice")
         self.spawned.add(number)
         record = world.scheduler.placement.workers[number]
-        worker = Worker(world, number, record.pool.name, record.actor is not None)
+        groups = record.actor.groups if record.actor is not None else None
+        limits = {name: group.limit for name, group in groups.items()} if groups else None
+        worker = Worker(world, number, record.pool.name, record.actor is not None, limits)
         self.watch.spawned(worker)
         world.workers[number] = worker
         world.crew.append(worker)
@@ -222,7 +224,7 @@ class Checker:
             if record.actor is not None:
                 player = world.players[record.actor.id]
                 template = record.actor.creation.shape.template
-                waits = worker is not None and bool(worker.blocked)
+                waits = worker is not None and bool(worker.blocked) and worker.groups is None
                 if not waits and (template.resources or not player.made):
                     for key, amount in record.actor.creation.shape.klass.needs:
                         free[key] = free.get(key, 0) - amount

@@ -40,8 +40,8 @@ class Liveness:
     def check(self) -> None:
         """Report the first call that has no reason to wait."""
         for worker in self.world.workers.values():
-            if worker.stack:
-                self._top(worker, worker.stack[-1])
+            for frame in worker.stack if worker.groups is not None else worker.stack[-1:]:
+                self._top(worker, frame)
         for task in self.world.tasks.values():
             self._task(task)
         for player in self.world.players.values():
@@ -80,6 +80,10 @@ class Liveness:
             return
         if player.actor.state is DEAD:
             raise Violation(f"{task!r} waits for {player.actor!r}")
+        if player.actor.groups is not None:
+            if self._has_room(player, task) and not self._missing(task.call):
+                raise Violation(f"{task!r} could be sent")
+            return
         lane = self.world.lanes[task.call.actor, task.call.caller]
         ahead = lane[: lane.index(task) + 1] if task in lane else [task]
         worker = player.actor.worker
@@ -88,6 +92,15 @@ class Liveness:
         )
         if not full and not any(not t.resolved and self._missing(t.call) for t in ahead):
             raise Violation(f"{task!r} could be sent")
+
+    def _has_room(self, player: Player, task: Task) -> bool:
+        """Tell whether the mailbox of an actor with groups takes another call of this one's."""
+        name = task.call.shape.template.group
+        assert player.actor.groups is not None and player.actor.worker is not None
+        sent = self.world.workers[player.actor.worker.number].sent.values()
+        there = sum(t.kind == METHOD and t.call.shape.template.group == name for t in sent)
+        limit = player.actor.groups[name].limit
+        return there < limit + self.world.scheduler.actors.most_in_mailbox
 
     def _ready(self, task: Task) -> None:
         scheduler = self.world.scheduler
@@ -107,6 +120,8 @@ class Liveness:
         top = worker.stack[-1] if worker.stack else None
         if top is None:
             raise Violation(f"{task!r} is not begun by {worker!r}")
+        if worker.groups is not None and worker.room(task.call.shape.template.group) > 0:
+            raise Violation(f"{task!r} could run in {worker!r}")
         if worker.actor:
             return
         if top.waits is not None:
@@ -161,7 +176,8 @@ class Liveness:
             waiting.extend(self._producers(self._missing(call)))
             if call.id in self.frames:
                 worker, level = self.frames[call.id]
-                for frame in worker.stack[level:]:
+                above = worker.stack[level : level + 1 if worker.groups is not None else None]
+                for frame in above:
                     waiting.append(frame.task)
                     waiting.extend(self._producers(frame.waits or ()))
             elif task.kind == METHOD:
@@ -173,6 +189,8 @@ class Liveness:
 
     def _ahead(self, task: Task) -> list[Task]:
         actor = self.world.players[task.call.actor].actor
+        if actor.groups is not None:
+            return []  # Nobody waits for those that run beside him, but when the group is full.
         lane = self.world.lanes[task.call.actor, task.call.caller]
         ahead = lane[: lane.index(task)] if task in lane else []
         worker = self.world.workers.get(actor.worker.number) if actor.worker is not None else None

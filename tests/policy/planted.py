@@ -100,6 +100,18 @@ def jump_the_queue(scheduler: Any) -> None:
     scheduler.actors.pump = backwards
 
 
+def keep_room(scheduler: Any) -> None:
+    """What a group of an actor's calls has used of its mailbox is never free again."""
+    actors = scheduler.actors
+    actors.answered = lambda actor, call: actors.pump(actor)
+
+
+def forget_the_ready(scheduler: Any) -> None:
+    """A call beside others is not sent when its last argument comes."""
+    actors = scheduler.actors
+    actors.ready = lambda call: actors.pump(actors.of(call.actor))
+
+
 def forget_to_free(scheduler: Any) -> None:
     """Some stored values are never freed."""
     gone = scheduler.objects._gone
@@ -313,6 +325,8 @@ PLANTED: tuple[Plant, ...] = (
     mix_up_values,
     forget_a_method_at_restart,
     skip_dependents,
+    keep_room,
+    forget_the_ready,
 )
 
 

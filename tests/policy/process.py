@@ -7,6 +7,8 @@ What a worker has to keep to, because the scheduler's promises rest on it:
 * `Blocked` returns every call that it has not begun; while it is blocked it returns what comes
   without the NESTED flag, and begins at once what comes with it; back in a blocked call it returns
   what is left.  An actor's worker returns nothing.
+* An actor with groups runs calls side by side, of each group up to its limit, in the order they
+  came; to the driver all have begun that were sent before one that has.
 * `Unblocked` precedes the result of a call that was blocked, whatever ended the wait.
 * New handles are reported before any later message; lost ones never before a message that mentions
   them, nor between a question for an actor's name and its answer.
@@ -18,7 +20,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, final
 
-from snakepit.wire.messages import CANCELLED
+from snakepit.wire.messages import CANCELLED, CREATE
 
 from . import program
 from .books import Process, Task
@@ -74,10 +76,14 @@ class Frame:
 class Worker(Process):
     """One worker process with its channels to the driver."""
 
-    def __init__(self, world: World, number: int, pool: str, actor: bool) -> None:
+    def __init__(
+        self, world: World, number: int, pool: str, actor: bool,
+        groups: dict[str, int] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(world, number)
         self.pool = pool
         self.actor = actor
+        self.groups = groups
         self.state = "new"
         self.inbox: deque[tuple[Any, ...]] = deque()
         self.control: deque[tuple[Any, ...]] = deque()
@@ -305,7 +311,7 @@ class Worker(Process):
         """Begin a call: on an empty stack, or on top of one that waits."""
         _, task, sequence, _, refs, inner = message
         self.world.began(task, self, sequence)
-        self.started = sequence
+        self.started = max(self.started, sequence)
         frame = Frame(task)
         self.stack.append(frame)
         for identifier in (*refs, *inner):
@@ -316,14 +322,15 @@ class Worker(Process):
             self.world.note(f"worker {self.number} begins {task.call!r}")
 
     def finish(
-        self, outcome: int, values: list[Any], contained: list[list[int]], exits: bool = False
-    ) -> None:
-        """End the call on top."""
+        self, frame: Frame, outcome: int, values: list[Any], contained: list[list[int]],
+        exits: bool = False,
+    ) -> None:  # fmt: skip
+        """End the call on top, or one of those that run side by side."""
         self.report(drops=False)
         mentions = tuple(i for ids in contained for i in ids)
         for identifier in mentions:
             self.world.refer(identifier)
-        frame = self.stack.pop()
+        self.stack.remove(frame)
         for identifier in frame.refs:
             self.lose(identifier)
         kept = [i for i in sorted(frame.borrowed) if i in self.count and i not in self.reported]
@@ -343,15 +350,43 @@ class Worker(Process):
 
     def run(self, dice: Dice) -> bool:
         """Take the call on top one step further; tell whether there was anything to do."""
+        if self.groups is not None and self.stack:
+            return self._run_beside(dice)
         if not self.stack:
             return self._idle(dice)
-        frame = self.stack[-1]
+        return self._step(self.stack[-1], dice)
+
+    def _run_beside(self, dice: Dice) -> bool:
+        """Begin a call whose group has room, or take one that runs a step further."""
+        if self.asks:
+            return False
+        made = self.stack[0].task.kind != CREATE
+        if made and self._begin_beside():
+            return True
+        first = dice.below(len(self.stack))
+        return any(self._step(f, dice) for f in self.stack[first:] + self.stack[:first])
+
+    def _begin_beside(self) -> bool:
+        for item in self.queue:
+            if self.room(item[1].call.shape.template.group) > 0:
+                self.queue.remove(item)
+                self.begin(item)
+                return True
+        return False
+
+    def room(self, group: str) -> int:
+        """Return how many more calls of a group may begin."""
+        assert self.groups is not None
+        running = sum(f.task.call.shape.template.group == group for f in self.stack)
+        return self.groups[group] - running
+
+    def _step(self, frame: Frame, dice: Dice) -> bool:
         if frame.asking:
             return False
         if frame.waits is not None:
             return self._wait(frame, dice)
         if frame.interrupted:
-            self.finish(CANCELLED, [], [])
+            self.finish(frame, CANCELLED, [], [])
         elif frame.hung and not self.world.released:
             return False
         else:

@@ -140,18 +140,18 @@ def _finish(worker: Worker, frame: Frame, dice: Dice, kind: int) -> None:
     creates = call.shape.template.kind == CREATE
     error = world.payload(False)
     if kind == 0:
-        worker.finish(ERROR, [error], [])
+        worker.finish(frame, ERROR, [error], [])
     elif kind == 1 and not creates:
-        worker.finish(RETRYABLE, [error], [])
+        worker.finish(frame, RETRYABLE, [error], [])
     elif kind == 2 and not creates:
-        worker.finish(FAILURE, [["nesting_depth", {}]], [])
+        worker.finish(frame, FAILURE, [["nesting_depth", {}]], [])
     elif kind == 3 and call.shape.template.kind == METHOD:
-        worker.finish(EXITED, [], [], exits=True)
+        worker.finish(frame, EXITED, [], [], exits=True)
     elif creates:
-        worker.finish(OK, [], [])
+        worker.finish(frame, OK, [], [])
     else:
         values, contained = values_of(world, call, frame.refs + worker.stash)
-        worker.finish(OK, values, contained)
+        worker.finish(frame, OK, values, contained)
 
 
 # --- in the driver ----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from snakepit.policy.resources import UNIT
-from snakepit.wire.messages import CREATE, METHOD, TASK, Template
+from snakepit.wire.messages import CREATE, METHOD, PLAIN, TASK, Template
 
 NEEDS: tuple[tuple[tuple[str, int], ...], ...] = (
     (("CPU", UNIT),),
@@ -49,12 +49,19 @@ class Setting(NamedTuple):
     period: float
 
 
+GROUPS: tuple[tuple[tuple[str, int], ...], ...] = (
+    (), (), (("", 1), ("io", 2)), (("", 3), ("io", 1)),
+)  # fmt: skip
+"""What an actor runs side by side; half of them run one call after the other."""
+
+
 def template(kind: int, name: str, **fields: object) -> Template:
     """Return a template with the defaults of everything that is not said."""
     values: dict[str, object] = {
         "code": b"", "method": "", "returns": 1, "resources": (), "pool": "main",
         "max_retries": 0, "retry_exceptions": b"", "priority": 0, "session": "",
         "max_restarts": 0, "max_task_retries": 0, "actor_name": "", "namespace": "ns", "env": (),
+        "flavour": PLAIN, "groups": (), "group": "",
     }  # fmt: skip
     unknown = set(fields) - set(values)
     if unknown:
@@ -91,14 +98,14 @@ def make_setting(random: Random, steps: int) -> Setting:
         template(
             CREATE, f"Actor{i}", resources=random.choice(((), (), (), needs())),
             pool=random.choice(names), max_restarts=random.choice((0, 0, 1, 2, -1)),
-            actor_name=random.choice(("", "", "one")),
+            actor_name=random.choice(("", "", "one")), groups=random.choice(GROUPS),
         )
         for i in range(random.randint(1, 3))
     )  # fmt: skip
     methods = tuple(
         template(
             METHOD, f"method{i}", method="m", returns=random.choice((0, 1, 1, 2)),
-            max_retries=random.choice((0, 0, 1, -1)),
+            max_retries=random.choice((0, 0, 1, -1)), group=random.choice(("", "", "io")),
         )
         for i in range(3)
     )  # fmt: skip

@@ -380,3 +380,56 @@ def test_states_are_a_table(rig: Rig) -> None:
     creation, _ = rig.living()
     with pytest.raises(IllegalTransition, match="made while alive"):
         actor_of(rig, creation).to("made")
+
+
+# --- side by side -----------------------------------------------------------------------------
+
+GROUPS = (("", 1), ("io", 1))
+
+
+def test_each_group_has_room_of_its_own(rig: Rig) -> None:
+    rig.scheduler.actors.most_in_mailbox = 1
+    creation, _ = rig.living(groups=GROUPS)
+    plain = [rig.method(creation) for _ in range(3)]
+    io = [rig.method(creation, group="io") for _ in range(3)]
+    assert [i for _, i in sent(rig.take())] == [plain[0].id, plain[1].id, io[0].id, io[1].id]
+    assert [i for _, i in sent(rig.result(io[1]))] == [io[2].id]
+    assert [i for _, i in sent(rig.result(plain[0]))] == [plain[2].id]
+
+
+def test_a_call_that_lacks_an_argument_holds_up_nobody(rig: Rig) -> None:
+    creation, _ = rig.living(groups=GROUPS)
+    argument = rig.submit()
+    worker = only(rig.take(), do.Spawn).worker
+    first = rig.method(creation, deps=(argument.id,))
+    second = rig.method(creation)
+    assert [i for _, i in sent(rig.take())] == [second.id]
+    rig.scheduler.hello(worker)
+    rig.take()
+    assert [i for _, i in sent(rig.result(argument))] == [first.id]
+
+
+def test_a_call_that_waits_for_an_argument_ends_with_its_actor(rig: Rig) -> None:
+    creation, worker = rig.living(groups=GROUPS)
+    argument = rig.submit()
+    call = rig.method(creation, deps=(argument.id,))
+    rig.die(worker, 1)
+    assert call.state == "done"
+    assert actor_of(rig, creation).unready == {}
+
+
+def test_after_a_restart_its_groups_are_empty(rig: Rig) -> None:
+    creation, worker = rig.living(groups=GROUPS, max_restarts=1)
+    rig.method(creation)
+    rig.take()
+    rig.die(worker, 2)
+    groups = actor_of(rig, creation).groups
+    assert groups is not None
+    assert [group.sent for group in groups.values()] == [0, 0]
+
+
+def test_what_waits_in_an_actor_of_many_keeps_its_resources(rig: Rig) -> None:
+    creation, worker = rig.living(resources=CPU, groups=GROUPS)
+    call = rig.method(creation)
+    rig.scheduler.blocked(worker, call.id, [rig.submit().id], True, [])
+    assert rig.free == 1

@@ -1,0 +1,137 @@
+"""How a call waits inside a worker: on the stack of the main thread, or beside others.
+
+Guarantees:
+* The driver knows of each call that waits, and for what, so that others use its slot meanwhile.
+* A call on the stack gives back what its worker has not begun, and runs above itself what the
+  driver sends for that: the worker of a call that waits is never idle in vain, nor in the way.
+
+Assumption: `on_stack` is used by the main thread alone. Nothing relies on the GIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, final
+
+from snakepit.deadline import Deadline
+from snakepit.wire import messages as wire
+
+from .interruption import Interruption
+from .mailbox import Mailbox
+
+Send = Callable[[wire.Blocked], None]
+"""Asks the driver for what is waited for, and tells it of the wait."""
+
+
+class Bell(Protocol):
+    """Wakes one coroutine, from whichever thread."""
+
+    @property
+    def rung(self) -> Awaitable[None]:
+        """Done when it has rung."""
+        ...
+
+    def ring(self) -> None:
+        """Wake it."""
+        ...
+
+
+class Loop(Protocol):
+    """An event loop that reads the mailbox."""
+
+    @property
+    def here(self) -> bool:
+        """Whether the present thread is its own."""
+        ...
+
+    def bell(self) -> Bell:
+        """Return a bell for the coroutine that runs."""
+        ...
+
+
+@final
+class Waiting:
+    """The waits of one worker's calls.
+
+    Args:
+        mailbox: read while a call waits.
+        interruption: a cancel may strike while the main thread blocks.
+        give_back: takes out the calls that have not begun, and returns their ids.
+
+    Attributes:
+        on_top: whether the call on top of the stack waits.
+        run_nested, give_back_nested, has_nested: what to do with calls that were sent for that.
+    """
+
+    __slots__ = (
+        "_give_back",
+        "_interruption",
+        "_mailbox",
+        "give_back_nested",
+        "has_nested",
+        "on_top",
+        "run_nested",
+    )
+
+    def __init__(
+        self, mailbox: Mailbox, interruption: Interruption, give_back: Callable[[], list[int]]
+    ) -> None:
+        self._mailbox = mailbox
+        self._interruption = interruption
+        self._give_back = give_back
+        self.on_top = False
+        self.run_nested: Callable[[], None] = lambda: None
+        self.give_back_nested: Callable[[], list[int]] = list
+        self.has_nested: Callable[[], bool] = lambda: False
+
+    def beside(
+        self, send: Send, blocked: wire.Blocked, ready: Callable[[], bool], deadline: Deadline
+    ) -> bool:
+        """Wait in one of several calls that run here, in a thread of its own or in a coroutine."""
+        send(blocked)
+        try:
+            return self._mailbox.wait_for(ready, deadline)
+        finally:
+            self._mailbox.send(wire.Unblocked(blocked.call))
+
+    def on_stack(
+        self,
+        send: Send,
+        blocked: wire.Blocked,
+        ready: Callable[[], bool],
+        deadline: Deadline,
+        *,
+        keeps: bool,
+    ) -> bool:
+        """Wait in the call on top of the stack; with `keeps` what has not begun stays here."""
+        interruption = self._interruption
+        was_open, interruption.open = interruption.open, False
+        was_on_top, self.on_top = self.on_top, True
+        try:
+            back = [] if keeps else self._give_back()
+            send(blocked._replace(back=back))
+            try:
+                return self._wait_and_help(ready, deadline)
+            finally:
+                self._mailbox.send(wire.Unblocked(blocked.call))
+        finally:
+            self.on_top = was_on_top
+            # After that: another thread that reads looks at it again when it has added a call.
+            self._return_calls(self.give_back_nested())
+            interruption.open = was_open
+
+    def _wait_and_help(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
+        while True:
+            done = self._mailbox.wait_for(lambda: ready() or self.has_nested(), deadline)
+            if ready() or not self.has_nested():
+                return done
+            # Its own waits come and go below this one, on the same stack.
+            self.on_top = False
+            self.run_nested()
+            self.on_top = True
+            # What else came has not begun, and this worker may wait for long.
+            self._return_calls(self._give_back())
+
+    def _return_calls(self, calls: list[int]) -> None:
+        if calls:
+            self._mailbox.send(wire.GivenBack(calls))
