@@ -23,6 +23,8 @@ class Programs(NamedTuple):
     holder: Any  # (count): a value that contains references
     work: Any  # (actors, count): calls to several actors from within a task
     server: Any  # an actor to be called
+    threaded: Any  # one whose methods run in threads
+    coroutines: Any  # one whose methods are coroutines
     client: Any  # (servers): an actor that calls others
     many_arguments: Any  # (*values): how many came
     many_returns: Any  # (count), with num_returns
@@ -82,6 +84,13 @@ def programs(api: Any) -> Programs:
         def pid(self) -> int:
             return os.getpid()
 
+    class Coroutines:
+        async def small_value(self) -> bytes:
+            return b"ok"
+
+        async def small_value_arg(self, value: Any) -> bytes:
+            return b"ok"
+
     class Client:
         def __init__(self, servers: list[Any]) -> None:
             self.servers = servers
@@ -108,6 +117,8 @@ def programs(api: Any) -> Programs:
         holder=api.remote(holder),
         work=api.remote(work),
         server=free(Server),
+        threaded=api.remote(num_cpus=0, max_concurrency=16)(Server),
+        coroutines=free(Coroutines),
         client=free(Client),
         many_arguments=api.remote(many_arguments),
         many_returns=api.remote(many_returns),

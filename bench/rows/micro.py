@@ -8,6 +8,7 @@ number of workers, so that n is more than one on two cores.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..peers import WORKERS, Peer
@@ -19,15 +20,8 @@ NESTED = 1000
 CLIENTS = 4
 LARGE_ITEMS = 104_857_600  # int64: 0.84 GB
 PART_MB = 80
-ASYNC_ACTORS = "async actors are not built yet in snakepit"
 
 LEFT_OUT = {
-    "1:1 actor calls concurrent": "actors with threads are not built yet in snakepit",
-    "1:1 async-actor calls sync": ASYNC_ACTORS,
-    "1:1 async-actor calls async": ASYNC_ACTORS,
-    "1:1 async-actor calls with args async": ASYNC_ACTORS,
-    "1:n async-actor calls async": ASYNC_ACTORS,
-    "n:n async-actor calls async": ASYNC_ACTORS,
     "placement group create/removal": "placement groups are not built yet in snakepit",
     "client: …": "there is no gateway for clients in other processes yet in snakepit",
 }
@@ -118,7 +112,12 @@ def tasks_async(peer: Peer, effort: Effort) -> float:
 
 
 def with_servers(
-    peer: Peer, effort: Effort, count: int, calls: int, use: Callable[[Any, list[Any]], Any]
+    peer: Peer,
+    effort: Effort,
+    count: int,
+    calls: int,
+    use: Callable[[Any, list[Any]], Any],
+    kind: str = "server",
 ) -> float:
     """The rate of what is done with some actors, which are ended afterwards.
 
@@ -128,9 +127,10 @@ def with_servers(
         count: actors.
         calls: that `use` makes.
         use: called with the programs and the actors; returns what to call again and again.
+        kind: which of the programs' actors.
     """
     own = peer.programs
-    servers = [own.server.remote() for _ in range(count)]
+    servers = [getattr(own, kind).remote() for _ in range(count)]
     peer.get([server.small_value.remote() for server in servers])
     try:
         return rate(use(own, servers), effort, per=calls)
@@ -167,7 +167,36 @@ def actor_async(peer: Peer, effort: Effort) -> float:
         peer.kill(actor)
 
 
-def one_to_n(peer: Peer, effort: Effort) -> float:
+def server_sync(peer: Peer, effort: Effort, kind: str) -> float:
+    """Calls of one actor of a kind, one at a time."""
+
+    def use(own: Any, servers: list[Any]) -> Callable[[], Any]:
+        return lambda: peer.get(servers[0].small_value.remote())
+
+    return with_servers(peer, effort, 1, 1, use, kind)
+
+
+def server_async(peer: Peer, effort: Effort, kind: str) -> float:
+    """Calls of one actor of a kind, a thousand at a time."""
+
+    def use(own: Any, servers: list[Any]) -> Callable[[], Any]:
+        method = servers[0].small_value
+        return lambda: peer.get([method.remote() for _ in range(BATCH)])
+
+    return with_servers(peer, effort, 1, BATCH, use, kind)
+
+
+def server_with_argument(peer: Peer, effort: Effort, kind: str) -> float:
+    """The same with a stored argument."""
+
+    def use(own: Any, servers: list[Any]) -> Callable[[], Any]:
+        method, value = servers[0].small_value_arg, peer.put(0)
+        return lambda: peer.get([method.remote(value) for _ in range(BATCH)])
+
+    return with_servers(peer, effort, 1, BATCH, use, kind)
+
+
+def one_to_n(peer: Peer, effort: Effort, kind: str = "server") -> float:
     """Calls of all actors by one actor."""
     count, get = effort.count(NESTED), peer.get
 
@@ -175,17 +204,17 @@ def one_to_n(peer: Peer, effort: Effort) -> float:
         client = own.client.remote(servers)
         return lambda: get(client.batch.remote(count))
 
-    return with_servers(peer, effort, WORKERS, WORKERS * count, use)
+    return with_servers(peer, effort, WORKERS, WORKERS * count, use, kind)
 
 
-def n_to_n(peer: Peer, effort: Effort) -> float:
+def n_to_n(peer: Peer, effort: Effort, kind: str = "server") -> float:
     """Calls of all actors by several tasks."""
     count, get = effort.count(NESTED), peer.get
 
     def use(own: Any, servers: list[Any]) -> Callable[[], Any]:
         return lambda: get([own.work.remote(servers, count) for _ in range(CLIENTS)])
 
-    return with_servers(peer, effort, WORKERS, CLIENTS * count, use)
+    return with_servers(peer, effort, WORKERS, CLIENTS * count, use, kind)
 
 
 def n_to_n_with_argument(peer: Peer, effort: Effort) -> float:
@@ -200,6 +229,13 @@ def n_to_n_with_argument(peer: Peer, effort: Effort) -> float:
 
 
 BOTH = ("snakepit", "ray")
+
+
+def of_kind(name: str, title: str, measure: Callable[..., float], kind: str = "coroutines") -> Row:
+    """A row about actors that run several calls at once."""
+    return Row(name, title, "1/s", False, partial(measure, kind=kind), BOTH)
+
+
 ROWS = (
     Row("client_get", "single client get calls", "1/s", False, client_get),
     Row("client_put", "single client put calls", "1/s", False, client_put),
@@ -244,4 +280,10 @@ ROWS = (
         n_to_n_with_argument,
         BOTH,
     ),
+    of_kind("actor_1_1_concurrent", "1:1 actor calls concurrent", server_async, "threaded"),
+    of_kind("async_1_1_sync", "1:1 async-actor calls sync", server_sync),
+    of_kind("async_1_1_async", "1:1 async-actor calls async", server_async),
+    of_kind("async_1_1_with_args", "1:1 async-actor calls with args async", server_with_argument),
+    of_kind("async_1_n", "1:n async-actor calls async", one_to_n),
+    of_kind("async_n_n", "n:n async-actor calls async", n_to_n),
 )
