@@ -56,6 +56,7 @@ class Mailbox:
         "_handle",
         "_misses",
         "_poll",
+        "_received",
         "_released",
         "_role",
         "_seat",
@@ -82,6 +83,7 @@ class Mailbox:
         self._role = threading.Lock()
         self._released = threading.Condition()
         self._standing_by = 0
+        self._received = 0  # reads so far; changed by who has the role
         self._misses = 0
         self._seat = Seat()
         self._poll = select.poll()
@@ -136,15 +138,19 @@ class Mailbox:
         Raises:
             DriverGone: the driver has ended.
         """
-        while not ready():
+        while True:
+            received = self._received
+            if ready():
+                return True
             if self._role.acquire(blocking=False) or self._stand_by(ready, deadline):
                 try:
-                    self._read(deadline)
+                    # What it waits for may have been read just before it got the role.
+                    if received == self._received:
+                        self._read(deadline)
                 finally:
                     self._leave_role()
             if deadline is not NEVER and deadline.expired:
                 return bool(ready())
-        return True
 
     def _stand_by(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
         """Let another thread read; tell whether the caller has the role after all."""
@@ -215,8 +221,11 @@ class Mailbox:
             raise DriverGone(str(error)) from None
         if not data:
             raise DriverGone("end of file")
-        for body in self._decoder.feed(data):
-            self._handle(decode(body))
+        try:
+            for body in self._decoder.feed(data):
+                self._handle(decode(body))
+        finally:
+            self._received += 1
 
     def read_waiting(self) -> None:
         """Handle what lies in the socket, unless another thread is reading it anyway."""

@@ -411,19 +411,18 @@ class Worker:
 
 
 def _emptied(queue: deque[wire.Execute]) -> list[wire.Execute]:
-    taken = list(queue)
-    queue.clear()
+    """Take all out, one by one: another thread may add or take at the same time."""
+    taken: list[wire.Execute] = []
+    while queue:
+        try:
+            taken.append(queue.popleft())
+        except IndexError:
+            break  # Another thread was faster.
     return taken
 
 
 def _drain(queue: deque[wire.Execute]) -> list[int]:
-    calls: list[int] = []
-    while queue:
-        try:
-            calls.append(queue.popleft().call)
-        except IndexError:
-            break  # Another thread was faster.
-    return calls
+    return [execute.call for execute in _emptied(queue)]
 
 
 def _take_out(queue: deque[wire.Execute], call: int) -> bool:
