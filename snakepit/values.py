@@ -243,15 +243,10 @@ class Values:
         if segment not in self.mappings:
             self._fetch(segment)
         handles = self._handles
-        handles.hold(identifier)
+        hold, drop = partial(handles.queue.append, -identifier), partial(handles.drop, identifier)
         try:
-            return list(
-                self.mappings.view(
-                    segment, offset, sizes, partial(handles.drop, identifier), identifier
-                )
-            )
+            return self.mappings.view(segment, offset, sizes, hold, drop, identifier)
         except KeyError:
-            handles.drop(identifier)
             raise ObjectLostError(f"segment {segment} of the store is gone") from None
 
     def forked_in_parent(self) -> None:

@@ -346,7 +346,10 @@ class Pump:
 
     def step(self) -> None:
         """Serve what is there now, if nobody else pumps: for event loops."""
-        if self._failed is None and self._role.take():
+        token = self._interrupts.enter()
+        try:
+            if self._failed is not None or not self._role.take():
+                return
             try:
                 self.activity += 1
                 self.before_poll()
@@ -354,6 +357,8 @@ class Pump:
             finally:
                 self._give_up_role()
             self._run_callbacks()
+        finally:
+            self._interrupts.leave(token)
 
     def called(self) -> None:
         """A thread has made a call: while it makes many, it serves now and then itself.

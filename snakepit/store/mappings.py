@@ -10,9 +10,9 @@ holds the mapping, so a mapping goes with the last of: its place in the table, i
 Guarantees:
 - A view is never unmapped, nor its bytes reused (the owner waits for `on_release`), while
   anything refers to it: a slice, an array over it, a buffer exported from it.
-- `on_release` is called exactly once per view call that returned, on the thread that dropped the
-  last view, possibly in the middle of its garbage collection. So it must take no lock and call
-  nothing that could; appending to a deque is what it is for.
+- `on_release` is called exactly once per call of `on_lease`, on the thread that dropped the last
+  view, possibly in the middle of its garbage collection. So it must take no lock and call nothing
+  that could; appending to a deque is what it is for.
 
 Concurrency: any thread may call anything; the table is guarded by a lock, which `view` does not
 need. The registry of leases is a dict whose single operations are atomic, with the GIL or without.
@@ -79,6 +79,7 @@ class Mappings:
         number: int,
         offset: int,
         sizes: Sequence[int],
+        on_lease: Callable[[], None],
         on_release: Callable[[], None],
         token: int,
     ) -> list[memoryview]:
@@ -88,7 +89,9 @@ class Mappings:
             number: The segment's number.
             offset: `Stored.offset`.
             sizes: `Stored.sizes`; without any part, the lease ends with this call.
-            on_release: Called once when all views are gone; not if this raises.
+            on_lease: Called once when the lease is there; not if this raises. A function of C, so
+                that no signal handler runs between its effect and the lease's duty to undo it.
+            on_release: Called once when all views are gone, if `on_lease` was.
             token: What `leased` shall list for this object meanwhile.
 
         Returns:
@@ -114,7 +117,9 @@ class Mappings:
         whole = PickleBuffer(lease).raw().toreadonly()
         views = [whole[start:stop] for start, stop in ends]
         self._leased[id(lease)] = token
+        # One step: Python looks for signals after calls, and between these two there is none.
         lease.on_release = on_release
+        on_lease()
         return views
 
     def leased(self) -> list[int]:
@@ -155,6 +160,6 @@ def _lease_type(size: int, leased: dict[int, int]) -> Any:
 
 def _finalize(lease: Any) -> None:
     lease.leased.pop(id(lease), None)
-    on_release = lease.on_release
+    on_release = getattr(lease, "on_release", None)  # A signal may have ended `view` before it.
     if on_release is not None:
         on_release()

@@ -32,7 +32,7 @@ class TestAdoption:
             mappings = Mappings()
             mappings.add(7, reopen_read_only(arena.fd), self.SIZE)
             first, second = sorted(live)
-            [view] = mappings.view(7, second, (live[second],), nothing, 0)
+            [view] = mappings.view(7, second, (live[second],), nothing, nothing, 0)
             with pytest.raises(ValueError, match="no live extent"):
                 arena.release(first + 64)
             arena.release(first)

@@ -28,7 +28,7 @@ def test_parts_come_back_aligned_and_whole() -> None:
         parts = [b"stream", bytearray(b"x" * 100), memoryview(b""), np.arange(1000.0).data, b"end"]
         stored = arena.write(parts)
         assert stored.sizes == (6, 100, 0, 8000, 3)
-        views = mappings.view(3, stored.offset, stored.sizes, nothing, 0)
+        views = mappings.view(3, stored.offset, stored.sizes, nothing, nothing, 0)
         assert [bytes(view) for view in views] == [bytes(part) for part in parts]
         for view in views:
             if view.nbytes:
@@ -41,7 +41,9 @@ def test_empty_objects_have_places_of_their_own() -> None:
         none, empty = arena.write([]), arena.write([b""])
         assert none.sizes == () and empty.sizes == (0,)
         assert none.offset != empty.offset
-        assert [bytes(v) for v in mappings.view(3, empty.offset, (0,), nothing, 0)] == [b""]
+        assert [bytes(v) for v in mappings.view(3, empty.offset, (0,), nothing, nothing, 0)] == [
+            b""
+        ]
         assert arena.release(none.offset) and arena.release(empty.offset)
 
 
@@ -126,7 +128,7 @@ def test_a_system_out_of_memory_half_way_leaves_no_trace(
         assert caught.value.available == 0
         assert ledger.used() == arena.backed == backed(arena.fd) == used
         assert arena.write([bytes(MiB)]).sizes == (MiB,)
-        [view] = mappings.view(3, keep.offset, keep.sizes, nothing, 0)
+        [view] = mappings.view(3, keep.offset, keep.sizes, nothing, nothing, 0)
         assert bytes(view) == b"keep" * 2000
 
 
@@ -232,7 +234,7 @@ def test_a_reader_outlives_the_arena() -> None:
     with an_arena() as (arena, _, mappings):
         arena.release(arena.write([bytes(MiB)]).offset)
         stored = arena.write([b"last words"])
-        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, 0)
+        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, nothing, 0)
         arena.close()
         mappings.close()
         assert bytes(view) == b"last words"
@@ -284,7 +286,7 @@ def test_a_forked_child_cannot_write_and_its_close_takes_nothing() -> None:
 
         assert ended_well(fork(child))
         assert ledger.used() == used
-        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, 0)
+        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, nothing, 0)
         assert bytes(view) == b"parent"
 
 
@@ -296,7 +298,7 @@ def test_threads_write_and_release_at_once_and_every_byte_is_right() -> None:
             for _ in range(60):
                 data = dice.integers(0, 256, int(dice.integers(1, 200_000)), np.uint8)
                 stored = arena.write([data.data, b"tail"])
-                view, tail = mappings.view(3, stored.offset, stored.sizes, nothing, seed)
+                view, tail = mappings.view(3, stored.offset, stored.sizes, nothing, nothing, seed)
                 assert bytes(view) == data.tobytes() and bytes(tail) == b"tail"
                 arena.release(stored.offset)
                 if dice.random() < 0.1:

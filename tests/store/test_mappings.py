@@ -23,8 +23,12 @@ def test_the_end_of_the_last_view_is_told_exactly_once() -> None:
     with an_arena() as (arena, _, mappings):
         stored = arena.write([b"one", b"", b"three"])
         ended: deque[str] = deque()
-        views = mappings.view(3, stored.offset, stored.sizes, lambda: ended.append("a"), 11)
-        other = mappings.view(3, stored.offset, stored.sizes, lambda: ended.append("b"), 12)
+        views = mappings.view(
+            3, stored.offset, stored.sizes, nothing, lambda: ended.append("a"), 11
+        )
+        other = mappings.view(
+            3, stored.offset, stored.sizes, nothing, lambda: ended.append("b"), 12
+        )
         assert sorted(mappings.leased()) == [11, 12]
         array = np.frombuffer(views[2], np.uint8)[1:]
         empty = views[1]
@@ -42,14 +46,14 @@ def test_no_part_ends_at_once() -> None:
     with an_arena() as (arena, _, mappings):
         stored = arena.write([])
         ended: list[int] = []
-        assert mappings.view(3, stored.offset, (), lambda: ended.append(1), 0) == []
+        assert mappings.view(3, stored.offset, (), nothing, lambda: ended.append(1), 0) == []
         assert ended == [1] and mappings.leased() == []
 
 
 def test_views_are_plain_read_only_bytes() -> None:
     with an_arena() as (arena, _, mappings):
         stored = arena.write([b"abc"])
-        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, 0)
+        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, nothing, 0)
         assert (view.format, view.itemsize, view.ndim, view.readonly) == ("B", 1, 1, True)
         with pytest.raises(TypeError):
             view[0] = 1
@@ -82,7 +86,7 @@ def test_pickled_arrays_stay_intact_while_the_owner_writes_on() -> None:
 
         def fetch() -> dict[str, np.ndarray]:
             views = mappings.view(
-                3, stored.offset, stored.sizes, lambda: freed.append(stored.offset), 1
+                3, stored.offset, stored.sizes, nothing, lambda: freed.append(stored.offset), 1
             )
             value: dict[str, np.ndarray] = pickle.loads(views[0], buffers=views[1:])
             return value
@@ -109,14 +113,14 @@ def test_views_outlive_discard_and_the_table() -> None:
         mappings = Mappings()
         mappings.add(51, reopen_read_only(arena.fd), arena.size)
         assert 51 in mappings and len(mappings) == 1
-        [view] = mappings.view(51, stored.offset, stored.sizes, nothing, 5)
+        [view] = mappings.view(51, stored.offset, stored.sizes, nothing, nothing, 5)
         arena.close()
         assert mapped("snakepit-51") == 1
         mappings.discard(51)
         mappings.discard(51)
         assert 51 not in mappings and mappings.leased() == [5]
         with pytest.raises(KeyError):
-            mappings.view(51, stored.offset, stored.sizes, nothing, 5)
+            mappings.view(51, stored.offset, stored.sizes, nothing, nothing, 5)
         assert bytes(view) == b"still here"
         del mappings
         gc.collect()
@@ -161,7 +165,7 @@ def test_parts_outside_the_segment_are_refused(offset: int, sizes: tuple[int, ..
     mappings.add(1, memory_file("snakepit-t", MiB), MiB)
     ended: list[int] = []
     with pytest.raises(ValueError, match="no parts"):
-        mappings.view(1, offset, sizes, lambda: ended.append(1), 0)
+        mappings.view(1, offset, sizes, nothing, lambda: ended.append(1), 0)
     assert not ended and not mappings.leased()
 
 
@@ -179,6 +183,7 @@ def test_views_made_and_dropped_in_many_threads_are_each_told_once() -> None:
                         3,
                         stored.offset,
                         stored.sizes,
+                        nothing,
                         lambda token=token: ended.append(token),
                         token,
                     )
@@ -202,7 +207,9 @@ def test_views_in_a_cycle_are_told_by_the_collector() -> None:
     with an_arena() as (arena, _, mappings):
         stored = arena.write([b"x"])
         ended: list[int] = []
-        cycle: list[object] = [mappings.view(3, stored.offset, (1,), lambda: ended.append(1), 0)]
+        cycle: list[object] = [
+            mappings.view(3, stored.offset, (1,), nothing, lambda: ended.append(1), 0)
+        ]
         cycle.append(cycle)
         del cycle
         gc.collect()
@@ -215,7 +222,7 @@ def test_many_leases_leave_no_objects_behind() -> None:
         gc.collect()
         before = len(gc.get_objects())
         for _ in range(2000):
-            mappings.view(3, stored.offset, stored.sizes, nothing, 0)
+            mappings.view(3, stored.offset, stored.sizes, nothing, nothing, 0)
         gc.collect()
         assert len(gc.get_objects()) - before < 50
 
@@ -223,7 +230,7 @@ def test_many_leases_leave_no_objects_behind() -> None:
 def test_a_forked_child_keeps_reading_what_its_parent_leased() -> None:
     with an_arena() as (arena, _, mappings):
         stored = arena.write([b"inherited"])
-        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, 9)
+        [view] = mappings.view(3, stored.offset, stored.sizes, nothing, nothing, 9)
 
         def child() -> None:
             assert mappings.leased() == [9]
