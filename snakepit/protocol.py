@@ -12,10 +12,12 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol, final, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, final, runtime_checkable
 
 from .errors import ForkedRuntimeError
 from .wire.messages import Template
+
+T = TypeVar("T")
 
 
 @final
@@ -65,14 +67,24 @@ class ActorRecord(NamedTuple):
 
 @runtime_checkable
 class Runtime(Protocol):
-    """A place where calls can be made. Ids are those of `snakepit.ids`; times are seconds."""
+    """A place where calls can be made. Ids are those of `snakepit.ids`; times are seconds.
+
+    What is made comes with one handle of this process. `make`, given the runtime and the id, takes
+    it over, in the same step: no Ctrl-C comes between.
+    """
 
     run: str
 
-    def submit(self, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-        """Start a task; return the id of its first return; the others follow it.
+    def submit(
+        self,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        make: Callable[[Runtime, int], T],
+    ) -> T:
+        """Start a task; `make` is given the id of its first return; the others follow it.
 
-        The caller owns one handle on each return.
+        There is one handle on each return.
         """
         ...
 
@@ -82,8 +94,9 @@ class Runtime(Protocol):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         methods: Any,
-    ) -> int:
-        """Start an actor; return its id, on which the caller owns one handle.
+        make: Callable[[Runtime, int], T],
+    ) -> T:
+        """Start an actor.
 
         Args:
             methods: a plain (msgpack) description of its methods, given back by `find_actor`.
@@ -91,13 +104,18 @@ class Runtime(Protocol):
         ...
 
     def call(
-        self, actor: int, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> int:
-        """Call a method of an actor; return the id of its first return."""
+        self,
+        actor: int,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        make: Callable[[Runtime, int], T],
+    ) -> T:
+        """Call a method of an actor; the rest is as for `submit`."""
         ...
 
-    def put(self, value: Any) -> int:
-        """Store a value; return its id, on which the caller owns one handle."""
+    def put(self, value: Any, make: Callable[[Runtime, int], T]) -> T:
+        """Store a value."""
         ...
 
     def get(self, ids: Sequence[int], timeout: float | None) -> list[Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 from snakepit.deadline import Deadline
 from snakepit.definitions import complete
@@ -23,7 +23,7 @@ from snakepit.errors import ActorAlreadyExistsError, GetTimeoutError
 from snakepit.handles import HandleCounts, Handles
 from snakepit.ids import first_id
 from snakepit.payload import pack, pack_call
-from snakepit.protocol import ActorRecord, Definition, Reference, resolved
+from snakepit.protocol import ActorRecord, Definition, Reference, Runtime, resolved
 from snakepit.values import INLINE, Values, take_references
 from snakepit.wire import messages as wire
 
@@ -33,6 +33,8 @@ from .interruption import Interruption
 from .mailbox import Mailbox
 from .waiting import Loop, Waiting
 from .wants import Wants
+
+T = TypeVar("T")
 
 ANSWER: Final = 60.0
 """Seconds to wait for the driver's answer to a question; it may be busy in C code."""
@@ -124,15 +126,26 @@ class WorkerRuntime:
 
     # --- calls ----------------------------------------------------------------------------
 
-    def submit(self, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    def submit(
+        self,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        make: Callable[[Runtime, int], T],
+    ) -> T:
         """See `Runtime.submit`."""
-        return self._call(definition, 0, args, kwargs, None)
+        return make(self, self._call(definition, 0, args, kwargs, None))
 
     def call(
-        self, actor: int, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> int:
+        self,
+        actor: int,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        make: Callable[[Runtime, int], T],
+    ) -> T:
         """See `Runtime.call`."""
-        return self._call(definition, actor, args, kwargs, None)
+        return make(self, self._call(definition, actor, args, kwargs, None))
 
     def create(
         self,
@@ -140,7 +153,8 @@ class WorkerRuntime:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         methods: Any,
-    ) -> int:
+        make: Callable[[Runtime, int], T],
+    ) -> T:
         """See `Runtime.create`."""
         actor = self._call(definition, 0, args, kwargs, methods)
         name = definition.template.actor_name
@@ -151,7 +165,7 @@ class WorkerRuntime:
                 f"an actor named {name!r} exists in namespace {where!r}; "
                 "get_actor() returns it, or choose another name"
             )
-        return actor
+        return make(self, actor)
 
     def _call(
         self,
@@ -242,7 +256,7 @@ class WorkerRuntime:
 
     # --- objects --------------------------------------------------------------------------
 
-    def put(self, value: Any) -> int:
+    def put(self, value: Any, make: Callable[[Runtime, int], T]) -> T:
         """See `Runtime.put`."""
         packed = pack(value, what="the value given to put()")
         payload, identifier = self._encode(packed)
@@ -252,7 +266,7 @@ class WorkerRuntime:
                 identifier = self._new_ids(1)
                 self._counts.own(identifier)
             self._mailbox.send(wire.Put(identifier, payload, list(packed.refs)))
-        return identifier
+        return make(self, identifier)
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:
         """See `Runtime.get_one`."""

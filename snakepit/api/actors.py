@@ -7,7 +7,7 @@ from functools import WRAPPER_ASSIGNMENTS, update_wrapper
 from typing import Any, Generic, NoReturn, TypeVar, Unpack, final
 
 from ..errors import SnakepitError
-from ..protocol import Definition, current
+from ..protocol import Definition, Runtime, current
 from .context import running
 from .functions import MAX_VARIANTS
 from .handles import ActorHandle
@@ -60,7 +60,12 @@ class ActorFactory(Portable, Generic[T]):
         if kwargs or not signature.low <= len(args) <= signature.high:
             signature.check(f"{self._definition.template.name}.remote", args, kwargs)
         runtime = current() or running()
-        identifier = runtime.create(self._definition, args, kwargs, self._table.description)
+        made: ActorHandle[T] = runtime.create(
+            self._definition, args, kwargs, self._table.description, self._make
+        )
+        return made
+
+    def _make(self, runtime: Runtime, identifier: int) -> ActorHandle[T]:
         return ActorHandle(runtime, identifier, self._table)
 
     def _check_groups(self) -> None:

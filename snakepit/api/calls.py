@@ -74,7 +74,8 @@ def put(value: T) -> ObjectRef[T]:
     if type(value) is ObjectRef:
         raise TypeError("put() takes a value; this is a reference, which can be passed as it is")
     runtime = current() or running()
-    return ObjectRef(runtime, runtime.put(value))
+    ref: ObjectRef[T] = runtime.put(value, ObjectRef)
+    return ref
 
 
 def wait(

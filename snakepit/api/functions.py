@@ -23,7 +23,7 @@ from .options import (
     task_template,
 )
 from .portable import Portable
-from .refs import ObjectRef, several
+from .refs import maker_of
 from .signature import Signature, flavour_of, parameters_of
 
 Out = TypeVar("Out", covariant=True)
@@ -38,7 +38,7 @@ class TaskCall(Portable, Generic[Out]):
     `Out` is what `.remote()` returns: `ObjectRef[int]` for a function that returns an int.
     """
 
-    __slots__ = ("_high", "_low", "_returns")
+    __slots__ = ("_high", "_low", "_make")
 
     def __init__(self, definition: Definition, signature: Signature) -> None:
         """Made by `remote` and `options`, never by users."""
@@ -47,7 +47,7 @@ class TaskCall(Portable, Generic[Out]):
     def _bind(self, definition: Definition, signature: Signature) -> None:
         super()._bind(definition, signature)
         self._low, self._high = signature.low, signature.high
-        self._returns = definition.template.returns
+        self._make = maker_of(definition.template.returns)
 
     def remote(self, *args: Any, **kwargs: Any) -> Out:
         """Start the function in a worker process; references among its arguments are resolved.
@@ -66,13 +66,8 @@ class TaskCall(Portable, Generic[Out]):
         if kwargs or not self._low <= len(args) <= self._high:
             self._signature.check(f"{self._definition.template.name}.remote", args, kwargs)
         runtime = current() or running()
-        identifier = runtime.submit(self._definition, args, kwargs)
-        made: Any = (
-            ObjectRef(runtime, identifier)
-            if self._returns == 1
-            else several(runtime, identifier, self._returns)
-        )
-        return made  # type: ignore[no-any-return]  # a cast would cost a call
+        made: Out = runtime.submit(self._definition, args, kwargs, self._make)
+        return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: a remote function runs by `.remote()`.

@@ -18,7 +18,7 @@ from ..ids import hex_id
 from ..protocol import Definition, Runtime, current
 from .methods import MethodTable, check_group, table_of
 from .options import CALL_CHECKS, METHOD_LATER, CallOptions, check_options, merge, method_template
-from .refs import ObjectRef, runtime_of_run, several, stale
+from .refs import maker_of, runtime_of_run, stale
 from .signature import Signature
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class _Core:
 class ActorMethod:
     """A method of an actor, to be called by `.remote(...)`."""
 
-    __slots__ = ("_core", "_definition", "_high", "_low", "_returns", "_signature")
+    __slots__ = ("_core", "_definition", "_high", "_low", "_make", "_signature")
 
     def __init__(self, core: _Core, definition: Definition, signature: Signature) -> None:
         """Made by a handle when it is asked for the method."""
@@ -56,7 +56,7 @@ class ActorMethod:
         self._definition = definition
         self._signature = signature
         self._low, self._high = signature.low, signature.high
-        self._returns = definition.template.returns
+        self._make = maker_of(definition.template.returns)
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
         """Call the method; calls that one process makes run in the order that it made them.
@@ -78,10 +78,7 @@ class ActorMethod:
             raise stale(f"the actor {core}")
         if kwargs or not self._low <= len(args) <= self._high:
             self._signature.check(f"{self._definition.template.method}.remote", args, kwargs)
-        identifier = runtime.call(core.id, self._definition, args, kwargs)
-        if self._returns == 1:
-            return ObjectRef(runtime, identifier)
-        return several(runtime, identifier, self._returns)
+        return runtime.call(core.id, self._definition, args, kwargs, self._make)
 
     def options(self, **options: Unpack[CallOptions]) -> ActorMethod:
         """Return the method with other options for its calls.

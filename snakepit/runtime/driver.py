@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 from ..config import UNITS, Config
 from ..deadline import Deadline
@@ -25,7 +25,7 @@ from ..policy.calls import Call, Shape
 from ..policy.placement import Pool
 from ..policy.restart import RestartWindow
 from ..policy.scheduler import Scheduler
-from ..protocol import ActorRecord, Definition, Reference, resolved, watch_forks
+from ..protocol import ActorRecord, Definition, Reference, Runtime, resolved, watch_forks
 from ..store.platform import OutOfPages
 from ..values import INLINE, take_references
 from ..wire import messages as wire
@@ -42,6 +42,8 @@ SHUTDOWN: Final = 5.0
 
 LEAST_LIMIT: Final = 64
 """Task processes that may live at one time on a small machine, blocked ones included."""
+
+T = TypeVar("T")
 
 _loads = pickle.loads
 
@@ -114,18 +116,30 @@ class DriverRuntime:
 
     # --- calls ----------------------------------------------------------------------------
 
-    def submit(self, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    def submit(
+        self,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        make: Callable[[Runtime, int], T],
+    ) -> T:
         """See `Runtime.submit`."""
         owner, shape = definition.prepared
-        return self._call(shape if owner is self else self._prepare(definition), 0, args, kwargs)
+        shape = shape if owner is self else self._prepare(definition)
+        return self._call(shape, 0, args, kwargs, make)
 
     def call(
-        self, actor: int, definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> int:
+        self,
+        actor: int,
+        definition: Definition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        make: Callable[[Runtime, int], T],
+    ) -> T:
         """See `Runtime.call`."""
         owner, shape = definition.prepared
         shape = shape if owner is self else self._prepare(definition)
-        return self._call(shape, actor, args, kwargs)
+        return self._call(shape, actor, args, kwargs, make)
 
     def _prepare(self, definition: Definition) -> Shape:
         template, code = complete(definition, self._core.config.namespace)
@@ -160,8 +174,9 @@ class DriverRuntime:
         actor: int,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        make: Callable[[Runtime, int], T],
         methods: Any = None,
-    ) -> int:
+    ) -> T:
         deps: tuple[tuple[wire.Where, int], ...] = ()
         for value in args:
             if isinstance(value, Reference):
@@ -203,6 +218,7 @@ class DriverRuntime:
                 if blob:
                     self._scheduler.objects.drop(DRIVER, (blob,))
                 touched = core.perform()
+            made = make(self, identifier)
             core.flush_lazily(touched)
             core.pump.called()
         except BaseException:
@@ -211,14 +227,9 @@ class DriverRuntime:
         try:
             self._interrupts.leave(token)
         except BaseException:
-            self._give_up(identifier, shape.entries)
+            del made  # Its traceback would keep what nobody can use.
             raise
-        return identifier
-
-    def _give_up(self, first: int, count: int) -> None:
-        """Drop what was made in a section that ended with a Ctrl-C: nobody will hold it."""
-        for identifier in range(first, first + count):
-            self.drop(identifier)
+        return made
 
     def create(
         self,
@@ -226,9 +237,10 @@ class DriverRuntime:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         methods: Any,
-    ) -> int:
+        make: Callable[[Runtime, int], T],
+    ) -> T:
         """See `Runtime.create`."""
-        return self._call(self._prepare(definition), 0, args, kwargs, methods)
+        return self._call(self._prepare(definition), 0, args, kwargs, make, methods)
 
     def _create(self, call: Call, methods: Any) -> None:
         template = call.shape.template
@@ -265,7 +277,7 @@ class DriverRuntime:
 
     # --- objects --------------------------------------------------------------------------
 
-    def put(self, value: Any) -> int:
+    def put(self, value: Any, make: Callable[[Runtime, int], T]) -> T:
         """See `Runtime.put`."""
         packed = pack(value, what="the value given to put()")
         core = self._core
@@ -281,6 +293,7 @@ class DriverRuntime:
                     identifier = core.new_ids(1)
                 self._scheduler.put(identifier, payload, packed.refs, DRIVER)
                 touched = core.perform() if self._scheduler.actions else ()
+            made = make(self, identifier)
             core.flush(touched)
             core.pump.called()
         except BaseException:
@@ -289,9 +302,9 @@ class DriverRuntime:
         try:
             self._interrupts.leave(token)
         except BaseException:
-            self._give_up(identifier, 1)
+            del made
             raise
-        return identifier
+        return made
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:
         """See `Runtime.get_one`."""

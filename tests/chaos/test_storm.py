@@ -33,7 +33,7 @@ def test_without_strikes_nothing_is_tried_again(runtime: Any) -> None:
 def test_the_books_see_what_is_wrong(runtime: Any) -> None:
     inner: Any = current()
     core = inner._core
-    ref = inner.put(b"x" * 1_000_000)
+    ref = inner.put(b"x" * 1_000_000, lambda _, identifier: identifier)
     assert "entries" in books.wrong_tables(inner)
     assert books.wrong_ledger(inner) == ""
     core.memory.ledger.charge(9, 4096)
