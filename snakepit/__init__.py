@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from . import errors, exceptions
 from .api.actors import ActorClass
 from .api.calls import cancel, exit_actor, get, get_actor, kill, put, wait
-from .api.context import get_runtime_context, init, is_initialized, shutdown
+from .api.context import init, is_initialized, shutdown
 from .api.functions import RemoteFunction
 from .api.handles import ActorHandle
 from .api.methods import method
 from .api.refs import ObjectRef
 from .api.remote import remote
+
+if TYPE_CHECKING:
+    from . import actor, remote_function
+    from .api.cluster import (
+        available_resources,
+        cluster_resources,
+        get_gpu_ids,
+        nodes,
+        timeline,
+    )
+    from .api.whereabouts import get_runtime_context
 
 __all__ = [
     # begin and end
@@ -18,6 +32,12 @@ __all__ = [
     "shutdown",
     "is_initialized",
     "get_runtime_context",
+    # what there is
+    "nodes",
+    "cluster_resources",
+    "available_resources",
+    "get_gpu_ids",
+    "timeline",
     # make remote
     "remote",
     "method",
@@ -37,4 +57,32 @@ __all__ = [
     # modules
     "errors",
     "exceptions",
+    "actor",
+    "remote_function",
 ]
+
+_ON_FIRST_USE: Final = {
+    "actor": ".actor",
+    "remote_function": ".remote_function",
+    "get_runtime_context": ".api.whereabouts",
+    **dict.fromkeys(
+        ("nodes", "cluster_resources", "available_resources", "get_gpu_ids", "timeline"),
+        ".api.cluster",
+    ),
+}
+"""Public names that few programs use, and the modules that have them, or are them."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load what `import snakepit` does not pay for, when it is first asked for."""
+    where = _ON_FIRST_USE.get(name)
+    if where is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(where, __name__)
+    found = module if where == f".{name}" else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,6 +16,7 @@ from types import (
 from typing import Any, cast
 
 __all__ = [
+    "SnakepitError",
     "State",
     "reduce_exception",
     "rebuild_exception",
@@ -24,6 +25,14 @@ __all__ = [
     "members",
     "set_state",
 ]
+
+
+class SnakepitError(Exception):
+    """Base of every error of snakepit."""
+
+    # Found, and pickled, by the name that users know.
+    __module__ = "snakepit.errors"
+
 
 State = tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]
 """The arguments, the fields outside the instance's dictionary, and the dictionary."""

@@ -33,6 +33,11 @@ def hex_id(run: str, identifier: int) -> str:
     return f"{run[-16:]}{identifier:016x}"
 
 
+def node_id(run: str) -> str:
+    """Return the 32 hexadecimal digits that name the machine of `run`, the only one, to people."""
+    return hex_id(run, MAX_ID)
+
+
 def start_time(pid: int) -> int:
     """Return when process `pid` started, in clock ticks since boot; 0 where unknown.
 

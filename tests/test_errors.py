@@ -38,6 +38,7 @@ SYSTEM = [
     errors.TaskUnschedulableError("m"),
     errors.ActorUnschedulableError("m"),
     errors.SerializationError("m", path="args[0].lock"),
+    errors.NotSupportedError("not here"),
     errors.OptionError("m"),
     errors.RuntimeStartError("m"),
     errors.RuntimeClosedError("m"),

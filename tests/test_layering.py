@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOUNDATION = "errors carried exceptions faults ids handles config machine deadline".split()
+FOUNDATION = (
+    "errors carried task_errors exceptions faults ids handles config machine deadline".split()
+)
 LAYERS: dict[str, float] = {
     **dict.fromkeys(FOUNDATION, 0),
     "wire": 1,
@@ -25,7 +27,18 @@ LAYERS: dict[str, float] = {
     "runtime": 3,
     "api": 4,
     **dict.fromkeys(
-        ("util", "adapters", "telemetry", "gateway", "backends", "dashboard", "testing"), 5
+        (
+            "util",
+            "actor",
+            "remote_function",
+            "adapters",
+            "telemetry",
+            "gateway",
+            "backends",
+            "dashboard",
+            "testing",
+        ),
+        5,
     ),
     "examples": 5,  # a user's view: the public names
     "cli": 6,  # shows the examples

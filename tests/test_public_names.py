@@ -10,6 +10,11 @@ NAMES = {
     "shutdown",
     "is_initialized",
     "get_runtime_context",
+    "nodes",
+    "cluster_resources",
+    "available_resources",
+    "get_gpu_ids",
+    "timeline",
     "remote",
     "method",
     "get",
@@ -25,6 +30,8 @@ NAMES = {
     "ActorHandle",
     "errors",
     "exceptions",
+    "actor",
+    "remote_function",
 }
 
 

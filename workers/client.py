@@ -414,12 +414,11 @@ class WorkerRuntime:
 
     def describe(self) -> dict[str, Any]:
         """See `Runtime.describe`."""
-        facts: dict[str, Any] = self._ask("describe")
+        facts: dict[str, Any] = self._ask("describe", self._parent())
         return {
             **facts,
             "worker": self.number,
             "task": self._parent() or None,
-            "actor": self.actor or None,
         }
 
 

@@ -1,4 +1,4 @@
-"""Begin and end a runtime, and tell what runs where.
+"""Begin and end a runtime.
 
 A process has one runtime, in the slot that `snakepit.protocol` guards. It stays there until its
 shutdown is over, so that an interrupted shutdown can be called again; what is submitted meanwhile
@@ -13,7 +13,6 @@ from typing import Any, Final, Never, final
 
 from ..config import Config, check_bool, resolve
 from ..errors import ForkedRuntimeError
-from ..ids import hex_id
 from ..protocol import Runtime, begin, current, ensure, retire
 from .options import check_options
 
@@ -201,54 +200,3 @@ def _close(runtime: Runtime) -> None:
         raise
     finally:
         retire(runtime)
-
-
-@final
-class RuntimeContext:
-    """Where the calling code runs."""
-
-    __slots__ = ("_facts", "_run")
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._run = runtime.run
-        self._facts = runtime.describe()
-
-    def _named(self, fact: str) -> str | None:
-        identifier = self._facts.get(fact)
-        return None if identifier is None else hex_id(self._run, identifier)
-
-    def get_job_id(self) -> str:
-        """Return the name of the run: one for each `init`."""
-        return self._run
-
-    def get_worker_id(self) -> str:
-        """Return the id of this process, in hexadecimal."""
-        return hex_id(self._run, self._facts.get("worker") or 0)
-
-    def get_task_id(self) -> str | None:
-        """Return the id of the call that runs here, in hexadecimal; None in the driver."""
-        return self._named("task")
-
-    def get_actor_id(self) -> str | None:
-        """Return the id of the actor that runs here, in hexadecimal; None outside of one."""
-        return self._named("actor")
-
-    @property
-    def namespace(self) -> str:
-        """The namespace that names of actors are looked up in."""
-        return str(self._facts.get("namespace") or "")
-
-    def __repr__(self) -> str:
-        return (
-            f"RuntimeContext(job={self._run}, worker={self._facts.get('worker') or 0}, "
-            f"task={self.get_task_id()}, actor={self.get_actor_id()})"
-        )
-
-
-def get_runtime_context() -> RuntimeContext:
-    """Return where the calling code runs, as of now.
-
-    Raises:
-        OptionError: an environment variable gives the new runtime a setting that is not allowed.
-    """
-    return RuntimeContext(current() or running())

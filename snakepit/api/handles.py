@@ -26,7 +26,6 @@ T = TypeVar("T")
 CORE = "_snakepit_core"
 
 
-@final
 class _Core:
     """One count of this process on an actor."""
 
@@ -42,6 +41,16 @@ class _Core:
 
     def __repr__(self) -> str:
         return f"{self.table.kind}, {hex_id(self.runtime.run, self.id)}"
+
+
+@final
+class _WeakCore(_Core):
+    """No count: what an actor knows itself by, which must not keep it alive."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        return
 
 
 @final
@@ -188,6 +197,13 @@ def core_of(handle: ActorHandle[Any]) -> _Core:
     """Return what the handle stands for."""
     core: _Core = handle.__dict__[CORE]
     return core
+
+
+def weak_handle(runtime: Runtime, identifier: int, description: Any) -> ActorHandle[Any]:
+    """Make a handle that does not keep its actor alive."""
+    handle: ActorHandle[Any] = ActorHandle.__new__(ActorHandle)
+    handle.__dict__[CORE] = _WeakCore(runtime, identifier, table_of(description))
+    return handle
 
 
 def rebuild_handle(run: str, identifier: int, description: Any) -> ActorHandle[Any]:

@@ -10,6 +10,7 @@ from ..policy.calls import Call
 from ..wire import messages as wire
 from .connection import Connection
 from .core import Core
+from .whereabouts import whereabouts
 
 
 @final
@@ -189,5 +190,6 @@ class Inbox:
     def _answer_nothing(self, connection: Connection) -> tuple[int, Any]:
         return wire.OK, None
 
-    def _answer_describe(self, connection: Connection) -> tuple[int, Any]:
-        return wire.OK, self._core.facts()
+    def _answer_describe(self, connection: Connection, call: int = 0) -> tuple[int, Any]:
+        where = whereabouts(self._scheduler, connection.number, call)
+        return wire.OK, {**self._core.facts(), **where}

@@ -16,6 +16,8 @@ from snakepit.errors import GetTimeoutError
 from snakepit.ids import new_run
 from snakepit.protocol import ActorRecord, Definition
 
+Make = Callable[[Any, int], Any]
+
 
 class FakeRuntime:
     """Runs calls in the caller's thread; `paused` keeps them until `resume`."""
@@ -77,7 +79,7 @@ class FakeRuntime:
 
         return [plain(a) for a in args], {k: plain(v) for k, v in kwargs.items()}
 
-    def submit(self, definition: Definition, args: Any, kwargs: Any) -> int:
+    def submit(self, definition: Definition, args: Any, kwargs: Any, make: Make) -> Any:
         self.log.append(("submit", definition, args, kwargs))
 
         def work() -> Any:
@@ -85,9 +87,11 @@ class FakeRuntime:
             return definition.target(*positional, **named)
 
         returns = definition.template.returns
-        return self._start(self._new(returns), returns, work)
+        return make(self, self._start(self._new(returns), returns, work))
 
-    def create(self, definition: Definition, args: Any, kwargs: Any, methods: Any) -> int:
+    def create(
+        self, definition: Definition, args: Any, kwargs: Any, methods: Any, make: Make
+    ) -> Any:
         self.log.append(("create", definition, args, kwargs))
         actor = self._new(1)
         self._actors[actor] = definition.target(*args, **kwargs)
@@ -95,9 +99,9 @@ class FakeRuntime:
         if template.actor_name:
             key = (template.namespace, template.actor_name)
             self._names[key] = ActorRecord(actor, template.actor_name, methods)
-        return actor
+        return make(self, actor)
 
-    def call(self, actor: int, definition: Definition, args: Any, kwargs: Any) -> int:
+    def call(self, actor: int, definition: Definition, args: Any, kwargs: Any, make: Make) -> Any:
         self.log.append(("call", definition, args, kwargs))
 
         def work() -> Any:
@@ -106,12 +110,12 @@ class FakeRuntime:
             return method(*positional, **named)
 
         returns = definition.template.returns
-        return self._start(self._new(returns), returns, work)
+        return make(self, self._start(self._new(returns), returns, work))
 
-    def put(self, value: Any) -> int:
+    def put(self, value: Any, make: Make) -> Any:
         identifier = self._new(1)
         self._resolve(identifier, (True, value))
-        return identifier
+        return make(self, identifier)
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:
         with self._changed:

@@ -1,0 +1,43 @@
+"""What a worker may ask about the call and the actor that it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..config import UNITS
+from ..policy.calls import Call
+from ..policy.scheduler import Scheduler
+from ..wire.messages import TASK
+
+
+def whereabouts(scheduler: Scheduler, number: int, identifier: int) -> dict[str, Any]:
+    """Return plain facts about a call of worker `number`; the lock is held.
+
+    Args:
+        scheduler: which knows the workers.
+        number: the worker that asks.
+        identifier: the call that asks, 0 if none does.
+
+    Returns:
+        The names of the call and of the actor, which may be in the making, the resources that they
+        were given, the methods that a handle of the actor offers, and whether it was restarted.
+    """
+    worker = scheduler.placement.workers.get(number)
+    if worker is None:
+        return {}
+    call = worker.inflight.get(identifier)
+    facts: dict[str, Any] = {"task_name": call.name if call is not None else None, "actor": None}
+    if call is not None and call.shape.template.kind == TASK:
+        facts["assigned"] = _assigned(call)
+    actor = worker.actor
+    if actor is not None:
+        facts["actor"] = actor.id
+        facts["assigned"] = _assigned(actor.creation)
+        facts["actor_name"] = actor.name[1] if actor.name else None
+        facts["actor_methods"] = actor.methods
+        facts["reconstructed"] = actor.restarts > 0
+    return facts
+
+
+def _assigned(call: Call) -> dict[str, float]:
+    return {name: amount / UNITS for name, amount in call.shape.template.resources if amount}
