@@ -24,6 +24,16 @@ DESCRIPTORS = Path("/proc/self/fd")
 SHARED_MEMORY = Path("/dev/shm")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Here because pytest asks no conftest further down for options."""
+    parser.addoption(
+        "--backend",
+        choices=("snakepit", "ray"),
+        default="snakepit",
+        help="what tests/conformance runs on",
+    )
+
+
 def wait_until(condition: Callable[[], Any], *, timeout: float = GRACE_S) -> bool:
     """Wait for a condition; polling, because what is waited for lies outside this process.
 

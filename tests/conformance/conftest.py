@@ -1,0 +1,113 @@
+"""The backend of the conformance suite: `--backend snakepit` (the default) or `--backend ray`.
+
+What a test defines, it defines in its own body: functions and classes then travel by value on both
+backends. What all tests of a module share is the runtime, since Ray takes seconds to start one; of
+Ray all modules share one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import conftest as shared
+from tests.runtime.helpers import Gate, Tally
+
+ROOT = Path(__file__).parents[2]
+CPUS = 4
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is not there yet must fail on snakepit, and must not on Ray."""
+    if config.getoption("--backend") != "snakepit":
+        return
+    for item in items:
+        mark = item.get_closest_marker("not_yet")
+        if mark is not None and HERE in item.path.parents:
+            item.add_marker(pytest.mark.xfail(strict=True, reason=mark.kwargs["reason"]))
+
+
+@pytest.fixture(scope="session")
+def backend(request: pytest.FixtureRequest) -> str:
+    """`snakepit` or `ray`."""
+    name: str = request.config.getoption("--backend")
+    return name
+
+
+@pytest.fixture(scope="session")
+def module(backend: str) -> Iterator[Any]:
+    """The module under test, in which nothing runs yet."""
+    found: Any
+    if backend == "ray":
+        # Ray's workers import what the tests import by name from here.
+        os.environ["PYTHONPATH"] = str(ROOT)
+        os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        found = pytest.importorskip("ray", reason="comes with the bench extra")
+        importlib.import_module("ray.exceptions")
+    else:
+        found = importlib.import_module("snakepit")
+    yield found
+    if found.is_initialized():
+        found.shutdown()
+
+
+@pytest.fixture(scope="session")
+def settings(backend: str) -> dict[str, Any]:
+    """What every `init` of the suite gets."""
+    if backend == "ray":
+        return {
+            "include_dashboard": False,
+            "log_to_driver": False,
+            "object_store_memory": 256 << 20,
+        }
+    return {"log_to_driver": False}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind(backend: str) -> Iterator[None]:
+    """Processes and descriptors are counted around a module, and not those of Ray."""
+    if backend == "ray":
+        yield
+    else:
+        yield from shared._leaving_nothing()
+
+
+@pytest.fixture(scope="module")
+def ray(module: Any, backend: str, settings: dict[str, Any]) -> Iterator[Any]:
+    """The module under test, with a runtime of four CPUs and one resource `widget: 2`."""
+    if not module.is_initialized():
+        module.init(num_cpus=CPUS, resources={"widget": 2}, **settings)
+    yield module
+    if backend == "snakepit":
+        module.shutdown()
+
+
+@pytest.fixture
+def expect(backend: str, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Choose the outcome of the backend, in a test that is marked by `differs`."""
+    assert request.node.get_closest_marker("differs") is not None, "say why: @differs(...)"
+
+    def choose(**outcomes: Any) -> Any:
+        assert set(outcomes) == {"snakepit", "ray"}
+        return outcomes[backend]
+
+    return choose
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """A gate that is closed."""
+    return Gate(str(tmp_path / "gate"))
+
+
+@pytest.fixture
+def tally(tmp_path: Path) -> Tally:
+    """A count of zero."""
+    return Tally(str(tmp_path / "tally"))
