@@ -1,9 +1,11 @@
-"""The settings of a runtime, and the rules for option values.
+"""The settings of a runtime; the rules for their values are in `checks`.
 
 Only this module reads the environment. These variables stand in for arguments of `init` that are
 not given:
 
     SNAKEPIT_NUM_CPUS             2
+    SNAKEPIT_NUM_GPUS             1
+    SNAKEPIT_MEMORY               bytes
     SNAKEPIT_RESOURCES            camera=2,disk=0.5
     SNAKEPIT_OBJECT_STORE_MEMORY  bytes
     SNAKEPIT_NAMESPACE            a name
@@ -11,162 +13,44 @@ not given:
     SNAKEPIT_MAX_WORKERS          64
     SNAKEPIT_RESTART_INTENSITY    5
     SNAKEPIT_RESTART_PERIOD       60
-
-Each check takes the option's name and its value, and returns the value in the form that the rest
-of the package uses. A wrong type raises TypeError, a wrong value `OptionError` (a ValueError);
-both name the option, the value and what is allowed.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from operator import index
-from typing import Any, Final, NamedTuple, SupportsFloat, SupportsIndex, final
+from typing import Any, Final, NamedTuple, final
 
-from .errors import OptionError
-from .machine import available_cpus, available_memory
-
-UNITS: Final = 10_000
-"""Resources are counted in 1/10,000: sums of integers are exact, those of floats are not."""
+from .checks import MAX_BYTES
+from .checks import UNITS as UNITS
+from .checks import check_bool as check_bool
+from .checks import check_bytes as check_bytes
+from .checks import check_gpus as check_gpus
+from .checks import check_int as check_int
+from .checks import check_name as check_name
+from .checks import check_resources as check_resources
+from .checks import check_restarts as check_restarts
+from .checks import check_timeout as check_timeout
+from .checks import check_units as check_units
+from .checks import wrong_type as wrong_type
+from .checks import wrong_value as wrong_value
+from .machine import available_cpus, available_memory, present_gpus
 
 MAX_CPUS: Final = 1024
-MAX_QUANTITY: Final = 1_000_000_000
+MAX_GPUS: Final = 1024
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+"""The variable that tells CUDA's libraries which GPUs a process may use."""
 MAX_WORKERS: Final = 65_536
 STORE_SHARE: Final = 0.4
 SMALLEST_STORE: Final = 1 << 20
 INTENSITY: Final = 5
 PERIOD: Final = 60.0
-MAX_INTENSITY: Final = 1000
-MAX_PERIOD: Final = 86_400.0
-LEAST_PERIOD: Final = 0.1
-"""Seconds for each restart: with the back-off between them, more could never come in the period."""
-RESERVED: Final = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
-
-
-# --- checks ----------------------------------------------------------------------------------
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def wrong_type(option: str, value: object, allowed: str) -> TypeError:
-    """Return the error for a value of the wrong type."""
-    return TypeError(
-        f"{option} must be {allowed}, not {_shown(value)} (of type {type(value).__name__})"
-    )
-
-
-def wrong_value(option: str, value: object, allowed: str) -> OptionError:
-    """Return the error for a value of the right type that is not allowed."""
-    return OptionError(f"{option} must be {allowed}, not {_shown(value)}")
-
-
-def check_int(option: str, value: object, low: int, high: int, note: str = "") -> int:
-    """Return `value` if it is an integer from `low` to `high`; True and False are none."""
-    if type(value) is int and low <= value <= high:
-        return value
-    allowed = f"an integer from {low} to {high}{note}"
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise wrong_type(option, value, allowed)
-    number = index(value)
-    if not low <= number <= high:
-        raise wrong_value(option, value, allowed)
-    return number
-
-
-def check_bool(option: str, value: object) -> bool:
-    """Return `value` if it is True or False."""
-    if not isinstance(value, bool):
-        raise wrong_type(option, value, "True or False")
-    return value
-
-
-def check_name(option: str, value: object) -> str:
-    """Return `value` if it is a string with something in it."""
-    if not isinstance(value, str):
-        raise wrong_type(option, value, "a string")
-    if not value:
-        raise wrong_value(option, value, "a string that is not empty")
-    return value
-
-
-def check_timeout(value: object) -> float | None:
-    """Return `value` if it is None or a number of seconds that is not negative."""
-    if value is None:
-        return None
-    allowed = "None or a number of seconds, 0 or more"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise wrong_type("timeout", value, allowed)
-    if not value >= 0:
-        raise wrong_value("timeout", value, allowed)
-    return None if value == float("inf") else value
-
-
-def check_restarts(intensity: object, period: object) -> tuple[int, float]:
-    """Return a restart intensity and its period in seconds, which must have room for it."""
-    count = check_int("restart_intensity", intensity, 0, MAX_INTENSITY)
-    least = LEAST_PERIOD * (count + 1)
-    allowed = (
-        f"a number of seconds from {least:g} to {MAX_PERIOD:g}, "
-        f"{LEAST_PERIOD:g} for each restart and one more (restart_intensity={count})"
-    )
-    if isinstance(period, bool) or not isinstance(period, (int, float)):
-        raise wrong_type("restart_period", period, allowed)
-    if not least <= period <= MAX_PERIOD:
-        raise wrong_value("restart_period", period, allowed)
-    return count, float(period)
-
-
-def check_units(option: str, value: object, *, zero: bool = True) -> int:
-    """Return a quantity of a resource in 1/`UNITS`.
-
-    Args:
-        option: its name, for the error.
-        value: a number; what lies between two multiples of 0.0001 is rounded.
-        zero: whether 0 is allowed.
-    """
-    least = "0 or more" if zero else "more than 0"
-    allowed = f"a number, {least} and at most {MAX_QUANTITY}"
-    if isinstance(value, bool) or not isinstance(value, SupportsFloat):
-        raise wrong_type(option, value, allowed)
-    number = float(value)
-    if not 0 <= number <= MAX_QUANTITY or (number == 0 and not zero):
-        raise wrong_value(option, value, allowed)
-    units = round(number * UNITS)
-    if number and not units:
-        raise wrong_value(option, value, f"{allowed}; 0.0001 is the smallest part")
-    return units
-
-
-def check_resources(
-    option: str, value: object, *, zero: bool = True
-) -> tuple[tuple[str, int], ...]:
-    """Return custom resources as sorted pairs of a name and a quantity in 1/`UNITS`."""
-    allowed = "a dict of names and quantities"
-    if not isinstance(value, Mapping):
-        raise wrong_type(option, value, allowed)
-    found = []
-    for name, quantity in value.items():
-        if not isinstance(name, str):
-            raise wrong_type(f"a name in {option}", name, "a string")
-        if not name:
-            raise wrong_value(f"a name in {option}", name, "a string that is not empty")
-        if name in RESERVED:
-            raise wrong_value(
-                f"a name in {option}", name, f"other than {name}, which {RESERVED[name]}= is for"
-            )
-        found.append((name, check_units(f"{option}[{name!r}]", quantity, zero=zero)))
-    return tuple(sorted(found))
-
-
-# --- settings --------------------------------------------------------------------------------
 
 
 class _Fields(NamedTuple):
     num_cpus: int
+    gpus: tuple[str, ...]
+    memory: int
     resources: tuple[tuple[str, int], ...]
     object_store_memory: int
     namespace: str
@@ -182,6 +66,8 @@ class Config(_Fields):
 
     Attributes:
         num_cpus: CPUs that tasks and actors share, 0 to 1024.
+        gpus: the GPUs that they share, as CUDA_VISIBLE_DEVICES names them.
+        memory: bytes that they may ask for; a quantity to share out, and no limit.
         resources: custom resources, as sorted pairs of a name and a quantity in 1/`UNITS`.
         object_store_memory: bytes that stored objects may take.
         namespace: where actors' names are looked up; "" is the anonymous one.
@@ -198,6 +84,8 @@ class Config(_Fields):
         *,
         num_cpus: int,
         object_store_memory: int,
+        gpus: tuple[str, ...] = (),
+        memory: int = 0,
         resources: Mapping[str, float] | None = None,
         namespace: str | None = None,
         log_to_driver: bool = True,
@@ -215,10 +103,10 @@ class Config(_Fields):
         return super().__new__(
             cls,
             check_int("num_cpus", num_cpus, 0, MAX_CPUS),
+            gpus,
+            check_int("memory", memory, 0, MAX_BYTES, " bytes"),
             check_resources("resources", given, zero=False) if given != () else (),
-            check_int(
-                "object_store_memory", object_store_memory, SMALLEST_STORE, 1 << 60, " bytes"
-            ),
+            _store(object_store_memory),
             "" if namespace is None else check_name("namespace", namespace),
             check_bool("log_to_driver", log_to_driver),
             None if max_workers is None else check_int("max_workers", max_workers, 1, MAX_WORKERS),
@@ -230,7 +118,14 @@ class Config(_Fields):
 
     def totals(self) -> dict[str, int]:
         """Return what there is to share out, CPUs included, in 1/`UNITS`."""
-        return {"CPU": self.num_cpus * UNITS, **dict(self.resources)}
+        found = {"CPU": self.num_cpus * UNITS, "memory": self.memory * UNITS}
+        if self.gpus:
+            found["GPU"] = len(self.gpus) * UNITS
+        return {**found, **dict(self.resources)}
+
+
+def _store(size: object) -> int:
+    return check_int("object_store_memory", size, SMALLEST_STORE, 1 << 60, " bytes")
 
 
 def _restore(*fields: Any) -> Config:
@@ -240,6 +135,8 @@ def _restore(*fields: Any) -> Config:
 def resolve(
     *,
     num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    memory: int | None = None,
     resources: Mapping[str, float] | None = None,
     object_store_memory: int | None = None,
     namespace: str | None = None,
@@ -253,6 +150,8 @@ def resolve(
 
     Args:
         num_cpus: default: the least of CPU affinity and cgroup quota.
+        num_gpus: default: those that are present and that CUDA_VISIBLE_DEVICES does not hide.
+        memory: bytes to share out; default: what this process may use, less the object store.
         resources: quantities by name; default: none.
         object_store_memory: bytes; default: 40 % of the memory that this process may use.
         namespace: default: the anonymous one.
@@ -271,12 +170,18 @@ def resolve(
         num_cpus = variables.integer("SNAKEPIT_NUM_CPUS")
     if num_cpus is None:
         num_cpus = min(available_cpus(), MAX_CPUS)
+    if num_gpus is None:
+        num_gpus = variables.integer("SNAKEPIT_NUM_GPUS")
     if resources is None:
         resources = variables.quantities("SNAKEPIT_RESOURCES")
     if object_store_memory is None:
         object_store_memory = variables.integer("SNAKEPIT_OBJECT_STORE_MEMORY")
     if object_store_memory is None:
         object_store_memory = max(SMALLEST_STORE, int(available_memory() * STORE_SHARE))
+    if memory is None:
+        memory = variables.integer("SNAKEPIT_MEMORY")
+    if memory is None:
+        memory = max(0, available_memory() - _store(object_store_memory))
     if namespace is None:
         namespace = variables.text("SNAKEPIT_NAMESPACE")
     if log_to_driver is None:
@@ -289,6 +194,8 @@ def resolve(
         restart_period = variables.number("SNAKEPIT_RESTART_PERIOD")
     return Config(
         num_cpus=num_cpus,
+        gpus=_gpus(num_gpus, variables.listed(VISIBLE)),
+        memory=memory,
         resources=resources,
         object_store_memory=object_store_memory,
         namespace=namespace,
@@ -297,6 +204,19 @@ def resolve(
         restart_intensity=INTENSITY if restart_intensity is None else restart_intensity,
         restart_period=PERIOD if restart_period is None else restart_period,
     )
+
+
+def _gpus(count: int | None, visible: list[str] | None) -> tuple[str, ...]:
+    """Return the names of the GPUs to share out: of those that the driver itself may use."""
+    if count is None:
+        present = present_gpus()
+        return tuple(map(str, range(present)) if visible is None else visible[:present])
+    check_int("num_gpus", count, 0, MAX_GPUS)
+    if visible is None:
+        return tuple(map(str, range(count)))
+    if count > len(visible):
+        raise wrong_value("num_gpus", count, f"at most the {len(visible)} that {VISIBLE} shows")
+    return tuple(visible[:count])
 
 
 @final
@@ -310,6 +230,18 @@ class _Variables:
 
     def text(self, name: str) -> str | None:
         return self._all.get(name, "").strip() or None
+
+    def listed(self, name: str) -> list[str] | None:
+        text = self._all.get(name)
+        if text is None:
+            return None
+        # As CUDA reads it: what stands behind an entry that names nothing is hidden.
+        found = []
+        for entry in text.split(","):
+            if not entry.strip() or entry.strip() == "-1":
+                break
+            found.append(entry.strip())
+        return found
 
     def integer(self, name: str) -> int | None:
         text = self.text(name)

@@ -277,8 +277,12 @@ def _nesting_depth(fields: _Fields) -> errors.SnakepitError:
 
 def _quantities(amounts: Any) -> str:
     if isinstance(amounts, Mapping):
-        return ", ".join(f"{amount:g} {name}" for name, amount in sorted(amounts.items()))
+        return ", ".join(_quantity(name, amounts[name]) for name in sorted(amounts))
     return str(amounts or "")
+
+
+def _quantity(name: str, amount: float) -> str:
+    return f"{amount / 1e9:.4g} GB of memory" if name == "memory" else f"{amount:g} {name}"
 
 
 def _impossible(fields: _Fields) -> str:

@@ -49,6 +49,28 @@ def available_memory(root: str = "") -> int:
     return size
 
 
+def present_gpus(root: str = "") -> int:
+    """Return how many GPUs NVIDIA's driver shows to this process; 0 without the driver.
+
+    Args:
+        root: a folder that holds `proc` and `dev`, for tests.
+    """
+    for folder, prefix in ((f"{root}/proc/driver/nvidia/gpus", ""), (f"{root}/dev", "nvidia")):
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        # In /dev there are nvidiactl, nvidia-uvm and others besides the devices themselves.
+        found = [
+            name
+            for name in names
+            if not prefix or (name.startswith(prefix) and name.removeprefix(prefix).isdigit())
+        ]
+        if found:
+            return len(found)
+    return 0
+
+
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:

@@ -20,11 +20,71 @@ GIVEN = {"num_cpus": 2, "object_store_memory": 1 << 24}
 def test_a_config_holds_what_was_given() -> None:
     made = Config(num_cpus=2, object_store_memory=1 << 24, resources={"b": 0.5, "a": 2})
     assert made.resources == (("a", 20_000), ("b", 5_000))
-    assert made.totals() == {"CPU": 20_000, "a": 20_000, "b": 5_000}
+    assert made.totals() == {"CPU": 20_000, "memory": 0, "a": 20_000, "b": 5_000}
     assert (made.namespace, made.log_to_driver, made.max_workers) == ("", True, None)
     assert pickle.loads(pickle.dumps(made)) == made == copy.copy(made)
     with pytest.raises(AttributeError):
         made.num_cpus = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "names"),
+    [
+        (None, 2, ("0", "1")),
+        (None, 0, ()),
+        ("2,3", 2, ("2", "3")),
+        ("2,3", 1, ("2",)),
+        ("GPU-8f5, GPU-a0c", 2, ("GPU-8f5", "GPU-a0c")),
+        ("0,-1,2", 1, ("0",)),  # what comes after -1 is hidden
+        ("", 0, ()),
+    ],
+)
+def test_gpus_are_those_that_the_driver_may_use(
+    visible: str | None, count: int, names: tuple[str, ...]
+) -> None:
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    made = resolve(**GIVEN, num_gpus=count, environment=environment)
+    assert made.gpus == names
+    assert made.totals().get("GPU", 0) == len(names) * 10_000
+
+
+def test_gpus_that_are_hidden_cannot_be_shared_out() -> None:
+    for visible, shown in (("", 0), ("0,-1,2", 1)):
+        with pytest.raises(OptionError, match=f"num_gpus must be at most the {shown} that CUDA"):
+            resolve(**GIVEN, num_gpus=2, environment={"CUDA_VISIBLE_DEVICES": visible})
+
+
+def test_gpus_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snakepit.config.present_gpus", lambda: 2)
+    assert resolve(**GIVEN, environment={}).gpus == ("0", "1")
+    assert resolve(**GIVEN, environment={"CUDA_VISIBLE_DEVICES": "1"}).gpus == ("1",)
+    assert resolve(**GIVEN, environment={"CUDA_VISIBLE_DEVICES": "-1"}).gpus == ()
+    monkeypatch.setattr("snakepit.config.present_gpus", lambda: 0)
+    assert resolve(**GIVEN, environment={"CUDA_VISIBLE_DEVICES": "0,1"}).gpus == ()
+
+
+def test_memory_to_share_out_is_what_the_store_leaves() -> None:
+    made = resolve(**GIVEN, environment={})
+    assert made.memory == available_memory() - GIVEN["object_store_memory"]
+    assert resolve(**GIVEN, memory=5, environment={}).totals()["memory"] == 50_000
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "error"),
+    [
+        ("num_gpus", -1, OptionError),
+        ("num_gpus", 0.5, TypeError),
+        ("num_gpus", "1", TypeError),
+        ("num_gpus", True, TypeError),
+        ("memory", -1, OptionError),
+        ("memory", 1.5, TypeError),
+    ],
+)
+def test_a_wrong_number_of_gpus_or_bytes_is_named(
+    setting: str, value: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=setting):
+        resolve(**{**GIVEN, setting: value})
 
 
 @pytest.mark.parametrize(
@@ -101,6 +161,8 @@ def test_zero_cpus_are_allowed_and_integers_of_other_types_become_plain() -> Non
 def test_the_environment_stands_in_for_what_is_not_given() -> None:
     environment = {
         "SNAKEPIT_NUM_CPUS": "3",
+        "SNAKEPIT_NUM_GPUS": "2",
+        "SNAKEPIT_MEMORY": "5000",
         "SNAKEPIT_RESOURCES": "camera=2, disk=0.5",
         "SNAKEPIT_OBJECT_STORE_MEMORY": "33554432",
         "SNAKEPIT_NAMESPACE": "lab",
@@ -112,6 +174,8 @@ def test_the_environment_stands_in_for_what_is_not_given() -> None:
     made = resolve(environment=environment)
     assert made == Config(
         num_cpus=3,
+        gpus=("0", "1"),
+        memory=5000,
         resources={"camera": 2, "disk": 0.5},
         object_store_memory=33554432,
         namespace="lab",

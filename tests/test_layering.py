@@ -14,9 +14,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOUNDATION = (
-    "errors carried task_errors exceptions faults ids handles config machine deadline".split()
-)
+FOUNDATION = [
+    *"errors carried task_errors exceptions faults ids handles".split(),
+    *"checks config machine deadline".split(),
+]
 LAYERS: dict[str, float] = {
     **dict.fromkeys(FOUNDATION, 0),
     "wire": 1,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snakepit.machine import available_cpus, available_memory
+from snakepit.machine import available_cpus, available_memory, present_gpus
 
 
 def write(root: Path, files: dict[str, str]) -> str:
@@ -80,3 +80,19 @@ def test_memory_is_the_least_of_machine_and_cgroup(
 
 def test_memory_without_proc(tmp_path: Path) -> None:
     assert available_memory(str(tmp_path)) > 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("files", "gpus"),
+    [
+        ({}, 0),
+        ({"proc/driver/nvidia/version": ""}, 0),
+        ({"proc/driver/nvidia/gpus/0000:01:00.0/information": ""}, 1),
+        ({"dev/nvidia0": "", "dev/nvidia1": "", "dev/nvidiactl": "", "dev/nvidia-uvm": ""}, 2),
+        ({"dev/nvidiactl": "", "dev/0": ""}, 0),
+    ],
+)
+def test_gpus_are_counted_as_nvidias_driver_shows_them(
+    tmp_path: Path, files: dict[str, str], gpus: int
+) -> None:
+    assert present_gpus(write(tmp_path, files)) == gpus

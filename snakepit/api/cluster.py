@@ -18,7 +18,8 @@ def cluster_resources() -> dict[str, float]:
     """Return all that there is to share out, by name.
 
     Returns:
-        CPUs and custom resources in units; memory and `object_store_memory` in bytes.
+        CPUs, GPUs (where there are any) and custom resources in units; `memory` and
+        `object_store_memory` in bytes.
     """
     facts = _facts()
     return {**facts["resources"], STORE: float(facts[STORE]), LOCAL: 1.0}
@@ -66,7 +67,8 @@ def get_gpu_ids() -> list[int] | list[str]:
     Returns:
         Their numbers; the names that CUDA_VISIBLE_DEVICES gave the driver, if it gave names.
     """
-    return list(_facts().get("gpus") or ())
+    names: list[str] = list(_facts().get("gpus") or ())
+    return [int(name) for name in names] if all(map(str.isdigit, names)) else names
 
 
 def timeline(filename: str | None = None) -> NoReturn:

@@ -18,6 +18,8 @@ from .options import check_options
 
 _SETTINGS: Final = (
     "num_cpus",
+    "num_gpus",
+    "memory",
     "resources",
     "object_store_memory",
     "namespace",
@@ -30,7 +32,6 @@ _SETTINGS: Final = (
 # What Ray's init takes besides, with the value that asks for what happens here anyway.
 _LATER: Final[dict[str, Any]] = {
     "address": "local",
-    "num_gpus": 0,
     "labels": None,
     "local_mode": False,
     "include_dashboard": False,
@@ -93,6 +94,8 @@ class Context(Mapping[str, Any]):
 def init(
     *,
     num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    memory: int | None = None,
     resources: Mapping[str, float] | None = None,
     object_store_memory: int | None = None,
     namespace: str | None = None,
@@ -110,6 +113,10 @@ def init(
 
     Args:
         num_cpus: CPUs to share out, 0 to 1024; default: as many as this process may use.
+        num_gpus: GPUs to share out; default: those that the NVIDIA driver shows and that
+            CUDA_VISIBLE_DEVICES, if set, does not hide from this process.
+        memory: bytes that tasks and actors may ask for, a quantity that is shared out and not a
+            limit that is watched; default: what this process may use, less the object store.
         resources: custom resources: quantities above 0 by name.
         object_store_memory: bytes that stored objects may take; default: 40 % of the memory.
         namespace: where names of actors are looked up; default: the anonymous one.
@@ -134,6 +141,8 @@ def init(
     check_bool("ignore_reinit_error", ignore_reinit_error)
     config = resolve(
         num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        memory=memory,
         resources=resources,
         object_store_memory=object_store_memory,
         namespace=namespace,

@@ -11,6 +11,8 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, final
 
 from ..config import (
     UNITS,
+    check_bytes,
+    check_gpus,
     check_int,
     check_name,
     check_resources,
@@ -37,6 +39,8 @@ class CommonOptions(TypedDict, total=False):
     """Options of tasks and actors."""
 
     num_cpus: float | None
+    num_gpus: float | None
+    memory: float | None
     resources: Mapping[str, float] | None
     name: str | None
 
@@ -127,6 +131,8 @@ def _groups(option: str, value: object) -> tuple[tuple[str, int], ...]:
 
 TASK_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
+    "num_gpus": check_gpus,
+    "memory": check_bytes,
     "resources": check_resources,
     "num_returns": _returns,
     "max_retries": _retries,
@@ -135,6 +141,8 @@ TASK_CHECKS: Final[dict[str, Check]] = {
 }
 ACTOR_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
+    "num_gpus": check_gpus,
+    "memory": check_bytes,
     "resources": check_resources,
     "max_restarts": _retries,
     "max_task_retries": _retries,
@@ -154,8 +162,6 @@ CALL_CHECKS: Final[dict[str, Check]] = {**METHOD_CHECKS, "name": check_name}
 
 # Ray's options that are still to come, with the value that asks for nothing (None always does).
 _PLACES: Final[dict[str, Any]] = {
-    "num_gpus": 0,
-    "memory": 0,
     "accelerator_type": None,
     "runtime_env": None,
     "scheduling_strategy": "DEFAULT",
@@ -234,7 +240,7 @@ def actor_template(kind: str, options: Mapping[str, Any], flavour: int = PLAIN) 
     place it, and it holds nothing. Others given: one CPU comes with them. An explicit
     `num_cpus=0` is kept as an entry of 0, since it wants no CPU to be placed either.
     """
-    if not options.get("resources") and "num_cpus" not in options:
+    if not any(map(options.get, ("num_gpus", "memory", "resources"))) and "num_cpus" not in options:
         resources: tuple[tuple[str, int], ...] = ()
     else:
         resources = _resources(options, UNITS) or (("CPU", 0),)
@@ -321,5 +327,10 @@ def _template(
 
 
 def _resources(options: Mapping[str, Any], default_cpus: int) -> tuple[tuple[str, int], ...]:
-    wanted = {"CPU": options.get("num_cpus", default_cpus), **dict(options.get("resources", ()))}
+    wanted = {
+        "CPU": options.get("num_cpus", default_cpus),
+        "GPU": options.get("num_gpus", 0),
+        "memory": options.get("memory", 0),
+        **dict(options.get("resources", ())),
+    }
     return tuple(sorted((name, units) for name, units in wanted.items() if units))

@@ -8,11 +8,12 @@ from .calls import Call
 
 
 class Spawn(NamedTuple):
-    """Start worker process `worker`; `label` names it to people."""
+    """Start worker process `worker`; `label` names it to people, `gpus` are its to use."""
 
     worker: int
     label: str
     env: tuple[tuple[str, str], ...]
+    gpus: tuple[int, ...] = ()
 
 
 class StartZygote(NamedTuple):

@@ -15,12 +15,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, final
 
-from ..wire.messages import CREATE, Template
-from .actions import Action, Arm, Send, Spawn
+from ..wire.messages import Template
+from .actions import Action, Arm, Retire, Send, Spawn
 from .calls import READY, Call, Shape
+from .classes import Classes
+from .devices import Devices
 from .pools import Klass
 from .pools import Pool as Pool
-from .resources import UNIT, Needs, Resources
+from .resources import Resources
 from .starts import Starts
 from .workers import LIVE, Worker
 
@@ -39,8 +41,6 @@ IDLE_FOR: Final = 1.0
 OVERRUN: Final = 0.05
 """Seconds without a result after which unstarted calls may be asked back."""
 
-ONE_CPU: Final[Needs] = (("CPU", UNIT),)
-
 
 @final
 class Placement:
@@ -52,10 +52,12 @@ class Placement:
         self.resources = resources
         self.cores = cores
         self.actions = actions
-        self.pools = {pool.name: pool for pool in pools}
+        self.devices = Devices(resources)
+        self._classes = Classes(resources, pools)
+        self.pools = self._classes.pools
+        self.klasses = self._classes.klasses
         self.workers: dict[int, Worker] = {}
         self.waiting: dict[Klass, None] = {}
-        self.klasses: dict[tuple[str, Needs, bool], Klass] = {}
         self.starts = Starts(actions)
         self._next_worker = 1
         self.watching = False
@@ -67,16 +69,13 @@ class Placement:
 
     def klass(self, template: Template) -> Klass:
         """Return the class of a template's calls."""
-        creates = template.kind == CREATE
-        needs = template.resources or (ONE_CPU if creates else ())
-        needs = tuple(item for item in needs if item[1])
-        key = (template.pool, needs, creates)
-        klass = self.klasses.get(key)
-        if klass is None:
-            pool = self.pools[template.pool]
-            refusal = self.resources.refusal(needs) or (None if creates else pool.failure)
-            klass = self.klasses[key] = Klass(pool, needs, creates, refusal)
-        return klass
+        return self._classes.of(template)
+
+    def _can_start(self, klass: Klass) -> bool:
+        """Tell whether there is what one more process for the class needs."""
+        return self.resources.fits(klass.needs) and (
+            not klass.gpus or self.devices.choose(klass.gpus) is not None
+        )
 
     # --- queues -------------------------------------------------------------------------
 
@@ -90,7 +89,7 @@ class Placement:
                 return
         call.to("ready")
         (klass.queue.appendleft if call.hastened else klass.queue.append)(call)
-        if klass in self.waiting:
+        if klass in self.waiting and not klass.creates:
             # Nobody could take those before it; all that more of them can do is start workers.
             self._grow(klass)
         else:
@@ -121,7 +120,7 @@ class Placement:
             if call.state is not READY:
                 queue.popleft()
             elif klass.creates:
-                if not self.resources.fits(klass.needs):
+                if not self._can_start(klass):
                     break
                 queue.popleft()
                 assert self.place_actor is not None
@@ -160,7 +159,7 @@ class Placement:
 
     def _busy_one(self, klass: Klass, micros: float) -> Worker | None:
         """Return a worker of the class that can take such a call ahead of time."""
-        if self._contended(klass):
+        if klass.gpus or self._contended(klass):
             return None
         candidates = klass.open
         while candidates:
@@ -305,7 +304,7 @@ class Placement:
 
     def _goes_on(self, worker: Worker, klass: Klass) -> bool:
         """Send the next call of the class, on the resources that the worker still holds."""
-        if worker.state is not LIVE or self._contended(klass):
+        if worker.state is not LIVE or klass.gpus or self._contended(klass):
             return False
         call = self._pop(klass)
         if call is None:
@@ -340,6 +339,11 @@ class Placement:
         if worker.state is not LIVE or worker.actor is not None or worker.inflight:
             return
         pool = worker.pool
+        if pool.gpus and worker.results:
+            del pool.workers[worker.number]
+            worker.to("retire")
+            self.actions.append(Retire(worker.number))
+            return
         pool.idle[worker.number] = worker
         if len(pool.workers) > pool.size and pool.excess > 0 and not pool.shrinking:
             pool.shrinking = True
@@ -361,7 +365,10 @@ class Placement:
         if shape is None:
             pool.workers[worker.number] = worker
             pool.starting += 1
-        self.starts.add(Spawn(worker.number, label, shape.template.env if shape else ()))
+        env, gpus = (shape.template.env, shape.klass.gpus) if shape else (pool.env, pool.gpus)
+        if gpus:
+            self.devices.equip(worker, gpus)
+        self.starts.add(Spawn(worker.number, label, env, worker.gpus))
         return worker
 
     def started(self, worker: Worker) -> None:
@@ -374,17 +381,19 @@ class Placement:
         """Give up those of the pool's workers that nobody has begun to fork."""
         for number in self.starts.call_off(pool.workers):
             del pool.workers[number]
-            self.workers.pop(number).to("died")
+            worker = self.workers.pop(number)
+            worker.to("died")
+            self.devices.strip(worker)
             pool.starting -= 1
 
     def _grow(self, klass: Klass) -> None:
-        if not self.resources.fits(klass.needs):
+        if not self._can_start(klass):
             return
         pool = klass.pool
         room = self.resources.room(klass.needs, len(klass.queue))
-        while pool.starting < room and not pool.full:
+        while pool.starting < room and not pool.full and self._can_start(klass):
             self.add_worker(pool, pool.name)
-        if room and not pool.starting and pool.full:
+        if room and not pool.starting and pool.full and not klass.gpus:
             self._nest(klass)
 
     def _nest(self, klass: Klass) -> None:
@@ -420,3 +429,4 @@ class Placement:
         worker.pool.workers.pop(worker.number, None)
         worker.pool.idle.pop(worker.number, None)
         self._unlist(worker)
+        self.devices.strip(worker)

@@ -37,6 +37,9 @@ POOL_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
     (TRIAL, "served"): RUNNING,
 }
 
+ENOUGH: Final = 1 << 16
+"""No limit: workers that have GPUs are as many as the GPUs allow."""
+
 Refusal = tuple[str, dict[str, Any]]
 """Kind and fields of the failure record that a call ends in."""
 
@@ -47,13 +50,17 @@ class Klass:
 
     `open` holds the workers that may have room for more of its calls, least recently used first.
     `refusal` says why none of its calls can run, if so: never, or while the pool has failed.
+    `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else.
     """
 
-    __slots__ = ("creates", "needs", "open", "pool", "queue", "refusal")
+    __slots__ = ("creates", "gpus", "needs", "open", "pool", "queue", "refusal")
 
-    def __init__(self, pool: Pool, needs: Needs, creates: bool, refusal: Refusal | None) -> None:
+    def __init__(
+        self, pool: Pool, needs: Needs, creates: bool, refusal: Refusal | None, gpus: int = 0
+    ) -> None:
         self.pool = pool
         self.needs = needs
+        self.gpus = gpus
         self.creates = creates
         self.refusal = refusal
         self.queue: deque[Call] = deque()
@@ -66,11 +73,16 @@ class Pool:
 
     `shrinking` says that a timer will end the idle ones that are too many. `window` has those that
     died in vain; `turn` numbers the changes of state, so that a timer set before the last is known.
-    `failure` is why it refuses calls.
+    `failure` is why it refuses calls. A variant of the pool `base` has workers that begin with the
+    environment `env`, and those that have `gpus` take one call each: what a process keeps on a GPU
+    is free only when it has ended.
     """
 
     __slots__ = (
+        "base",
+        "env",
         "failure",
+        "gpus",
         "idle",
         "limit",
         "name",
@@ -97,6 +109,15 @@ class Pool:
         self.turn = 0
         self.window = window
         self.failure: Refusal | None = None
+        self.base = ""
+        self.env: tuple[tuple[str, str], ...] = ()
+        self.gpus = 0
+
+    def variant(self, name: str, env: tuple[tuple[str, str], ...], gpus: int) -> Pool:
+        """Return a pool whose workers begin with `env` and `gpus`, and do not idle for long."""
+        made = Pool(name, 0, ENOUGH if gpus else self.limit, self.slots, self.window.fresh())
+        made.base, made.env, made.gpus = self.name, env, gpus
+        return made
 
     def to(self, event: str) -> None:
         """Take `event`; the only setter of the state."""

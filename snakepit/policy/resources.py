@@ -7,6 +7,9 @@ from typing import Any, TypeAlias, final
 
 UNIT = 10_000
 
+GPU = "GPU"
+"""Of these it also counts which; see `devices`."""
+
 Needs: TypeAlias = tuple[tuple[str, int], ...]
 """What a call uses, without zeros; what is refused is never asked for again."""
 

@@ -87,6 +87,10 @@ class RestartWindow:
         self.failures = 0
         self._times: deque[float] = deque(maxlen=intensity + 1)
 
+    def fresh(self) -> RestartWindow:
+        """Return one with the same limits that has counted nothing."""
+        return RestartWindow(self.intensity, self.period)
+
     def add(self, now: float) -> None:
         """Count one more."""
         self.failures += 1

@@ -35,6 +35,7 @@ class Worker:
         units: how many times the needs of `klass` it holds at the moment.
         backlog: predicted microseconds of what is in flight.
         blocked: calls that wait in get() or wait(), with the ids and whether they need all.
+        gpus: the numbers of the GPUs that its process may use, of each the `share`.
         mark: how many results it had returned at the last look for overruns; while that is all,
             it is given nothing ahead.
     """
@@ -43,6 +44,7 @@ class Worker:
         "actor",
         "backlog",
         "blocked",
+        "gpus",
         "inflight",
         "klass",
         "mark",
@@ -52,6 +54,7 @@ class Worker:
         "pool",
         "results",
         "sequence",
+        "share",
         "slots",
         "state",
         "units",
@@ -66,6 +69,8 @@ class Worker:
         self.inflight: dict[int, Call] = {}
         self.klass: Klass | None = None
         self.units = 0
+        self.gpus: tuple[int, ...] = ()
+        self.share = 0
         self.nested = 0
         self.backlog = 0.0
         self.blocked: dict[int, tuple[tuple[int, ...], bool]] = {}

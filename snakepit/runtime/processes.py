@@ -17,7 +17,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, final
 
-from ..config import environment
+from ..config import VISIBLE, environment
 from ..deadline import Deadline
 from ..errors import ProtocolError, RuntimeStartError
 from ..faults import signal_name
@@ -191,7 +191,11 @@ class Processes:
         core.post(connection, wire.Welcome(
             wire.VERSION, core.run, core.config.namespace, core.config.object_store_memory
         ))  # fmt: skip
-        spawn = wire.Spawn(action.worker, slot, action.label, list(action.env))
+        env = list(action.env)
+        gpus = core.config.gpus
+        if gpus:
+            env.append((VISIBLE, ",".join(gpus[number] for number in action.gpus)))
+        spawn = wire.Spawn(action.worker, slot, action.label, env)
         self._send(spawn, handed)
 
     def _connect(

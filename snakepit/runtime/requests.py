@@ -191,5 +191,5 @@ class Inbox:
         return wire.OK, None
 
     def _answer_describe(self, connection: Connection, call: int = 0) -> tuple[int, Any]:
-        where = whereabouts(self._scheduler, connection.number, call)
+        where = whereabouts(self._scheduler, self._core.config.gpus, connection.number, call)
         return wire.OK, {**self._core.facts(), **where}

@@ -10,23 +10,28 @@ from ..policy.scheduler import Scheduler
 from ..wire.messages import TASK
 
 
-def whereabouts(scheduler: Scheduler, number: int, identifier: int) -> dict[str, Any]:
+def whereabouts(
+    scheduler: Scheduler, gpus: tuple[str, ...], number: int, identifier: int
+) -> dict[str, Any]:
     """Return plain facts about a call of worker `number`; the lock is held.
 
     Args:
         scheduler: which knows the workers.
+        gpus: the names of all GPUs.
         number: the worker that asks.
         identifier: the call that asks, 0 if none does.
 
     Returns:
         The names of the call and of the actor, which may be in the making, the resources that they
-        were given, the methods that a handle of the actor offers, and whether it was restarted.
+        were given and the names of its GPUs, the methods that a handle of the actor offers, and
+        whether it was restarted.
     """
     worker = scheduler.placement.workers.get(number)
     if worker is None:
         return {}
     call = worker.inflight.get(identifier)
     facts: dict[str, Any] = {"task_name": call.name if call is not None else None, "actor": None}
+    facts["gpus"] = [gpus[device] for device in worker.gpus]
     if call is not None and call.shape.template.kind == TASK:
         facts["assigned"] = _assigned(call)
     actor = worker.actor

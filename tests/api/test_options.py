@@ -29,7 +29,16 @@ def actor(**given: Any) -> dict[str, Any]:
         ("num_cpus", float("nan"), OptionError),
         ("num_cpus", 1e10, OptionError),
         ("num_cpus", 0.00001, OptionError),
+        ("num_gpus", -1, OptionError),
+        ("num_gpus", 1.5, OptionError),
+        ("num_gpus", "all", TypeError),
+        ("num_gpus", True, TypeError),
+        ("memory", -1, OptionError),
+        ("memory", 1 << 50, OptionError),
+        ("memory", float("nan"), OptionError),
+        ("memory", "1GB", TypeError),
         ("resources", {"GPU": 1}, OptionError),
+        ("resources", {"memory": 1}, OptionError),
         ("resources", {"a": -1}, OptionError),
         ("resources", "a", TypeError),
         ("num_returns", -1, OptionError),
@@ -54,7 +63,7 @@ def test_a_wrong_value_is_named(option: str, value: Any, error: type[Exception])
 
 def test_an_unknown_option_is_both_kinds_of_error_and_tells_what_there_is() -> None:
     for kind in (TypeError, ValueError):
-        with pytest.raises(kind, match="no option 'cpus'; it has: num_cpus, resources"):
+        with pytest.raises(kind, match="no option 'cpus'; it has: num_cpus, num_gpus, memory, res"):
             task(cpus=1)
     with pytest.raises(OptionError, match="max_retries"):
         actor(max_retries=1)
@@ -63,7 +72,6 @@ def test_an_unknown_option_is_both_kinds_of_error_and_tells_what_there_is() -> N
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("num_gpus", 1),
         ("runtime_env", {"env_vars": {}}),
         ("num_returns", "streaming"),
         ("num_returns", "dynamic"),
@@ -77,7 +85,7 @@ def test_what_is_not_supported_is_refused(option: str, value: Any) -> None:
 
 
 def test_what_is_not_supported_may_ask_for_nothing() -> None:
-    assert task(num_gpus=0, runtime_env=None, max_calls=0, scheduling_strategy="DEFAULT") == {}
+    assert task(runtime_env=None, max_calls=0, scheduling_strategy="DEFAULT") == {}
     assert actor(get_if_exists=False, max_pending_calls=-1) == {}
     for option, value in {"max_pending_calls": 2, "get_if_exists": True}.items():
         with pytest.raises(OptionError, match="not supported yet"):

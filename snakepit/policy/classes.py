@@ -1,0 +1,58 @@
+"""The classes of calls, and the pools whose workers serve them.
+
+A call that names an environment, or GPUs, needs a process that began with them. Such calls have
+pools of their own, *variants* of the pool that they name: made when first needed, empty when idle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeAlias, final
+
+from ..wire.messages import CREATE, Template
+from .pools import Klass, Pool
+from .resources import GPU, UNIT, Needs, Resources
+
+ONE_CPU: Final[Needs] = (("CPU", UNIT),)
+
+Env: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@final
+class Classes:
+    """All classes and pools of a runtime."""
+
+    __slots__ = ("_resources", "klasses", "pools")
+
+    def __init__(self, resources: Resources, pools: Iterable[Pool]) -> None:
+        self._resources = resources
+        self.pools = {pool.name: pool for pool in pools}
+        self.klasses: dict[tuple[Pool, Needs, int, bool], Klass] = {}
+
+    def of(self, template: Template) -> Klass:
+        """Return the class of a template's calls."""
+        creates = template.kind == CREATE
+        all_needs = template.resources or (ONE_CPU if creates else ())
+        needs = tuple(item for item in all_needs if item[1] and item[0] != GPU)
+        gpus = dict(all_needs).get(GPU, 0)
+        # An actor's process is nobody else's, and begins with what its template says.
+        pool = self.pools[template.pool]
+        if not creates:
+            pool = self._variant(pool, template.env, gpus)
+        key = (pool, needs, gpus, creates)
+        klass = self.klasses.get(key)
+        if klass is None:
+            refusal = self._resources.refusal(tuple(item for item in all_needs if item[1]))
+            refusal = refusal or (None if creates else pool.failure)
+            klass = self.klasses[key] = Klass(pool, needs, creates, refusal, gpus)
+        return klass
+
+    def _variant(self, pool: Pool, env: Env, gpus: int) -> Pool:
+        if not env and not gpus:
+            return pool
+        for other in self.pools.values():
+            if other.base == pool.name and other.env == env and other.gpus == gpus:
+                return other
+        variant = pool.variant(f"{pool.name}/{len(self.pools)}", env, gpus)
+        self.pools[variant.name] = variant
+        return variant
