@@ -16,7 +16,7 @@ from .api.refs import ObjectRef
 from .api.remote import remote
 
 if TYPE_CHECKING:
-    from . import actor, remote_function
+    from . import actor, remote_function, util
     from .api.cluster import (
         available_resources,
         cluster_resources,
@@ -59,11 +59,13 @@ __all__ = [
     "exceptions",
     "actor",
     "remote_function",
+    "util",
 ]
 
 _ON_FIRST_USE: Final = {
     "actor": ".actor",
     "remote_function": ".remote_function",
+    "util": ".util",
     "get_runtime_context": ".api.whereabouts",
     **dict.fromkeys(
         ("nodes", "cluster_resources", "available_resources", "get_gpu_ids", "timeline"),

@@ -32,6 +32,7 @@ NAMES = {
     "exceptions",
     "actor",
     "remote_function",
+    "util",
 }
 
 

@@ -101,7 +101,19 @@ def test_the_tour_runs_from_top_to_end(tmp_path: Path) -> None:
 
 def test_comments_with_values_are_found() -> None:
     found = [value for block in blocks() for _, value in claims(block)]
-    assert found == ["[0, 1, 4, 9]", "12", "[1, 2, 3]", "'on'", "{'lit'}", "(3, 6)", LOOK, "4.0"]
+    assert found == [
+        "[0, 1, 4, 9]",
+        "12",
+        "[1, 2, 3]",
+        "'on'",
+        "{'lit'}",
+        "(3, 6)",
+        LOOK,
+        "4.0",
+        "[0, 10, 20, 30]",
+        "30",
+        "88",
+    ]
 
 
 def test_a_false_comment_is_caught(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""What type checkers must make of snakepit.util; read by them, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_type
+
+import snakepit
+from snakepit import ActorHandle, ObjectRef
+from snakepit.util import ActorPool, as_completed, map_unordered
+
+
+@snakepit.remote
+def double(number: int) -> int:
+    return 2 * number
+
+
+class Worker:
+    def double(self, number: int) -> int:
+        return 2 * number
+
+
+def call(actor: ActorHandle[Worker], number: int) -> ObjectRef[int]:
+    return double.remote(number)
+
+
+def several(actor: ActorHandle[Worker], number: int) -> list[ObjectRef[int]]:
+    return [double.remote(number)]
+
+
+def actor_pools() -> None:
+    made = snakepit.remote(Worker)
+    pool = ActorPool([made.remote() for _ in range(2)])
+    assert_type(pool.map(call, [1, 2]), Iterator[int])
+    assert_type(pool.map_unordered(several, [1, 2]), Iterator[list[int]])
+    assert_type(pool.has_next(), bool)
+    pool.map(call, ["a"])  # type: ignore[arg-type]
+    ActorPool(Worker)  # type: ignore[arg-type]
+
+
+def as_they_come() -> None:
+    refs = [double.remote(1)]
+    assert_type(as_completed(refs), Iterator[int])
+    assert_type(as_completed(refs, yield_obj_refs=True), Iterator[ObjectRef[int]])
+    assert_type(map_unordered(double, [1]), Iterator[int])
+    assert_type(map_unordered(double, [1], yield_obj_refs=True), Iterator[ObjectRef[int]])
+    map_unordered(abs, [1])  # type: ignore[call-overload]
