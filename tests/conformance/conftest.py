@@ -111,3 +111,39 @@ def gate(tmp_path: Path) -> Gate:
 def tally(tmp_path: Path) -> Tally:
     """A count of zero."""
     return Tally(str(tmp_path / "tally"))
+
+
+@pytest.fixture
+def counter_class(ray: Any) -> Any:
+    """A counter."""
+
+    @ray.remote
+    class Counter:
+        """Counts."""
+
+        def __init__(self, start: int = 0, *, step: int = 1) -> None:
+            self.n = start
+            self.step = step
+
+        def add(self, k: int = 1) -> int:
+            self.n += k * self.step
+            return self.n
+
+        def value(self) -> int:
+            return self.n
+
+        def pid(self) -> int:
+            return os.getpid()
+
+        def fails(self) -> None:
+            self.n += 100
+            raise KeyError("inside")
+
+        @ray.method(num_returns=2)
+        def pair(self) -> tuple[int, int]:
+            return self.n, -self.n
+
+        def me(self) -> Any:
+            return ray.get_runtime_context().current_actor
+
+    return Counter
