@@ -71,15 +71,15 @@ def check_name(option: str, value: object) -> str:
     return value
 
 
-def check_timeout(value: object) -> float | None:
+def check_timeout(value: object, option: str = "timeout") -> float | None:
     """Return `value` if it is None or a number of seconds that is not negative."""
     if value is None:
         return None
     allowed = "None or a number of seconds, 0 or more"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise wrong_type("timeout", value, allowed)
+        raise wrong_type(option, value, allowed)
     if not value >= 0:
-        raise wrong_value("timeout", value, allowed)
+        raise wrong_value(option, value, allowed)
     return None if value == float("inf") else value
 
 

@@ -113,6 +113,7 @@ def test_comments_with_values_are_found() -> None:
         "[0, 10, 20, 30]",
         "30",
         "88",
+        "['line 0', 'line 1', 'line 2']",
     ]
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Generic, TypeVar, final, overload
 from ..api.calls import get, wait
 from ..api.handles import ActorHandle
 from ..api.refs import ObjectRef
-from ..config import check_bool, check_timeout, wrong_type, wrong_value
+from ..checks import check_bool, check_timeout, wrong_type, wrong_value
 from ..errors import GetTimeoutError
 from .helpers import those_ready
 

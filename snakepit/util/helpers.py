@@ -9,7 +9,7 @@ from ..api.calls import get, wait
 from ..api.functions import TaskCall
 from ..api.handles import ActorMethod
 from ..api.refs import ObjectRef
-from ..config import check_bool, check_int, wrong_type, wrong_value
+from ..checks import check_bool, check_int, wrong_type, wrong_value
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from typing import assert_type
 import snakepit
 from snakepit import ActorHandle, ObjectRef
 from snakepit.util import ActorPool, as_completed, map_unordered
+from snakepit.util.queue import Queue
 
 
 @snakepit.remote
@@ -36,6 +37,15 @@ def actor_pools() -> None:
     assert_type(pool.has_next(), bool)
     pool.map(call, ["a"])  # type: ignore[arg-type]
     ActorPool(Worker)  # type: ignore[arg-type]
+
+
+async def queues() -> None:
+    made: Queue[int] = Queue(maxsize=3, actor_options={"name": "line"})
+    assert_type(made.get(timeout=1), int)
+    assert_type(await made.get_async(), int)
+    assert_type(made.get_nowait_batch(2), list[int])
+    made.put("a")  # type: ignore[arg-type]
+    Queue("3")  # type: ignore[arg-type]
 
 
 def as_they_come() -> None:
