@@ -199,12 +199,14 @@ class Queue(Generic[T]):
             ActorDiedError: the queue was shut down.
         """
         limit = _limit(block, timeout)
-        return _taken(_answer(self.actor.get.remote(limit)), 1, limit)[0]
+        items: list[T] = _taken(_answer(self.actor.get.remote(limit)), 1, limit)
+        return items[0]
 
     async def get_async(self, block: bool = True, timeout: float | None = None) -> T:
         """Do as `get`, without blocking the event loop."""
         limit = _limit(block, timeout)
-        return _taken(await _awaited(self.actor.get.remote(limit)), 1, limit)[0]
+        items: list[T] = _taken(await _awaited(self.actor.get.remote(limit)), 1, limit)
+        return items[0]
 
     def put_nowait(self, item: T) -> None:
         """Put an item if there is room now, and raise `Full` if not."""
