@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         timeline,
     )
     from .api.whereabouts import get_runtime_context
+    from .backends.executor import Executor
 
 __all__ = [
     # begin and end
@@ -54,6 +55,8 @@ __all__ = [
     "RemoteFunction",
     "ActorClass",
     "ActorHandle",
+    # at home elsewhere
+    "Executor",
     # modules
     "errors",
     "exceptions",
@@ -67,6 +70,7 @@ _ON_FIRST_USE: Final = {
     "remote_function": ".remote_function",
     "util": ".util",
     "get_runtime_context": ".api.whereabouts",
+    "Executor": ".backends.executor",
     **dict.fromkeys(
         ("nodes", "cluster_resources", "available_resources", "get_gpu_ids", "timeline"),
         ".api.cluster",

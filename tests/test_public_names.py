@@ -28,6 +28,7 @@ NAMES = {
     "RemoteFunction",
     "ActorClass",
     "ActorHandle",
+    "Executor",
     "errors",
     "exceptions",
     "actor",

@@ -1,0 +1,1 @@
+"""snakepit behind the interfaces of others: concurrent.futures."""
