@@ -3,6 +3,7 @@
 Only this module reads the environment. These variables stand in for arguments of `init` that are
 not given:
 
+    SNAKEPIT_MODE                 process, inline
     SNAKEPIT_NUM_CPUS             2
     SNAKEPIT_NUM_GPUS             1
     SNAKEPIT_MEMORY               bytes
@@ -36,6 +37,8 @@ from .checks import wrong_type as wrong_type
 from .checks import wrong_value as wrong_value
 from .machine import available_cpus, available_memory, present_gpus
 
+PROCESS: Final = "process"
+INLINE: Final = "inline"
 MAX_CPUS: Final = 1024
 MAX_GPUS: Final = 1024
 VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
@@ -58,6 +61,7 @@ class _Fields(NamedTuple):
     max_workers: int | None
     restart_intensity: int
     restart_period: float
+    mode: str
 
 
 @final
@@ -75,6 +79,7 @@ class Config(_Fields):
         max_workers: the most worker processes at one time; None leaves it to the runtime.
         restart_intensity: how many restarts in vain are borne within `restart_period`.
         restart_period: seconds.
+        mode: where calls run: in processes of their own, or "inline" in the driver.
     """
 
     __slots__ = ()
@@ -92,6 +97,7 @@ class Config(_Fields):
         max_workers: int | None = None,
         restart_intensity: int = INTENSITY,
         restart_period: float = PERIOD,
+        mode: str = PROCESS,
     ) -> Config:
         """Check every setting.
 
@@ -111,6 +117,7 @@ class Config(_Fields):
             check_bool("log_to_driver", log_to_driver),
             None if max_workers is None else check_int("max_workers", max_workers, 1, MAX_WORKERS),
             *check_restarts(restart_intensity, restart_period),
+            _mode(mode),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -122,6 +129,15 @@ class Config(_Fields):
         if self.gpus:
             found["GPU"] = len(self.gpus) * UNITS
         return {**found, **dict(self.resources)}
+
+
+def _mode(value: object) -> str:
+    allowed = f'"{PROCESS}" or "{INLINE}"'
+    if not isinstance(value, str):
+        raise wrong_type("mode", value, allowed)
+    if value not in (PROCESS, INLINE):
+        raise wrong_value("mode", value, allowed)
+    return value
 
 
 def _store(size: object) -> int:
@@ -144,6 +160,7 @@ def resolve(
     max_workers: int | None = None,
     restart_intensity: int | None = None,
     restart_period: float | None = None,
+    mode: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Config:
     """Return the settings: those given, else the environment's, else what suits this machine.
@@ -159,6 +176,7 @@ def resolve(
         max_workers: default: the runtime's choice.
         restart_intensity: default: 5.
         restart_period: seconds; default: 60.
+        mode: default: "process".
         environment: in place of the process's own, for tests.
 
     Raises:
@@ -192,6 +210,8 @@ def resolve(
         restart_intensity = variables.integer("SNAKEPIT_RESTART_INTENSITY")
     if restart_period is None:
         restart_period = variables.number("SNAKEPIT_RESTART_PERIOD")
+    if mode is None:
+        mode = variables.text("SNAKEPIT_MODE")
     return Config(
         num_cpus=num_cpus,
         gpus=_gpus(num_gpus, variables.listed(VISIBLE)),
@@ -203,6 +223,7 @@ def resolve(
         max_workers=max_workers,
         restart_intensity=INTENSITY if restart_intensity is None else restart_intensity,
         restart_period=PERIOD if restart_period is None else restart_period,
+        mode=PROCESS if mode is None else mode,
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, Never, final
+from typing import Any, Final, Literal, Never, final
 
-from ..config import Config, check_bool, resolve
+from ..config import INLINE, Config, check_bool, resolve
 from ..errors import ForkedRuntimeError
 from ..protocol import Runtime, begin, current, ensure, retire
 from .options import check_options
@@ -28,6 +28,7 @@ _SETTINGS: Final = (
     "max_workers",
     "restart_intensity",
     "restart_period",
+    "mode",
 )
 # What Ray's init takes besides, with the value that asks for what happens here anyway.
 _LATER: Final[dict[str, Any]] = {
@@ -93,6 +94,7 @@ class Context(Mapping[str, Any]):
 
 def init(
     *,
+    mode: Literal["process", "inline"] | None = None,
     num_cpus: int | None = None,
     num_gpus: int | None = None,
     memory: int | None = None,
@@ -112,6 +114,8 @@ def init(
     environment may set (see `snakepit.config`).
 
     Args:
+        mode: "process" (default): calls run in worker processes; "inline": they run here, in
+            order, at once, so that a debugger stops in them.
         num_cpus: CPUs to share out, 0 to 1024; default: as many as this process may use.
         num_gpus: GPUs to share out; default: those that the NVIDIA driver shows and that
             CUDA_VISIBLE_DEVICES, if set, does not hide from this process.
@@ -140,6 +144,7 @@ def init(
     check_options("init", unknown, dict.fromkeys(_SETTINGS, check_bool), _LATER)
     check_bool("ignore_reinit_error", ignore_reinit_error)
     config = resolve(
+        mode=mode,
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         memory=memory,
@@ -180,6 +185,10 @@ def running() -> Runtime:
 def _start(config: Config) -> Runtime:
     # The one place where the API names a runtime; loaded here because most of the package's
     # cost is behind it.
+    if config.mode == INLINE:
+        from ..runtime.inline import InlineRuntime
+
+        return InlineRuntime(config)
     from ..runtime.driver import start
 
     return start(config)

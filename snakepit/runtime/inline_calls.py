@@ -1,0 +1,151 @@
+"""One call of an inline runtime: its arguments, its tries, what it returns or raises."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple, final
+
+from ..definitions import retries
+from ..payload import Packed, pack, pack_call, pack_exception, unpack
+from ..policy.resources import Resources
+from ..policy.restart import after_exception
+from ..protocol import ActorExit, Runtime
+from ..values import take_references
+from ..wire.messages import CREATE, ERROR, METHOD, OK, Template, Where
+from .inline_actors import InlineActor
+from .inline_objects import Ended, InlineObjects, failed, stored
+
+
+class Here(NamedTuple):
+    """The call that runs in this context."""
+
+    call: int
+    template: Template
+    actor: InlineActor | None
+    held: frozenset[int] = frozenset()  # the actors whose turn it is in this context
+
+
+HERE: Final[ContextVar[Here | None]] = ContextVar("snakepit_inline", default=None)
+
+
+class Arguments(NamedTuple):
+    """A call's arguments as bytes, the ids inside them, and the references among them."""
+
+    parts: list[bytes]
+    refs: tuple[int, ...]
+    deps: tuple[tuple[Where, int], ...]
+
+
+@final
+class InlineCalls:
+    """What all calls of one runtime are run by."""
+
+    def __init__(self, runtime: Runtime, objects: InlineObjects, resources: Resources) -> None:
+        self._runtime = runtime
+        self._objects = objects
+        self._resources = resources
+
+    def work(
+        self,
+        template: Template,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        function: Callable[..., Any],
+    ) -> Callable[[], Ended]:
+        """Return what runs a call, as often as its options allow, and says how it ended."""
+        arguments = self.arguments(template, args, kwargs)
+
+        def work() -> Ended:
+            ended = self.refusal(template) or self.argument_error(arguments)
+            tries = 0
+            while ended is None:
+                try:
+                    positional, named = self.fresh(arguments)
+                    ended = self._returned(function(*positional, **named), template)
+                except BaseException as error:
+                    raise_what_is_the_drivers(error)
+                    tries += 1
+                    if retries(template, error) and after_exception(tries, template.max_retries):
+                        continue
+                    ended = self.raised(error, template)
+            return ended
+
+        return work
+
+    def kept(self, packed: Packed) -> list[bytes]:
+        """Return a packed value's parts, and count what they mention."""
+        parts = stored(packed)
+        self._objects.pin(packed.refs, 1)
+        return parts
+
+    def arguments(
+        self, template: Template, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments:
+        left, named, deps = take_references(args, kwargs, self._runtime)
+        packed = pack_call(left, named, what=template.name)
+        return Arguments(stored(packed), packed.refs, deps)
+
+    def argument_error(self, arguments: Arguments) -> Ended | None:
+        """Return the end of a call one of whose arguments is an error."""
+        for _, identifier in arguments.deps:
+            self._objects.wait((identifier,), 1, None)
+            entry = self._objects.entry(identifier)
+            if entry.outcome != OK:
+                self._objects.pin(entry.refs, 1)
+                return Ended(entry.outcome, [entry.payload], [entry.refs])
+        return None
+
+    def fresh(self, arguments: Arguments) -> tuple[list[Any], dict[str, Any]]:
+        """Return a copy of the arguments, references among them replaced by their values."""
+        args, kwargs = unpack(arguments.parts)
+        positional = list(args)
+        for where, identifier in arguments.deps:
+            value = self._objects.entry(identifier).value()
+            if isinstance(where, int):
+                positional[where] = value
+            else:
+                kwargs[where] = value
+        return positional, kwargs
+
+    def refusal(self, template: Template) -> Ended | None:
+        """Return the end of a call that asks for more than there is."""
+        if template.kind == METHOD:
+            return None
+        refusal = self._resources.refusal(tuple(item for item in template.resources if item[1]))
+        if refusal is None:
+            return None
+        kind, fields = refusal
+        return failed(kind, **fields, call=template.name)
+
+    def _returned(self, value: Any, template: Template) -> Ended:
+        if template.returns == 0:
+            return Ended(OK, [], [])
+        values = (value,) if template.returns == 1 else tuple(value)
+        if len(values) != template.returns:
+            raise ValueError(
+                f"{template.name} has num_returns={template.returns} but returned {len(values)} "
+                "values"
+            )
+        what = f"the result of {template.name}"
+        packed = [pack(each, what=what, root="result") for each in values]
+        return Ended(OK, [self.kept(each) for each in packed], [each.refs for each in packed])
+
+    def raised(self, error: BaseException, template: Template) -> Ended:
+        if isinstance(error, ActorExit):
+            here = HERE.get()
+            actor = here.actor if here is not None else None
+            if actor is not None and template.kind != CREATE:
+                actor.leave("exit_actor")
+                return failed("actor_died", **{**(actor.failure or {}), "call": template.name})
+            error = RuntimeError("exit_actor() was called outside a method of an actor")
+        packed = pack_exception(error, task_name=template.name, pid=os.getpid())
+        error.__traceback__ = None
+        return Ended(ERROR, [self.kept(packed)], [packed.refs])
+
+
+def raise_what_is_the_drivers(error: BaseException) -> None:
+    """Let go up what is meant for whoever sits before the driver."""
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "BdbQuit":
+        raise error
