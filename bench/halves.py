@@ -26,6 +26,7 @@ import msgpack
 import snakepit
 from snakepit import protocol
 from snakepit.deadline import NEVER
+from snakepit.wire import codec
 from snakepit.wire import messages as wire
 from snakepit.wire.frames import FrameDecoder
 from snakepit.workers.execution import Executor, Known
@@ -59,13 +60,14 @@ class AtOnce:
         self.close = real.close
         self.answers = b""
         self._decoder = FrameDecoder()
-        self._encode = wire.Encoder()
+        self._encode = codec.Encoder()
 
     def send(self, data: bytes) -> int:
         for body in self._decoder.feed(data):
             fields = msgpack.unpackb(body, strict_map_key=False)
-            if fields[0] == wire.EXECUTE:
-                self.answers += self._encode.fields((wire.RESULT, fields[2], 0, [NONE], [], 10, ()))
+            if fields[0] == codec.EXECUTE:
+                result: tuple[object, ...] = (codec.RESULT, fields[2], 0, [NONE], [], 10, ())
+                self.answers += self._encode.fields(result)
         return len(data)
 
     def recv(self, size: int) -> bytes:
@@ -106,7 +108,7 @@ def driver() -> tuple[Callable[[int], Any], Callable[[int], Any], Callable[[int]
         connection.outbox._send = mailbox.send
         mailboxes.append(mailbox)
     pump._epoll = Polled(pump._epoll, mailboxes)
-    frame = core._encode.fields((wire.EXECUTE, 1, 1, 1, 0, NONE, (), 1))
+    frame = core._encode.fields((codec.EXECUTE, 1, 1, 1, 0, NONE, (), 1))
 
     def one_by_one(calls: int) -> None:
         for _ in range(calls):
@@ -130,7 +132,7 @@ class Endless:
         self._ends = socket.socketpair()
         self._ends[1].send(b"x")
         self.fileno = self._ends[0].fileno
-        self.call = wire.Encoder()(wire.Execute(1, 5, 1, 0, pickle.dumps(((), {}), 5), [], 1))
+        self.call = codec.Encoder()(wire.Execute(1, 5, 1, 0, pickle.dumps(((), {}), 5), [], 1))
 
     def setblocking(self, flag: bool) -> None:
         pass
@@ -151,7 +153,8 @@ def worker() -> Callable[[int], Any]:
     interruption = Interruption()
     interruption.main = threading.get_ident()
     values: Any = None
-    executor = Executor(values, interruption, lambda digest: None)
+    runtime: Any = None
+    executor = Executor(values, interruption, runtime, mailbox, lambda digest: None)
     template: Any = wire.Template(
         wire.TASK, "nothing", b"d", "", 1, (), "", 0, b"", 0, "", 0, 0, "", "", ()
     )
@@ -162,7 +165,7 @@ def worker() -> Callable[[int], Any]:
         for _ in range(count):
             mailbox.wait_for(lambda: queue, never)
             ended = executor.run(queue.popleft(), known)
-            mailbox.send_fields((wire.RESULT, 5, *ended, 1, ()))
+            mailbox.send_fields((codec.RESULT, 5, *ended, 1, ()))
 
     return calls
 

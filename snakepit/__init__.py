@@ -10,6 +10,7 @@ from .api.actors import ActorClass
 from .api.calls import cancel, exit_actor, get, get_actor, kill, put, wait
 from .api.context import init, is_initialized, shutdown
 from .api.functions import RemoteFunction
+from .api.generators import DynamicObjectRefGenerator, ObjectRefGenerator
 from .api.handles import ActorHandle
 from .api.methods import method
 from .api.refs import ObjectRef
@@ -52,6 +53,8 @@ __all__ = [
     "exit_actor",
     # types
     "ObjectRef",
+    "ObjectRefGenerator",
+    "DynamicObjectRefGenerator",
     "RemoteFunction",
     "ActorClass",
     "ActorHandle",

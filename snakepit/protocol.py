@@ -155,11 +155,36 @@ class Runtime(Protocol):
         """Count one less. Called by finalizers: takes no lock, never raises."""
         ...
 
+    def take(self, stream: int, make: Callable[[Runtime, int], None]) -> bool:
+        """Take the next item of a generator call that this process made, if it is there.
+
+        Args:
+            stream: the id of the call.
+            make: is given the item's id, or 0 at the end of the stream.
+
+        Returns:
+            False if there is neither yet; then `expect` tells when there is.
+        """
+        ...
+
+    def expect(self, stream: int, make: Callable[[Runtime, int], None]) -> None:
+        """Make a ticket for the next item: an object that resolves when the item, or the end, is
+        there. `make` is given its id, with which one can wait for it, and `redeem` it."""
+        ...
+
+    def redeem(self, ticket: int, make: Callable[[Runtime, int], None]) -> None:
+        """Take, once, the item or the end (0) to which a ticket has resolved."""
+        ...
+
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """Call `callback` once, from any thread, without locks held, when the object resolves.
 
         At once, in this thread, if it has. Callbacks are short and do not raise.
         """
+        ...
+
+    async def until_done(self, ids: Sequence[int]) -> None:
+        """Wait in the running asyncio loop until objects have resolved, to whatever it is."""
         ...
 
     def await_many(self, ids: Sequence[int]) -> Any:

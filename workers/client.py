@@ -23,11 +23,14 @@ from snakepit.errors import ActorAlreadyExistsError, GetTimeoutError
 from snakepit.handles import HandleCounts, Handles
 from snakepit.ids import first_id
 from snakepit.payload import pack, pack_call
-from snakepit.protocol import ActorRecord, Definition, Reference, Runtime, resolved
+from snakepit.protocol import ActorRecord, Definition, Reference, Runtime
 from snakepit.values import INLINE, Values, take_references
 from snakepit.wire import messages as wire
+from snakepit.wire.codec import SUBMIT
 
+from .awaiting import Awaiting
 from .callbacks import Callbacks
+from .consuming import Consumer
 from .current import CALL
 from .interruption import Interruption
 from .mailbox import Mailbox
@@ -76,6 +79,13 @@ class WorkerRuntime:
         self._sent_codes: set[bytes] = set()
         self._wants = Wants()
         self._callbacks = Callbacks(mailbox)
+        self.consumer = consumer = Consumer(self, mailbox, self._wants)
+        self.take = consumer.take
+        self.expect = consumer.expect
+        self.redeem = consumer.redeem
+        self.awaiting = Awaiting(self, self._wants, values)
+        self.until_done = self.awaiting.until_done
+        self.await_many = self.awaiting.await_many
         self._answers: dict[int, wire.Answer] = {}
         self._main = threading.main_thread().ident
         self.loop: Loop | None = None
@@ -100,6 +110,7 @@ class WorkerRuntime:
             if not self._handles.queue:
                 return [], []
             added, dropped = self._counts.changes(self._handles.drain())
+        self.consumer.forget(dropped)
         self._wants.forget(dropped)
         return added, dropped
 
@@ -118,11 +129,18 @@ class WorkerRuntime:
             if added or dropped:
                 self._mailbox.send(wire.Handles(added, dropped))
 
-    def _new_ids(self, count: int) -> int:
+    def new_ids(self, count: int) -> int:
+        """Return the first of `count` fresh ids."""
         with self.lock:
             first = self._next_id
             self._next_id += count
             return first
+
+    def own_id(self) -> int:
+        """Return a fresh id on which this process has one handle; the lock is held."""
+        identifier = self.new_ids(1)
+        self._counts.own(identifier)
+        return identifier
 
     # --- calls ----------------------------------------------------------------------------
 
@@ -188,10 +206,10 @@ class WorkerRuntime:
         payload, blob = parts[0], 0
         if len(parts) > 1 or len(payload) > INLINE:
             payload, blob = self._encode(packed)
-        handles = 1 if template.kind == wire.CREATE else template.returns
+        handles = 1 if template.kind == wire.CREATE else abs(template.returns)
         with self.lock:
             if self._handles.queue:
-                self._report_added()
+                self.report_added()
             identifier = self._next_id
             self._next_id = identifier + max(1, handles)
             for returned in range(identifier, identifier + handles):
@@ -201,13 +219,14 @@ class WorkerRuntime:
                 self._mailbox.send(wire.Put(blob, payload, []))
             parent = self._parent()
             self._mailbox.send_fields(
-                (wire.SUBMIT, identifier, number, actor, payload, deps, refs, parent, methods)
+                (SUBMIT, identifier, number, actor, payload, deps, refs, parent, methods)
             )
         if blob:
             self.drop(blob)
         return identifier
 
-    def _report_added(self) -> None:
+    def report_added(self) -> None:
+        """Tell the driver of handles that it does not know of; the lock is held."""
         # A first handle must be known before a message relies on it; drops may wait.
         if self._handles.queue:
             self.report_handles()
@@ -244,8 +263,7 @@ class WorkerRuntime:
 
         def identifier() -> int:
             nonlocal blob
-            blob = self._new_ids(1)
-            self._counts.own(blob)
+            blob = self.own_id()
             return blob
 
         return self._values.encode(packed, identifier), blob
@@ -261,10 +279,9 @@ class WorkerRuntime:
         packed = pack(value, what="the value given to put()")
         payload, identifier = self._encode(packed)
         with self.lock:
-            self._report_added()
+            self.report_added()
             if not identifier:
-                identifier = self._new_ids(1)
-                self._counts.own(identifier)
+                identifier = self.own_id()
             self._mailbox.send(wire.Put(identifier, payload, list(packed.refs)))
         return make(self, identifier)
 
@@ -275,7 +292,7 @@ class WorkerRuntime:
     def get(self, ids: Sequence[int], timeout: float | None) -> list[Any]:
         """See `Runtime.get`."""
         wanted = list(dict.fromkeys(ids))
-        self._report_added()
+        self.report_added()
         wait, ask = self._wants.values(wanted)
         try:
             done = self._block(wanted, wire.Want(ask, True), wait.over, timeout)
@@ -294,7 +311,7 @@ class WorkerRuntime:
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
         """See `Runtime.wait`."""
         wanted = list(ids)
-        self._report_added()
+        self.report_added()
         wait, ask = self._wants.news(wanted, count)
         try:
             self._block(wanted, wire.Want(ask, False), wait.over, timeout, count == len(wanted))
@@ -314,24 +331,25 @@ class WorkerRuntime:
         if ready() and not want.ids:
             return True
         if timeout == 0:
-            self._send_want(want)
+            self.send_want(want)
             # Ask something that is answered after what was wanted.
             self._ask("nothing")
             return ready()
         deadline = Deadline.after(timeout)
         call = self._parent()
         if not call:
-            self._send_want(want)
+            self.send_want(want)
             return self._mailbox.wait_for(ready, deadline)
         blocked = wire.Blocked(call, ids, every, [])
-        send = partial(self._send_want, want)
+        send = partial(self.send_want, want)
         if call == CALL.get():
             if self.loop is not None and self.loop.here:
                 _warn_of_blocking()
             return self.waiting.beside(send, blocked, ready, deadline)
         return self.waiting.on_stack(send, blocked, ready, deadline, keeps=bool(self.actor))
 
-    def _send_want(self, want: wire.Want, *after: tuple[Any, ...]) -> None:
+    def send_want(self, want: wire.Want, *after: tuple[Any, ...]) -> None:
+        """Ask the driver for what a wait needs, and send `after` behind it."""
         if want.ids:
             self._mailbox.send(want, *after)
             self._wants.asked(want.ids, want.values)
@@ -340,30 +358,9 @@ class WorkerRuntime:
 
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""
-        self._report_added()
+        self.report_added()
         self._callbacks.add(identifier, callback)
         self._mailbox.send(wire.Want([identifier], False))
-
-    async def await_many(self, ids: Sequence[int]) -> list[Any]:
-        """See `Runtime.await_many`."""
-        if self.loop is None or not self.loop.here:
-            await resolved(self, ids)
-            return self.get(ids, 0)
-        wanted = list(dict.fromkeys(ids))
-        self._report_added()
-        wait, ask = self._wants.values(wanted)
-        try:
-            if not wait.over():
-                wait.bell = bell = self.loop.bell()
-                self._send_want(wire.Want(ask, True))
-                if not wait.over():
-                    await bell.rung
-        finally:
-            arrived = self._wants.take(wait, wanted)
-        for outcome, payload in arrived.values():
-            if outcome != wire.OK:
-                self._values.open(outcome, payload)
-        return [self._values.open(*arrived[identifier]) for identifier in ids]
 
     # --- questions ------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Any, final
 
 from snakepit.transport.fds import FdConnection, PeerGone
 from snakepit.wire import messages as wire
+from snakepit.wire.codec import Encoder, decode
 
 
 @final
@@ -31,7 +32,7 @@ class Control:
 
     def __init__(self, sock: socket.socket, take: Callable[[Any, tuple[int, ...]], None]) -> None:
         self._connection = FdConnection(sock)
-        self._encode = wire.Encoder()
+        self._encode = Encoder()
         self._sending = threading.Lock()
         self._take = take
         self._thread = threading.Thread(target=self._serve, name="snakepit-control", daemon=True)
@@ -66,7 +67,7 @@ class Control:
             except PeerGone:
                 return  # The driver has gone; the zygote ends this process.
             for body in bodies:
-                message = wire.decode(body)
+                message = decode(body)
                 segment = type(message) is wire.Segment
                 fds = self._connection.take_descriptors() if segment else ()
                 self._take(message, fds)

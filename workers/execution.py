@@ -25,8 +25,10 @@ from snakepit.protocol import ActorExit, TaskInterrupt
 from snakepit.values import INLINE, Values, is_stored
 from snakepit.wire import messages as wire
 
+from .client import WorkerRuntime
 from .interruption import Interruption
-from .mailbox import DriverGone
+from .mailbox import DriverGone, Mailbox
+from .producing import Producer
 
 Load: TypeAlias = Callable[[Sequence[Any]], Any]
 
@@ -49,11 +51,12 @@ class Ended(NamedTuple):
 class Known:
     """A template, with what is derived from it once."""
 
-    __slots__ = ("result", "template")
+    __slots__ = ("item", "result", "template")
 
     def __init__(self, template: wire.Template) -> None:
         self.template = template
         self.result = f"the result of {template.name}"
+        self.item = f"an item that {template.name} yields"
 
 
 @final
@@ -63,6 +66,8 @@ class Executor:
     Args:
         values: this process's part of the store.
         interruption: what runs, and what of it was cancelled.
+        runtime: this process's client of the driver.
+        mailbox: where its generators' items go.
         fetch_code: asks the driver for a definition and returns when `code` was called with it.
         load: turns the parts of a definition into the function or class.
 
@@ -70,12 +75,15 @@ class Executor:
         actor: the actor's instance, if this worker is one.
         actor_id: its id, or 0.
         exiting: the actor asked to end.
+        producer: what runs generators.
     """
 
     def __init__(
         self,
         values: Values,
         interruption: Interruption,
+        runtime: WorkerRuntime,
+        mailbox: Mailbox,
         fetch_code: Callable[[bytes], None],
         load: Load = unpack_code,
     ) -> None:
@@ -87,6 +95,7 @@ class Executor:
         self._interruption = interruption
         self._fetch_code = fetch_code
         self._load = load
+        self.producer = Producer(runtime, mailbox, interruption, self._encode)
         self._recursion_limit = sys.getrecursionlimit()
         self._codes: OrderedDict[bytes, Any] = OrderedDict()
         self._packed_codes: dict[bytes, wire.Payload] = {}
@@ -129,6 +138,8 @@ class Executor:
             args, kwargs = self._arguments(execute)
             value = self._function(template)(*args, **kwargs)
             del args, kwargs
+            if template.returns == wire.STREAMING:
+                return Ended(wire.OK, [await self._stream(value, execute, known)], [])
             if template.flavour == wire.ASYNC and template.kind == wire.METHOD:
                 value = await value
             return self._outcome(value, execute, known)
@@ -138,6 +149,11 @@ class Executor:
             if self._interruption.cancelled(execute.call) and is_cancellation(error):
                 return Ended(wire.CANCELLED, [], [])
             return self._failed(error, template)
+
+    async def _stream(self, value: Any, execute: wire.Execute, known: Known) -> wire.Payload:
+        if hasattr(value, "__await__"):
+            value = await value
+        return await self.producer.run_async(value, execute, known)
 
     def _failed(self, error: BaseException, template: wire.Template) -> Ended:
         if isinstance(error, TaskInterrupt):
@@ -173,6 +189,8 @@ class Executor:
         interruption.open = False
         # What is kept of them is counted when the reply is written.
         del args, kwargs
+        if template.returns == wire.STREAMING:
+            return Ended(wire.OK, [self.producer.run(value, execute, known)], [])
         return self._outcome(value, execute, known)
 
     def _function(self, template: wire.Template) -> Callable[..., Any]:

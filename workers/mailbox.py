@@ -25,8 +25,8 @@ from typing import Any, final
 
 from snakepit.deadline import NEVER, Deadline
 from snakepit.transport.streams import Stream
+from snakepit.wire.codec import Encoder, decode
 from snakepit.wire.frames import FrameDecoder
-from snakepit.wire.messages import Encoder, decode
 
 from .seat import Seat
 

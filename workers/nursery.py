@@ -41,11 +41,11 @@ from snakepit.transport.handover import (
     Settings,
     view_of,
 )
+from snakepit.wire.codec import Encoder, decode
 from snakepit.wire.messages import (
     VERSION,
     Credit,
     Died,
-    Encoder,
     Preload,
     Signal,
     Spawn,
@@ -53,7 +53,6 @@ from snakepit.wire.messages import (
     SpawnFailed,
     Started,
     Stop,
-    decode,
 )
 
 from .output import STDERR, STDOUT, LabelledLines, Relay, Stream, mark_of

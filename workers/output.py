@@ -19,7 +19,8 @@ import os
 from collections.abc import Callable
 from typing import Final, final
 
-from snakepit.wire.messages import Encoder, Output
+from snakepit.wire.codec import Encoder
+from snakepit.wire.messages import Output
 
 from .spool import Spool
 

@@ -22,6 +22,7 @@ from snakepit.payload import unpack_code
 from snakepit.store import Copy, Ledger
 from snakepit.values import Values
 from snakepit.wire import messages as wire
+from snakepit.wire.codec import RESULT
 
 from .beside import Beside, Threads
 from .client import WorkerRuntime
@@ -30,6 +31,7 @@ from .current import CALL
 from .execution import Ended, Executor, Known, Load
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
+from .queues import drain, emptied, take_out
 
 if TYPE_CHECKING:
     from .spawn import WorkerSetup
@@ -108,7 +110,7 @@ class Worker:
             self.runtime.report_handles()
         assert self._beside is not None
         # They were read while this process became the actor's.
-        for execute in _emptied(self._queue):
+        for execute in emptied(self._queue):
             self._take(execute)
         # What came before the wish to end is done first, unless the actor itself wishes it.
         idle = not self._beside.busy
@@ -144,6 +146,8 @@ class Worker:
             self.executor.define(message)
         elif kind is wire.Code:
             self.executor.code(message)
+        elif kind is wire.Taken:
+            self.executor.producer.taken(message)
         elif kind is wire.Answer:
             self.runtime.answer(message)
         elif kind is wire.Release:
@@ -171,7 +175,7 @@ class Worker:
         queue.append(execute)
         waits = self.runtime.waiting.on_top
         if (not waits) if nested else (waits and not self.executor.actor_id):
-            calls = _drain(queue)
+            calls = drain(queue)
             if calls:
                 self._mailbox.send(wire.GivenBack(calls))
         if self._interruption.cancelled(execute.call):
@@ -206,9 +210,14 @@ class Worker:
         waiting = self._runtime.waiting
         waiting.run_nested = self._run_nested
         waiting.has_nested = lambda: bool(self._nested)
-        waiting.give_back_nested = lambda: _drain(self._nested)
+        waiting.give_back_nested = lambda: drain(self._nested)
         self._executor = Executor(
-            self._values, self._interruption, self._fetch_code, self._seams.load
+            self._values,
+            self._interruption,
+            self._runtime,
+            self._mailbox,
+            self._fetch_code,
+            self._seams.load,
         )
         protocol.install(self._runtime)
         self._welcomed.set()
@@ -271,7 +280,7 @@ class Worker:
 
     def _give_back(self) -> list[int]:
         """Take out all that has not begun; return the ids."""
-        return _drain(self._queue) + _drain(self._nested)
+        return drain(self._queue) + drain(self._nested)
 
     def _cancel(self, message: wire.Cancel) -> None:
         self._mailbox.read_waiting()
@@ -279,6 +288,7 @@ class Worker:
         interruption.want(message.call)
         if self._beside is not None:
             self._beside.cancel(message.call)
+            self._mailbox.poke()  # It may be a generator that waits for its consumer.
         elif not self._give_up(message.call) and message.call in interruption.stack:
             if message.force:
                 os._exit(1)
@@ -286,7 +296,7 @@ class Worker:
 
     def _give_up(self, call: int) -> bool:
         """Answer a cancelled call that has not begun; tell whether it was here."""
-        if not (_take_out(self._queue, call) or _take_out(self._nested, call)):
+        if not (take_out(self._queue, call) or take_out(self._nested, call)):
             return False
         self._interruption.ended(call)
         self._mailbox.send(wire.Result(call, wire.CANCELLED, [], [], 0, []))
@@ -347,7 +357,7 @@ class Worker:
         if self._handles.queue:
             runtime.reply(wire.Result(call, outcome, values, contained, micros, []))
         else:
-            self._mailbox.send_fields((wire.RESULT, call, outcome, values, contained, micros, ()))
+            self._mailbox.send_fields((RESULT, call, outcome, values, contained, micros, ()))
 
     def _become(self, template: wire.Template) -> None:
         """This process is an actor's from now on."""
@@ -408,32 +418,3 @@ class Worker:
         if executor.actor_id != self.runtime.actor:
             self._become(known.template)
         self.runtime.reply(wire.Result(call, *ended, micros, []))
-
-
-def _emptied(queue: deque[wire.Execute]) -> list[wire.Execute]:
-    """Take all out, one by one: another thread may add or take at the same time."""
-    taken: list[wire.Execute] = []
-    while queue:
-        try:
-            taken.append(queue.popleft())
-        except IndexError:
-            break  # Another thread was faster.
-    return taken
-
-
-def _drain(queue: deque[wire.Execute]) -> list[int]:
-    return [execute.call for execute in _emptied(queue)]
-
-
-def _take_out(queue: deque[wire.Execute], call: int) -> bool:
-    """Take one call out that has not begun; tell whether it was there still."""
-    while True:
-        try:
-            execute = next((each for each in queue if each.call == call), None)
-            if execute is not None:
-                queue.remove(execute)
-            return execute is not None
-        except ValueError:
-            return False  # It has begun meanwhile.
-        except (IndexError, RuntimeError):
-            continue  # Another thread took or added one under the search: once more.

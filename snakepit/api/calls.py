@@ -7,6 +7,7 @@ from typing import Any, NoReturn, TypeVar, overload
 from ..config import check_bool, check_int, check_name, check_timeout
 from ..protocol import ActorExit, Runtime, current
 from .context import running
+from .generators import ObjectRefGenerator
 from .handles import ActorHandle, core_of
 from .methods import table_of
 from .refs import ObjectRef, runtime_of, stale
@@ -43,6 +44,8 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
         ValueError: `refs` is neither of the two, or `timeout` is negative.
         TypeError: the list holds something else than references.
     """
+    if type(refs) is ObjectRefGenerator:
+        return refs  # As Ray does: it is the stream of references, not one of them.
     if type(refs) is ObjectRef:
         # The hot path: nothing to look up and nothing to check but the runtime.
         runtime = refs._runtime
@@ -88,7 +91,7 @@ def wait(
     """Wait until some of the values are there, or their tasks have failed.
 
     Args:
-        refs: different references.
+        refs: different references, or generators, which are there when their next item is.
         num_returns: how many to wait for.
         timeout: seconds to wait; 0 looks once; None waits for ever.
         fetch_local: for Ray's programs; on one machine each value is local.
@@ -106,7 +109,7 @@ def wait(
         raise TypeError(f"wait() takes a list of references, not {type(refs).__name__}")
     seconds = check_timeout(timeout)
     check_bool("fetch_local", fetch_local)
-    runtime, ids = _ids("wait", refs)
+    runtime, ids = _ids("wait", refs, streams=True)
     if not refs:
         return [], []
     if len(set(ids)) != len(ids):
@@ -124,14 +127,16 @@ def wait(
     )
 
 
-def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
+def cancel(
+    ref: ObjectRef[Any] | ObjectRefGenerator[Any], *, force: bool = False, recursive: bool = True
+) -> None:
     """Cancel the call that makes this value; nothing happens when it has ended.
 
     A call that waits never starts; one that runs gets a KeyboardInterrupt. `get` then raises
     TaskCancelledError.
 
     Args:
-        ref: what the call returns.
+        ref: what the call returns, a reference or a generator.
         force: end the worker's process; WorkerCrashedError is raised instead.
         recursive: cancel also what the call itself has called.
 
@@ -139,10 +144,12 @@ def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) 
         TypeError: `ref` is no reference.
         ValueError: `force` on a call to an actor; `kill` ends actors.
     """
-    if type(ref) is not ObjectRef:
-        raise TypeError(f"cancel() takes a reference, not {type(ref).__name__}")
     check_bool("force", force)
     check_bool("recursive", recursive)
+    if type(ref) is ObjectRefGenerator:
+        ref = ref.completed()
+    elif type(ref) is not ObjectRef:
+        raise TypeError(f"cancel() takes a reference, not {type(ref).__name__}")
     runtime_of(ref).cancel(ref._id, force=force, recursive=recursive)
 
 
@@ -197,8 +204,11 @@ def exit_actor() -> NoReturn:
     raise ActorExit
 
 
-def _ids(function: str, refs: list[Any]) -> tuple[Runtime, list[int]]:
-    """The ids of references, which must all be of the current runtime."""
+def _ids(function: str, refs: list[Any], streams: bool = False) -> tuple[Runtime, list[int]]:
+    """The ids of references, which must all be of the current runtime.
+
+    With `streams` a generator may be among them, and stands for its next item.
+    """
     runtime = current()
     try:
         # What has both attributes is a reference; one pass, since lists are long.
@@ -206,7 +216,10 @@ def _ids(function: str, refs: list[Any]) -> tuple[Runtime, list[int]]:
     except AttributeError:
         ids = []
     if len(ids) != len(refs):
-        _refuse(function, refs, runtime)
+        if not streams or not any(type(ref) is ObjectRefGenerator for ref in refs):
+            _refuse(function, refs, runtime)
+        _ids(function, [ref for ref in refs if type(ref) is not ObjectRefGenerator])
+        ids = [ref.ticket() if type(ref) is ObjectRefGenerator else ref._id for ref in refs]
     return runtime or running(), ids
 
 

@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import Any, Final, Generic, NoReturn, TypeVar, Unpack, final, overload
 
-from ..errors import OptionError
 from ..protocol import Definition, current
+from ..wire.messages import STREAMING
 from .context import running
+from .generators import Dynamic, maker_of
 from .options import (
+    DYNAMIC,
     TASK_CHECKS,
     TASK_LATER,
-    RetryOn,
     TaskOptions,
     check_options,
     merge,
     task_template,
 )
 from .portable import Portable
-from .refs import maker_of
 from .signature import Signature, flavour_of, parameters_of
 
 Out = TypeVar("Out", covariant=True)
@@ -96,17 +96,26 @@ class RemoteFunction(TaskCall[Out]):
         """Made by `remote`.
 
         Raises:
-            ValueError: the function is a coroutine function or a generator.
+            ValueError: the function is a coroutine function.
         """
         name = getattr(function, "__name__", type(function).__name__)
-        _refuse_flavours(function, name)
+        flavour = _flavour(function, name)
         # First, since it copies the function's own attributes, which must not win.
         update_wrapper(self, function)
         self._options = merge({}, check_options("a task", options, TASK_CHECKS, TASK_LATER))
+        if flavour == "generator":
+            self._options.setdefault("num_returns", STREAMING)
+        self._function = function
         self._variants: dict[Any, TaskCall[Any]] = {}
-        template = task_template(name, self._options)
-        definition = Definition(function, template, self._options.get("retry_exceptions", False))
-        super().__init__(definition, Signature(parameters_of(function)))
+        super().__init__(self._define(self._options), Signature(parameters_of(function)))
+
+    def _define(self, options: Mapping[str, Any]) -> Definition:
+        """Return the function as these options want it called."""
+        dynamic = options.get("num_returns") == DYNAMIC
+        target = Dynamic(self._function) if dynamic else self._function
+        name = getattr(self, "__name__", type(self._function).__name__)
+        template = task_template(name, {**options, "num_returns": 1} if dynamic else options)
+        return Definition(target, template, options.get("retry_exceptions", False))
 
     @overload
     def options(self, *, num_returns: int, **options: Unpack[TaskOptions]) -> TaskCall[Any]: ...
@@ -123,26 +132,22 @@ class RemoteFunction(TaskCall[Out]):
         """
         checked = check_options("a task", options, TASK_CHECKS, TASK_LATER)
         merged = merge(self._options, checked)
-        own = self._definition
-        template = task_template(getattr(self, "__name__", own.template.name), merged)
-        retry_on: RetryOn = merged.get("retry_exceptions", False)
-        known = self._variants.get((template, retry_on))
+        definition = self._define(merged)
+        key = (definition.template, definition.retry_on, merged.get("num_returns"))
+        known = self._variants.get(key)
         if known is not None:
             return known
         if len(self._variants) >= MAX_VARIANTS:
             self._variants.clear()
-        made: TaskCall[Any] = TaskCall(Definition(own.target, template, retry_on), self._signature)
-        return self._variants.setdefault((template, retry_on), made)
+        made: TaskCall[Any] = TaskCall(definition, self._signature)
+        return self._variants.setdefault(key, made)
 
 
-def _refuse_flavours(function: Callable[..., Any], name: str) -> None:
+def _flavour(function: Callable[..., Any], name: str) -> str:
     flavour = flavour_of(function)
-    if flavour == "async":
+    if flavour in ("async", "async generator"):
         raise ValueError(
             f"{name} is an async function, and a task runs to its end in one process: make it a "
-            "plain function, which may call asyncio.run(...)"
+            "plain function, which may call asyncio.run(...), or a method of an actor"
         )
-    if flavour == "generator":
-        raise OptionError(
-            f"{name} is a generator, which tasks do not support yet: return a list instead"
-        )
+    return flavour

@@ -16,9 +16,18 @@ from typing import Any, Generic, NoReturn, TypeVar, Unpack, final
 
 from ..ids import hex_id
 from ..protocol import Definition, Runtime, current
+from .generators import maker_of
 from .methods import MethodTable, check_group, table_of
-from .options import CALL_CHECKS, METHOD_LATER, CallOptions, check_options, merge, method_template
-from .refs import maker_of, runtime_of_run, stale
+from .options import (
+    BACKPRESSURE,
+    CALL_CHECKS,
+    METHOD_LATER,
+    CallOptions,
+    check_options,
+    merge,
+    method_template,
+)
+from .refs import runtime_of_run, stale
 from .signature import Signature
 
 T = TypeVar("T")
@@ -108,6 +117,7 @@ class ActorMethod:
             changed.get("max_task_retries", old.template.max_retries),
             old.template.flavour,
             group,
+            changed.get(BACKPRESSURE, old.template.backpressure),
         )
         retry_on = changed.get("retry_exceptions", old.retry_on)
         return ActorMethod(self._core, Definition(None, template, retry_on), self._signature)

@@ -1,8 +1,9 @@
 """The methods of an actor class, described so that a handle can be made without the class.
 
 A description is plain (tuples, strings, integers, bytes), since it travels in msgpack and in
-pickles: `(class, ((method, returns, retries, retry on, parameters), ...))`. `retry on` is a bool,
-or the pickle of exception classes.
+pickles: `(class, (row, ...), groups)`, where a row is `(method, returns, retries, retry on,
+parameters, flavour, group, backpressure)`; `retry on` is a bool, or the pickle of exception
+classes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,16 @@ from typing import Any, Final, NamedTuple, TypeVar, final
 
 from ..errors import OptionError
 from ..protocol import Definition
-from ..wire.messages import ASYNC, PLAIN
-from .options import METHOD_CHECKS, METHOD_LATER, RetryOn, check_options, merge, method_template
+from ..wire.messages import ASYNC, PLAIN, STREAMING
+from .options import (
+    BACKPRESSURE,
+    METHOD_CHECKS,
+    METHOD_LATER,
+    RetryOn,
+    check_options,
+    merge,
+    method_template,
+)
 from .signature import Signature, flavour_of, parameters_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,9 +66,9 @@ class MethodTable:
         self.groups: tuple[str, ...] = description[2]
         self.flavour = PLAIN
         self.entries: dict[str, MethodEntry] = {}
-        for name, returns, retries, _, parameters, flavour, group in description[1]:
+        for name, returns, retries, _, parameters, flavour, group, ahead in description[1]:
             full = f"{self.kind}.{name}"
-            template = method_template(full, name, returns, retries, flavour, group)
+            template = method_template(full, name, returns, retries, flavour, group, ahead)
             definition = Definition(None, template, retry_on[name])
             self.entries[name] = MethodEntry(definition, Signature(parameters))
             self.flavour = max(self.flavour, flavour)
@@ -100,15 +109,17 @@ def describe_class(
     for name, raw in _methods_of(cls):
         options = getattr(raw, MARK, None) or getattr(_plain(raw), MARK, {})
         retry_on[name] = retry = options.get("retry_exceptions", False)
+        flavour = flavour_of(_plain(raw))
         rows.append(
             (
                 name,
-                options.get("num_returns", 1),
+                options.get("num_returns", STREAMING if flavour.endswith("generator") else 1),
                 options.get("max_task_retries", max_task_retries),
                 _pickled(retry) if isinstance(retry, tuple) else retry,
                 _parameters(raw),
-                ASYNC if flavour_of(_plain(raw)) == "async" else PLAIN,
+                ASYNC if flavour.startswith("async") else PLAIN,
                 options.get("concurrency_group", ""),
+                options.get(BACKPRESSURE, 0),
             )
         )
     return MethodTable((cls.__name__, tuple(rows), groups), retry_on)
@@ -165,22 +176,19 @@ def _methods_of(cls: type[Any]) -> Iterator[tuple[str, Any]]:
         found.update(vars(base))
     for name, raw in found.items():
         target = _plain(raw)
-        if name == "__init__" or name not in _NOT_CALLED:
-            _refuse_flavours(cls, name, target)
+        if name == "__init__":
+            _refuse_flavours(cls, target)
         if name in _NOT_CALLED or isinstance(raw, type):
             continue
         if callable(target) and hasattr(type(raw), "__get__"):
             yield name, raw
 
 
-def _refuse_flavours(cls: type[Any], name: str, target: Any) -> None:
+def _refuse_flavours(cls: type[Any], target: Any) -> None:
     flavour = flavour_of(target)
-    if flavour == "async" and name == "__init__":
-        raise OptionError(f"{cls.__name__}.__init__ is an async function, which Python cannot call")
-    if flavour == "generator":
+    if flavour != "plain":
         raise OptionError(
-            f"{cls.__name__}.{name} is a generator, which actors do not support yet: "
-            "make it a plain method"
+            f"{cls.__name__}.__init__ is an {flavour} function, which cannot make an instance"
         )
 
 
@@ -200,7 +208,8 @@ def method(*args: Any, **options: Any) -> Callable[[F], F]:
 
     Args:
         args: refused; here to say what is missing.
-        options: `num_returns`, `max_task_retries`, `retry_exceptions`, `concurrency_group`.
+        options: `num_returns`, `max_task_retries`, `retry_exceptions`, `concurrency_group`,
+            `_generator_backpressure_num_objects`.
 
     Returns:
         A decorator, which returns the method itself.

@@ -21,11 +21,15 @@ from ..config import (
     wrong_value,
 )
 from ..errors import OptionError
-from ..wire.messages import ASYNC, CREATE, METHOD, PLAIN, TASK, Template
+from ..wire.messages import ASYNC, CREATE, METHOD, PLAIN, STREAMING, TASK, Template
 
 MAX_RETURNS: Final = 100_000
 FOREVER: Final = (1 << 31) - 1
 DEFAULT_MAX_RETRIES: Final = 3
+BACKPRESSURE: Final = "_generator_backpressure_num_objects"
+DYNAMIC: Final = -2
+"""Returns of a task whose value is the references to all that it yielded."""
+
 MAX_CONCURRENCY: Final = 100_000
 ASYNC_CONCURRENCY: Final = 1000
 """Calls that an actor with coroutine methods runs at once unless told otherwise, as in Ray."""
@@ -50,6 +54,7 @@ class TaskOptions(CommonOptions, total=False):
 
     max_retries: int | None
     retry_exceptions: bool | Exceptions | None
+    _generator_backpressure_num_objects: int | None
 
 
 class ActorOptions(CommonOptions, total=False):
@@ -67,7 +72,8 @@ class ActorOptions(CommonOptions, total=False):
 class MethodOptions(TypedDict, total=False):
     """Options of an actor's method."""
 
-    num_returns: int | None
+    num_returns: int | Literal["streaming"] | None
+    _generator_backpressure_num_objects: int | None
     max_task_retries: int | None
     retry_exceptions: bool | Exceptions | None
     concurrency_group: str | None
@@ -84,10 +90,24 @@ class UnknownOptionError(OptionError, TypeError):
     """No option has this name."""
 
 
+def _task_returns(option: str, value: object) -> int:
+    return DYNAMIC if value == "dynamic" else _returns(option, value)
+
+
 def _returns(option: str, value: object) -> int:
-    if value in ("streaming", "dynamic"):
-        raise OptionError(f"{option}={value!r}: generators are not supported yet")
+    if value == "streaming":
+        return STREAMING
+    if value == "dynamic":
+        raise OptionError(f'{option}="dynamic" is for tasks; methods have "streaming"')
+    if isinstance(value, str):
+        raise wrong_value(option, value, 'a number or "streaming"')
     return check_int(option, value, 0, MAX_RETURNS)
+
+
+def _backpressure(option: str, value: object) -> int:
+    if value == -1:
+        return 0
+    return check_int(option, value, 1, MAX_RETURNS, " items, or -1 for no limit")
 
 
 def _retries(option: str, value: object) -> int:
@@ -134,7 +154,8 @@ TASK_CHECKS: Final[dict[str, Check]] = {
     "num_gpus": check_gpus,
     "memory": check_bytes,
     "resources": check_resources,
-    "num_returns": _returns,
+    "num_returns": _task_returns,
+    BACKPRESSURE: _backpressure,
     "max_retries": _retries,
     "retry_exceptions": _exceptions,
     "name": check_name,
@@ -154,6 +175,7 @@ ACTOR_CHECKS: Final[dict[str, Check]] = {
 }
 METHOD_CHECKS: Final[dict[str, Check]] = {
     "num_returns": _returns,
+    BACKPRESSURE: _backpressure,
     "max_task_retries": _retries,
     "retry_exceptions": _exceptions,
     "concurrency_group": check_name,
@@ -172,7 +194,6 @@ _PLACES: Final[dict[str, Any]] = {
 TASK_LATER: Final[dict[str, Any]] = {
     **_PLACES,
     "max_calls": 0,
-    "_generator_backpressure_num_objects": -1,
 }
 ACTOR_LATER: Final[dict[str, Any]] = {
     **_PLACES,
@@ -182,7 +203,6 @@ ACTOR_LATER: Final[dict[str, Any]] = {
 }
 METHOD_LATER: Final[dict[str, Any]] = {
     "enable_task_events": None,
-    "_generator_backpressure_num_objects": -1,
 }
 
 
@@ -230,6 +250,7 @@ def task_template(function: str, options: Mapping[str, Any]) -> Template:
         returns=options.get("num_returns", 1),
         resources=_resources(options, UNITS),
         max_retries=options.get("max_retries", DEFAULT_MAX_RETRIES),
+        backpressure=options.get(BACKPRESSURE, 0),
     )
 
 
@@ -272,7 +293,13 @@ def _concurrency_of(options: Mapping[str, Any], flavour: int) -> tuple[tuple[str
 
 
 def method_template(
-    name: str, method: str, returns: int, retries: int, flavour: int = PLAIN, group: str = ""
+    name: str,
+    method: str,
+    returns: int,
+    retries: int,
+    flavour: int = PLAIN,
+    group: str = "",
+    backpressure: int = 0,
 ) -> Template:
     """Return the static part of a method's calls."""
     return _template(
@@ -284,6 +311,7 @@ def method_template(
         max_task_retries=retries,
         flavour=flavour,
         group=group,
+        backpressure=backpressure,
     )
 
 
@@ -302,6 +330,7 @@ def _template(
     flavour: int = PLAIN,
     groups: tuple[tuple[str, int], ...] = (),
     group: str = "",
+    backpressure: int = 0,
 ) -> Template:
     return Template(
         kind=kind,
@@ -323,6 +352,7 @@ def _template(
         flavour=flavour,
         groups=groups,
         group=group,
+        backpressure=backpressure,
     )
 
 

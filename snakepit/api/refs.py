@@ -9,7 +9,7 @@ Threads may share a reference: it never changes. That holds without the GIL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, final
 
 from ..errors import RuntimeClosedError, SnakepitError, StaleReferenceError
@@ -117,23 +117,6 @@ def rebuild_ref(run: str, identifier: int) -> ObjectRef[Any]:
     ref._runtime = runtime
     ref._id = identifier
     return ref
-
-
-def maker_of(returns: int) -> Callable[[Runtime, int], Any]:
-    """Return what makes that which `.remote()` returns for a number of returns."""
-    if returns == 1:
-        return ObjectRef
-    if not returns:
-        return _nothing
-
-    def several(runtime: Runtime, first: int) -> list[ObjectRef[Any]]:
-        return [ObjectRef(runtime, first + place) for place in range(returns)]
-
-    return several
-
-
-def _nothing(_: Runtime, __: int) -> None:
-    return None
 
 
 def runtime_of(ref: ObjectRef[Any]) -> Runtime:

@@ -145,11 +145,13 @@ def _from_code(function: FunctionType, code: CodeType, skip: int) -> tuple[Param
 
 
 def flavour_of(target: Any) -> str:
-    """Return "async", "generator" or "plain": what calling `target` makes."""
+    """Return what calling `target` makes: "async", "generator", "async generator" or "plain"."""
     while isinstance(target, partial):
         target = target.func
     target = getattr(target, "__func__", target)
     flags = target.__code__.co_flags if isinstance(target, FunctionType) else 0
-    if flags & (_COROUTINE | _ITERABLE_COROUTINE | _ASYNC_GENERATOR):
+    if flags & _ASYNC_GENERATOR:
+        return "async generator"
+    if flags & (_COROUTINE | _ITERABLE_COROUTINE):
         return "async"
     return "generator" if flags & _GENERATOR else "plain"

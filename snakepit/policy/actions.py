@@ -75,6 +75,14 @@ class Free(NamedTuple):
     payload: Any
 
 
+class Taken(NamedTuple):
+    """Tell a worker how many items of its generator's were taken, so that it may yield more."""
+
+    worker: int
+    call: int
+    total: int
+
+
 class Arm(NamedTuple):
     """Call `tick(key)` once after `delay` seconds."""
 
@@ -83,5 +91,16 @@ class Arm(NamedTuple):
 
 
 Action: TypeAlias = (
-    StartZygote | Spawn | Send | Retire | Kill | AskBack | Interrupt | Resolved | Tell | Free | Arm
+    StartZygote
+    | Spawn
+    | Send
+    | Retire
+    | Kill
+    | AskBack
+    | Interrupt
+    | Resolved
+    | Tell
+    | Free
+    | Taken
+    | Arm
 )

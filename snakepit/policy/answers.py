@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import final
 
-from ..wire.messages import CANCELLED, ERROR, EXITED, FAILURE, OK, RETRYABLE, Payload
+from ..wire.messages import CANCELLED, ERROR, EXITED, FAILURE, OK, RETRYABLE, STREAMING, Payload
 from .actors import DEAD
 from .calls import Call
 from .completion import Completion
@@ -40,7 +40,9 @@ class Answers:
         elif outcome == EXITED:
             fits = worker.actor is not None
         else:
-            fits = outcome == CANCELLED or (outcome == OK and call.shape.klass.creates)
+            shape = call.shape
+            empty = shape.klass.creates or (shape.returns == STREAMING and len(values) == 1)
+            fits = outcome == CANCELLED or (outcome == OK and empty)
         if not fits:
             raise UnknownCall(
                 f"worker {worker.number} answered {call.name} with outcome {outcome} and "

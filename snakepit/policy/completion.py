@@ -34,6 +34,7 @@ class Completion:
         self._news: deque[Entry] = deque()
         self._telling = False
         self.failures = 0
+        self.stream_ended: Callable[[Call], None] = lambda call: None
 
     def succeed(self, call: Call, values: Sequence[Any], contained: Sequence[list[int]]) -> None:
         """End `call` with one payload a return; `contained` is empty when no value has refs."""
@@ -46,7 +47,7 @@ class Completion:
             objects.settle(entry, OK, value, contained[index] if contained else ())
             if entry.waited or entry.wanted or entry.dependents or not entry.local:
                 self._news.append(entry)
-        if call.refs or self._news:
+        if call.refs or self._news or call.shape.returns < 0:
             self._end(call)
 
     def fail(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
@@ -66,8 +67,18 @@ class Completion:
         self.fail(call, FAILURE, [kind, fields])
 
     def _end(self, call: Call) -> None:
+        if call.shape.returns < 0:
+            self.stream_ended(call)
         if call.refs:
             self._objects.unpin(call.refs)
+        self._tell()
+
+    def announce(self, entry: Entry) -> None:
+        """Tell whoever waits for an object that it has its value."""
+        self._news.append(entry)
+        self._tell()
+
+    def _tell(self) -> None:
         if self._news and not self._telling:
             self._telling = True
             try:

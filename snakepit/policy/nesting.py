@@ -48,7 +48,8 @@ def find_waiter(call: Call, objects: ObjectTable, workers: Mapping[int, Worker])
     waiting = deque([call])
     while waiting:
         current = waiting.popleft()
-        for identifier in current.returns:
+        stream = objects.streams.get(current.id)
+        for identifier in (*current.returns, *(stream.tickets if stream is not None else ())):
             entry = objects.entries.get(identifier)
             if entry is None:
                 continue

@@ -56,11 +56,38 @@ class Entry:
 
 
 @final
+class Stream:
+    """What a generator call has yielded and nobody has taken (see `streams`).
+
+    Attributes:
+        items: ids of objects that the stream keeps, and last the call's own, if it failed.
+        tickets: who waits for the next, in order; empty while there are items.
+        received: how many items there were in all.
+        taken: how many of them were taken.
+        limited: whether the producer waits until enough were taken.
+        ended: no more will come.
+        deserted: nobody can take any.
+    """
+
+    __slots__ = ("deserted", "ended", "items", "limited", "received", "taken", "tickets")
+
+    def __init__(self, limited: bool) -> None:
+        self.items: deque[int] = deque()
+        self.tickets: deque[int] = deque()
+        self.received = 0
+        self.taken = 0
+        self.limited = limited
+        self.ended = False
+        self.deserted = False
+
+
+@final
 class ObjectTable:
     """All entries, with the counts that keep them.
 
     `extents` has those whose value lies in the store, by segment: when a segment's writer dies,
-    they are found without a look at all others.
+    they are found without a look at all others. `streams` has those of generator calls, by the
+    call's id; `abandoned` hears that nobody refers to one any more.
     """
 
     def __init__(self, gone: Callable[[Entry], None]) -> None:
@@ -68,6 +95,8 @@ class ObjectTable:
         self.entries: dict[int, Entry] = {}
         self.held: dict[int, set[int]] = {}
         self.extents: dict[int, dict[int, Entry]] = {}
+        self.streams: dict[int, Stream] = {}
+        self.abandoned: Callable[[int], None] = lambda identifier: None
         self._gone = gone
 
     def add(self, identifier: int, call: Call | None, holder: int | None) -> Entry:
@@ -160,7 +189,11 @@ class ObjectTable:
 
         A loop, not a recursion: chains of references are as long as users make them.
         """
-        if entry.local or entry.holders or entry.pins or entry.call is not None:
+        if entry.local or entry.holders or entry.pins:
+            return
+        if self.streams and entry.id in self.streams:
+            self.abandoned(entry.id)
+        if entry.call is not None:
             return
         if self.entries.pop(entry.id, None) is None:
             return
@@ -171,7 +204,9 @@ class ObjectTable:
             if inner is None:
                 continue
             inner.pins -= 1
-            if not (inner.local or inner.holders or inner.pins or inner.call is not None):
+            if inner.id in self.streams:
+                self.collect(inner)
+            elif not (inner.local or inner.holders or inner.pins or inner.call is not None):
                 del self.entries[inner.id]
                 self._gone(inner)
                 waiting.extend(inner.refs)

@@ -57,6 +57,7 @@ from .pools import Pool
 from .recovery import Recovery
 from .resources import UNIT, Resources
 from .restart import RestartWindow
+from .streams import Streams
 from .supervision import Supervision
 from .timers import Timers
 from .workers import Worker
@@ -82,6 +83,7 @@ class Scheduler:
         self.objects = ObjectTable(self._gone)
         self.placement = Placement(self.resources, self.actions, list(pools), cores)
         self.completion = Completion(self.objects, self.actions, self._ready, self._refuse)
+        self.streams = Streams(self.objects, self.completion, self.actions)
         self.actors = ActorTable(
             self.objects, self.placement, self.completion, self.actions, window
         )
@@ -121,6 +123,8 @@ class Scheduler:
             holder = call.caller if shape.returns else None
             for identifier in call.returns:
                 self.objects.add(identifier, call, holder)
+            if shape.returns < 0:
+                self.streams.open(call)
         if call.refs:
             self.objects.pin(call.refs)
         refusable = call.deps or self.closed is not None or shape.klass.refusal is not None
@@ -236,6 +240,25 @@ class Scheduler:
             self.placement.served(worker, call)
         else:
             self.actors.answered(worker.actor, call)
+
+    def item(
+        self,
+        number: int,
+        identifier: int,
+        index: int,
+        item: int,
+        payload: Payload,
+        refs: Iterable[int],
+    ) -> None:
+        """A worker's generator has yielded its item number `index`, the object `item`.
+
+        Raises:
+            UnknownCall: the worker does not have that call, or it is none that yields.
+        """
+        call = self.placement.workers[number].inflight.get(identifier)
+        if call is None or call.shape.returns >= 0:
+            raise UnknownCall(f"worker {number} yielded for call {identifier:x}")
+        self.streams.item(call, index, item, payload, refs)
 
     def undeliverable(self, number: int, identifier: int, reason: str) -> None:
         """The shell could not put a call into its worker's mailbox."""

@@ -9,8 +9,9 @@ from typing import Any, final
 
 from ..transport.fds import FdConnection, PeerGone
 from ..transport.streams import Stream
+from ..wire.codec import Encoder, decode
 from ..wire.frames import FrameDecoder
-from ..wire.messages import Encoder, Segment, decode
+from ..wire.messages import Segment
 from .outbox import Outbox
 
 READ_SIZE = 64 << 10

@@ -27,6 +27,7 @@ from ..policy import actions as do
 from ..policy.calls import Call
 from ..policy.scheduler import Scheduler
 from ..wire import messages as wire
+from ..wire.codec import EXECUTE, Encoder
 from .connection import Connection
 from .interrupts import Interrupts
 from .memory import Memory
@@ -79,7 +80,7 @@ class Core:
         self.spawn: Callable[[do.Spawn], None] = lambda spawn: None
         self.kill: Callable[[int], None] = lambda number: None
         self.start_zygote: Callable[[], None] = lambda: None
-        self._encode = wire.Encoder()
+        self._encode = Encoder()
         self._touched: list[Connection] = []
         self._lazy: list[Connection] = []
         self._imports = wire.Imports([], "")
@@ -98,6 +99,7 @@ class Core:
             do.Retire: self._retire,
             do.AskBack: self._ask_back,
             do.Interrupt: self._interrupt,
+            do.Taken: self._taken,
             do.Arm: self._arm,
         }
 
@@ -255,7 +257,7 @@ class Core:
         connection.unsent += 1
         connection.outbox.append(
             self._encode.fields(
-                (wire.EXECUTE, call.sequence, call.id, shape.number, call.actor, args, deps, flags)
+                (EXECUTE, call.sequence, call.id, shape.number, call.actor, args, deps, flags)
             )
         )
         if not connection.touched:
@@ -331,6 +333,11 @@ class Core:
             # The call first: a busy worker gives up what it has already, and no more.
             connection.outbox.flush()
             self.control(connection, wire.Cancel(action.call, action.force))
+
+    def _taken(self, action: do.Taken) -> None:
+        connection = self.connections.get(action.worker)
+        if connection is not None:
+            self.post(connection, wire.Taken(action.call, action.total))
 
     def _arm(self, action: do.Arm) -> None:
         self.pump.arm(action.delay, lambda: self.update(lambda: self._tick(action.key)))

@@ -34,6 +34,7 @@ from .host import StartZygote
 from .interrupts import Interrupts
 from .processes import Processes
 from .requests import Inbox
+from .streams import StreamReader
 from .waiting import Everything, Waiting, unknown
 from .zygote import ZygoteClient
 
@@ -89,6 +90,10 @@ class DriverRuntime:
         self.drop = core.handles.drop
         self.hold = core.handles.hold
         self._waiting = Waiting(core)
+        streams = StreamReader(core, self)
+        self.take = streams.take
+        self.expect = streams.expect
+        self.redeem = streams.redeem
         self._pid = os.getpid()
         self._down = threading.Lock()
         self._prepared: weakref.WeakSet[Definition] = weakref.WeakSet()
@@ -353,6 +358,10 @@ class DriverRuntime:
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""
         self._waiting.when_done(identifier, callback)
+
+    async def until_done(self, ids: Sequence[int]) -> None:
+        """See `Runtime.until_done`."""
+        await resolved(self, ids)
 
     async def await_many(self, ids: Sequence[int]) -> list[Any]:
         """See `Runtime.await_many`."""

@@ -23,6 +23,7 @@ class Inbox:
         self._take: dict[type[Any], Callable[[Connection, Any], None]] = {
             wire.Handles: self._handles,
             wire.Submit: self._submit,
+            wire.Expect: self._expect,
             wire.Put: self._put,
             wire.Want: self._want,
             wire.Blocked: self._blocked,
@@ -54,6 +55,9 @@ class Inbox:
                         if type(message) is wire.Result:
                             connection.ahead -= 1
                             self._scheduler.result(connection.number, *message)
+                            continue
+                        if type(message) is wire.Yield:
+                            self._scheduler.item(connection.number, *message)
                             continue
                         handler = take.get(type(message))
                         if handler is None:
@@ -94,6 +98,11 @@ class Inbox:
             self._scheduler.create(call, message.methods)
         else:
             self._scheduler.submit(call)
+
+    def _expect(self, connection: Connection, message: wire.Expect) -> None:
+        number, ticket = connection.number, message.ticket
+        self._scheduler.streams.expect(message.stream, ticket, number)
+        self._scheduler.want(number, (ticket,), values=True)
 
     def _put(self, connection: Connection, message: wire.Put) -> None:
         self._scheduler.put(message.id, message.payload, message.refs, connection.number)

@@ -30,7 +30,8 @@ from ..transport.fds import FdConnection, PeerGone
 from ..transport.handover import CHANNEL, DRIVER, LEDGER, STATUS, STATUS_BYTES, Settings, view_of
 from ..transport.orphans import MARK, end_marked
 from ..transport.streams import Channels, socket_channels
-from ..wire.messages import Died, Encoder, Spawned, Stop, decode
+from ..wire.codec import Encoder, decode
+from ..wire.messages import Died, Spawned, Stop
 
 DEFAULT_ENTRY: Final = "snakepit.workers.process:main"
 

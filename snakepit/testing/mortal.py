@@ -16,6 +16,7 @@ from ..config import environment
 from ..payload import unpack_code
 from ..store.copying import Flat, copy_all
 from ..wire import messages as wire
+from ..wire.codec import decode
 from ..wire.frames import FrameDecoder
 from ..workers.process import Seams
 from ..workers.process import main as serve
@@ -87,14 +88,14 @@ class _Mailbox(socket.socket):
         data = super().recv(size, flags)
         if self.trap.point is KillPoint.CALL_READ:
             for body in self.decoder.feed(data):
-                if type(wire.decode(body)) is wire.Execute:
+                if type(decode(body)) is wire.Execute:
                     self.trap.step()
         return data
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all of `data`, as far as the trap lets it."""
         point = self.trap.point
-        kinds = [type(wire.decode(body)) for body in FrameDecoder().feed(bytes(data))]
+        kinds = [type(decode(body)) for body in FrameDecoder().feed(bytes(data))]
         if _TURNS_ON.get(point) not in kinds:
             super().sendall(data, flags)
         elif self.trap.due():

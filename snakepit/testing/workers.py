@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias, final
 
 from ..transport.fds import FdConnection, PeerGone
 from ..wire import messages as wire
+from ..wire.codec import Encoder, decode
 from ..wire.frames import FrameDecoder
 from .memory import MemoryStream
 
@@ -78,7 +79,7 @@ class ScriptedWorker:
         self._report = report
         self._watch = watch
         self._decoder = FrameDecoder()
-        self._encode = wire.Encoder()
+        self._encode = Encoder()
         self._unsent = b""
         self._waiting: list[tuple[type[Any], Generator[type[Any], Any, None]]] = []
         self._leaving = False
@@ -251,7 +252,7 @@ class ScriptedWorker:
             self.hang_up()  # The driver has gone, and with it all that a worker is for.
             return
         for body in self._decoder.feed(data):
-            self._take(wire.decode(body))
+            self._take(decode(body))
 
     def _serve_control(self) -> None:
         try:
@@ -260,7 +261,7 @@ class ScriptedWorker:
             self._watch(self._control.fileno(), 0)
             return
         for body in bodies:
-            message = wire.decode(body)
+            message = decode(body)
             if type(message) is wire.Segment:
                 for fd in self._control.take_descriptors():
                     os.close(fd)

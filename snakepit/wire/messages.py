@@ -1,27 +1,20 @@
-"""Messages between the driver, the zygote and the workers, and their bytes.
+"""Messages between the driver, the zygote and the workers.
 
-A message is a msgpack array: the number of its kind, then its fields in order. A value is carried
-as a *payload*, which this layer does not look into:
+A value is carried as a *payload*, which this layer does not look into:
 
 * `bytes`: the pickle stream itself, the common case;
 * `[part, part, ...]`: the pickle stream and its out-of-band buffers;
 * `[object, segment, offset, [size, ...]]`: an extent of the store, leased as `object`.
 
-The two lists differ in the type of their first item. Every message is checked when it is decoded:
-an unknown kind or a wrong number of fields raises `ProtocolError`.
+The two lists differ in the type of their first item. `codec` turns messages into bytes and back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, final
+from typing import Any, Final, NamedTuple, TypeAlias
 
-import msgpack
-
-from ..errors import ProtocolError
-from .frames import MAX_FRAME, refuse_size
-
-VERSION = 2
+VERSION = 3
 """Both sides of a mailbox state it in their first message and refuse another."""
 
 Payload: TypeAlias = Any
@@ -35,6 +28,9 @@ TASK, CREATE, METHOD = range(3)
 """What a call is: a function, an actor's constructor, an actor's method."""
 
 
+STREAMING: Final = -1
+"""Returns of a call that yields its values one by one: `Template.returns`."""
+
 PLAIN, ASYNC = range(2)
 """How a method runs, and an actor: in a thread, or as a coroutine on an event loop."""
 
@@ -43,7 +39,8 @@ class Template(NamedTuple):
     """The part of a call that is the same each time, sent once and then named by number.
 
     An actor that runs several calls at once has `groups`: how many of each, by name; the group of
-    methods that name none is "". A method has its `group`.
+    methods that name none is "". A method has its `group`. With `backpressure` a generator yields
+    at most so many items that were not taken; 0 is no limit.
     """
 
     kind: int
@@ -65,6 +62,7 @@ class Template(NamedTuple):
     flavour: int = PLAIN
     groups: tuple[tuple[str, int], ...] = ()
     group: str = ""
+    backpressure: int = 0
 
 
 # --- both ways on a mailbox ------------------------------------------------------------------
@@ -128,6 +126,13 @@ class Value(NamedTuple):
     payload: Payload
 
 
+class Taken(NamedTuple):
+    """How many items of the worker's generator call were taken, of those that it yielded."""
+
+    call: int
+    total: int
+
+
 class Answer(NamedTuple):
     """The reply to a `Request`: OK and a plain value, or FAILURE and a failure record."""
 
@@ -180,6 +185,24 @@ class Result(NamedTuple):
     contained: list[list[int]]
     micros: int
     kept: list[int]
+
+
+class Yield(NamedTuple):
+    """A generator call has yielded item number `place`: a new object, with the ids inside it."""
+
+    call: int
+    place: int
+    id: int
+    payload: Payload
+    refs: Sequence[int]
+
+
+class Expect(NamedTuple):
+    """The worker waits for the next item of a stream: send it as `ticket`, 8 bytes that are its
+    id, or 0 at the end. The worker has one handle on the ticket."""
+
+    stream: int
+    ticket: int
 
 
 class Submit(NamedTuple):
@@ -359,65 +382,3 @@ class Output(NamedTuple):
     stream: int
     label: str
     text: bytes
-
-
-_KINDS: Final[tuple[type[Any], ...]] = (
-    Define, Code, Welcome, Imports, Execute, Value, Answer, Release, Trim, Forget, Exit,
-    Hello, Result, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack, NeedCode, Request,
-    Segment, Cancel, GiveBack, Ping,
-    Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
-)  # fmt: skip
-_NUMBER: Final[dict[type[Any], int]] = {kind: number for number, kind in enumerate(_KINDS)}
-
-
-@final
-class Encoder:
-    """Turns messages into framed bytes; one writer at a time (its buffer is used again)."""
-
-    __slots__ = ("_pack",)
-
-    def __init__(self) -> None:
-        self._pack = msgpack.Packer(autoreset=True).pack
-
-    def __call__(self, message: tuple[Any, ...]) -> bytes:
-        """Return the frame of `message`.
-
-        Raises:
-            ProtocolError: it is longer than a frame may be.
-        """
-        return self.fields((_NUMBER[type(message)], *message))
-
-    def fields(self, numbered: tuple[Any, ...]) -> bytes:
-        """Return the frame of a message given as its kind's number and its fields.
-
-        For those that a call takes, without a message object in between.
-
-        Raises:
-            ProtocolError: it is longer than a frame may be.
-        """
-        body: bytes = self._pack(numbered)
-        size = len(body)
-        if size > MAX_FRAME:
-            refuse_size(size)
-        return size.to_bytes(4, "little") + body
-
-
-EXECUTE: Final = _NUMBER[Execute]
-RESULT: Final = _NUMBER[Result]
-SUBMIT: Final = _NUMBER[Submit]
-"""Kinds for `Encoder.fields`."""
-
-
-def decode(body: bytes) -> Any:
-    """Return the message whose frame's body this is.
-
-    Raises:
-        ProtocolError: the bytes are no message of this version.
-    """
-    try:
-        fields = msgpack.unpackb(body, strict_map_key=False)
-        if type(fields) is not list or fields[0] < 0:
-            raise ValueError("it is no array that begins with the number of a kind")
-        return _KINDS[fields[0]](*fields[1:])
-    except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
-        raise ProtocolError(f"a message of {len(body)} bytes cannot be read: {error!r}") from error

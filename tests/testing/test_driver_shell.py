@@ -25,6 +25,7 @@ from snakepit.errors import (
 from snakepit.policy.pools import TRIAL
 from snakepit.runtime.outbox import Outbox
 from snakepit.testing import ScriptedWorker, Stage, Step
+from snakepit.wire import codec
 from snakepit.wire import messages as wire
 from snakepit.wire.frames import FrameDecoder, frame
 
@@ -57,7 +58,7 @@ def executes(stage: Stage) -> list[wire.Execute]:
 def reply_size(value: Any) -> int:
     """Bytes of the frame that answers the first call of a runtime with a value."""
     payload = pickle.dumps(value, 5)
-    return len(wire.Encoder()(wire.Result(1, wire.OK, [payload], [], 100, [])))
+    return len(codec.Encoder()(wire.Result(1, wire.OK, [payload], [], 100, [])))
 
 
 # --- pieces ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 
 from snakepit.deadline import Deadline
 from snakepit.testing import MemoryStream, memory_pair
+from snakepit.wire import codec
 from snakepit.wire import messages as wire
 from snakepit.workers.mailbox import DriverGone, Mailbox
 
@@ -23,7 +24,7 @@ class Setting(NamedTuple):
     taken: list[Any]
 
     def say(self, *messages: tuple[Any, ...]) -> None:
-        self.driver.sendall(b"".join(map(wire.Encoder(), messages)))
+        self.driver.sendall(b"".join(map(codec.Encoder(), messages)))
 
     def wait(self, count: int) -> None:
         assert self.mailbox.wait_for(lambda: len(self.taken) >= count, Deadline.after(30))
@@ -118,7 +119,7 @@ def test_writers_keep_their_frames_whole_while_the_driver_is_slow(setting: Setti
 
     decoder, found = FrameDecoder(), []
     while len(found) < 160:
-        found += map(wire.decode, decoder.feed(setting.driver.recv(10_000)))
+        found += map(codec.decode, decoder.feed(setting.driver.recv(10_000)))
     for thread in threads:
         thread.join()
     for first, second in zip(found[::2], found[1::2]):

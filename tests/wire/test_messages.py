@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snakepit.errors import ProtocolError
-from snakepit.wire import messages
+from snakepit.wire import codec, messages
+from snakepit.wire.codec import Encoder, decode
 from snakepit.wire.frames import FrameDecoder
-from snakepit.wire.messages import Encoder, Execute, Exit, Result, Template, decode
+from snakepit.wire.messages import Execute, Exit, Result, Template
 
-KINDS = messages._KINDS
+KINDS = codec._KINDS
 
 
 plain = st.recursive(

@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from snakepit.deadline import NEVER
+from snakepit.wire import codec
 from snakepit.wire import messages as wire
 from snakepit.workers.mailbox import Mailbox
 
@@ -25,7 +26,7 @@ def test_what_another_thread_read_meanwhile_is_not_waited_for() -> None:
         nonlocal looks
         looks += 1
         if looks == 1:
-            theirs.sendall(wire.Encoder()(wire.Ping(1)))
+            theirs.sendall(codec.Encoder()(wire.Ping(1)))
             other = threading.Thread(target=mailbox.read_waiting)
             other.start()
             other.join()

@@ -204,8 +204,8 @@ def test_the_spool_is_a_ring() -> None:
 
 
 def test_what_does_not_fit_is_counted_and_told() -> None:
+    from snakepit.wire.codec import decode
     from snakepit.wire.frames import FrameDecoder
-    from snakepit.wire.messages import decode
 
     decoder = FrameDecoder()
     got: list[Output] = []

@@ -1,0 +1,118 @@
+"""The bytes of messages: a msgpack array of the number of the kind, then the fields in order.
+
+Every message is checked when it is decoded: an unknown kind or a wrong number of fields raises
+`ProtocolError`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, final
+
+import msgpack
+
+from ..errors import ProtocolError
+from .frames import MAX_FRAME, refuse_size
+from .messages import (
+    Answer,
+    Blocked,
+    Cancel,
+    Code,
+    Credit,
+    Define,
+    Died,
+    Execute,
+    Exit,
+    Expect,
+    Forget,
+    GiveBack,
+    GivenBack,
+    Handles,
+    Hello,
+    Imports,
+    NeedCode,
+    Output,
+    Ping,
+    Preload,
+    Put,
+    Release,
+    Request,
+    Result,
+    Segment,
+    Signal,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    Started,
+    Stop,
+    Submit,
+    Taken,
+    Trim,
+    Unblocked,
+    Value,
+    Want,
+    Welcome,
+    Yield,
+)
+
+_KINDS: Final[tuple[type[Any], ...]] = (
+    Define, Code, Welcome, Imports, Execute, Value, Taken, Answer, Release, Trim, Forget, Exit,
+    Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
+    NeedCode, Request,
+    Segment, Cancel, GiveBack, Ping,
+    Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
+)  # fmt: skip
+_NUMBER: Final[dict[type[Any], int]] = {kind: number for number, kind in enumerate(_KINDS)}
+
+
+@final
+class Encoder:
+    """Turns messages into framed bytes; one writer at a time (its buffer is used again)."""
+
+    __slots__ = ("_pack",)
+
+    def __init__(self) -> None:
+        self._pack = msgpack.Packer(autoreset=True).pack
+
+    def __call__(self, message: tuple[Any, ...]) -> bytes:
+        """Return the frame of `message`.
+
+        Raises:
+            ProtocolError: it is longer than a frame may be.
+        """
+        return self.fields((_NUMBER[type(message)], *message))
+
+    def fields(self, numbered: tuple[Any, ...]) -> bytes:
+        """Return the frame of a message given as its kind's number and its fields.
+
+        For those that a call takes, without a message object in between.
+
+        Raises:
+            ProtocolError: it is longer than a frame may be.
+        """
+        body: bytes = self._pack(numbered)
+        size = len(body)
+        if size > MAX_FRAME:
+            refuse_size(size)
+        return size.to_bytes(4, "little") + body
+
+
+EXECUTE: Final = _NUMBER[Execute]
+RESULT: Final = _NUMBER[Result]
+SUBMIT: Final = _NUMBER[Submit]
+YIELD: Final = _NUMBER[Yield]
+"""Kinds for `Encoder.fields`."""
+
+
+def decode(body: bytes) -> Any:
+    """Return the message whose frame's body this is.
+
+    Raises:
+        ProtocolError: the bytes are no message of this version.
+    """
+    try:
+        fields = msgpack.unpackb(body, strict_map_key=False)
+        if type(fields) is not list or fields[0] < 0:
+            raise ValueError("it is no array that begins with the number of a kind")
+        return _KINDS[fields[0]](*fields[1:])
+    except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
+        raise ProtocolError(f"a message of {len(body)} bytes cannot be read: {error!r}") from error
