@@ -25,6 +25,8 @@ NAMES = {
     "get_actor",
     "exit_actor",
     "ObjectRef",
+    "ObjectRefGenerator",
+    "DynamicObjectRefGenerator",
     "RemoteFunction",
     "ActorClass",
     "ActorHandle",

@@ -188,7 +188,7 @@ def _refuse_flavours(cls: type[Any], target: Any) -> None:
     flavour = flavour_of(target)
     if flavour != "plain":
         raise OptionError(
-            f"{cls.__name__}.__init__ is an {flavour} function, which cannot make an instance"
+            f"{cls.__name__}.__init__ is a {flavour} function, which cannot make an instance"
         )
 
 

@@ -100,7 +100,7 @@ def _returns(option: str, value: object) -> int:
     if value == "dynamic":
         raise OptionError(f'{option}="dynamic" is for tasks; methods have "streaming"')
     if isinstance(value, str):
-        raise wrong_value(option, value, 'a number or "streaming"')
+        raise wrong_type(option, value, 'a number or "streaming"')
     return check_int(option, value, 0, MAX_RETURNS)
 
 

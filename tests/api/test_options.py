@@ -73,8 +73,6 @@ def test_an_unknown_option_is_both_kinds_of_error_and_tells_what_there_is() -> N
     ("option", "value"),
     [
         ("runtime_env", {"env_vars": {}}),
-        ("num_returns", "streaming"),
-        ("num_returns", "dynamic"),
         ("max_calls", 1),
         ("scheduling_strategy", "SPREAD"),
     ],

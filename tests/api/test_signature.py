@@ -116,7 +116,7 @@ def test_flavours() -> None:
         async def method(self) -> None: ...
 
     assert flavour_of(async_function) == "async"
-    assert flavour_of(async_generator) == "async"
+    assert flavour_of(async_generator) == "async generator"
     assert flavour_of(functools.partial(async_function)) == "async"
     assert flavour_of(Thing().method) == "async"
     assert flavour_of(generator) == "generator"

@@ -62,9 +62,9 @@ def test_the_payloads_of_each_form() -> None:
 
 def test_fields_without_a_message_object() -> None:
     result = Result(5, 0, [b"v"], [], 10, [])
-    assert Encoder().fields((messages.RESULT, *result)) == Encoder()(result)
+    assert Encoder().fields((codec.RESULT, *result)) == Encoder()(result)
     execute = Execute(1, 2, 3, 0, b"", [], 0)
-    assert Encoder().fields((messages.EXECUTE, *execute)) == Encoder()(execute)
+    assert Encoder().fields((codec.EXECUTE, *execute)) == Encoder()(execute)
 
 
 def test_ids_of_63_bits() -> None:
@@ -156,7 +156,7 @@ def test_an_announced_size_that_is_not_there_costs_nothing() -> None:
 
 
 def test_a_message_beyond_the_bound_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "MAX_FRAME", 100)
+    monkeypatch.setattr(codec, "MAX_FRAME", 100)
     encode = Encoder()
     with pytest.raises(ProtocolError, match="put large values in the store"):
         encode(messages.Put(1, b"x" * 200, []))
