@@ -44,14 +44,14 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
         ValueError: `refs` is neither of the two, or `timeout` is negative.
         TypeError: the list holds something else than references.
     """
-    if type(refs) is ObjectRefGenerator:
-        return refs  # As Ray does: it is the stream of references, not one of them.
     if type(refs) is ObjectRef:
         # The hot path: nothing to look up and nothing to check but the runtime.
         runtime = refs._runtime
         if timeout is None and runtime is current():
             return runtime.get_one(refs._id, None)
         return runtime_of(refs).get_one(refs._id, check_timeout(timeout))
+    if type(refs) is ObjectRefGenerator:
+        return refs  # As Ray does: it is the stream of references, not one of them.
     if not isinstance(refs, list):
         raise ValueError(
             f"get() takes a reference or a list of references, not {type(refs).__name__}"

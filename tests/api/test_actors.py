@@ -227,7 +227,7 @@ def test_what_an_actor_cannot_run_is_refused() -> None:
 
     class Many:
         def __init__(self) -> Any:
-            yield
+            yield  # noqa: PLE0100  it is what is refused
 
     for cls, text in ((AsyncBorn, "async"), (Many, "generator")):
         with pytest.raises(OptionError, match=rf"{cls.__name__}\.__init__ is an? {text}"):
