@@ -107,6 +107,8 @@ def test_comments_with_values_are_found() -> None:
         "[1, 2, 3]",
         "'on'",
         "{'lit'}",
+        "[0, 1, 2, 3, 4]",
+        "0",
         "(3, 6)",
         LOOK,
         "4.0",
