@@ -1,0 +1,266 @@
+"""cancel: before, while and after a call runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from tests.runtime.helpers import wait_until
+
+
+def test_a_task_that_waits_for_resources_never_starts(ray: Any, gate: Any, tally: Any) -> None:
+    @ray.remote(num_cpus=4)
+    def hold() -> str:
+        tally.add()
+        gate.wait()
+        return "held"
+
+    first = hold.remote()
+    assert wait_until(lambda: tally.count == 1)
+    second = hold.remote()
+    ray.cancel(second)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(second)
+    gate.open()
+    assert ray.get(first) == "held"
+    assert tally.count == 1
+
+
+def test_a_task_that_waits_for_arguments_never_starts(ray: Any, gate: Any, tally: Any) -> None:
+    @ray.remote
+    def slow() -> None:
+        gate.wait()
+
+    @ray.remote
+    def after(x: Any) -> None:
+        tally.add()
+
+    first = slow.remote()
+    ref = after.remote(first)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+    gate.open()
+    ray.get(first)
+    assert tally.count == 0
+
+
+def test_a_task_that_runs_is_interrupted(ray: Any, tally: Any) -> None:
+    @ray.remote
+    def sleeps() -> None:
+        tally.add()
+        for _ in range(6000):
+            time.sleep(0.01)
+
+    ref = sleeps.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+
+
+def test_a_task_that_runs_gets_a_keyboard_interrupt(ray: Any, gate: Any, tally: Any) -> None:
+    @ray.remote
+    def sleeps() -> None:
+        tally.add()
+        try:
+            for _ in range(6000):
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            gate.open()
+            raise
+
+    ref = sleeps.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+    assert wait_until(lambda: gate.is_open)
+
+
+def test_force_ends_the_process(ray: Any, tally: Any) -> None:
+    @ray.remote
+    def sleeps() -> None:
+        tally.add()
+        time.sleep(60)
+
+    ref = sleeps.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref, force=True)
+    with pytest.raises((ray.exceptions.WorkerCrashedError, ray.exceptions.TaskCancelledError)):
+        ray.get(ref)
+    assert tally.count == 1
+
+
+def test_a_cancelled_task_is_not_tried_again(ray: Any, tally: Any) -> None:
+    @ray.remote(max_retries=-1, retry_exceptions=True)
+    def sleeps() -> None:
+        tally.add()
+        for _ in range(6000):
+            time.sleep(0.01)
+
+    ref = sleeps.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+    assert tally.count == 1
+
+
+def test_a_finished_task_keeps_its_value(ray: Any) -> None:
+    @ray.remote
+    def quick() -> int:
+        return 1
+
+    ref = quick.remote()
+    assert ray.get(ref) == 1
+    ray.cancel(ref)
+    ray.cancel(ref, force=True)
+    assert ray.get(ref) == 1
+
+
+def test_cancel_twice(ray: Any, gate: Any) -> None:
+    @ray.remote
+    def slow() -> None:
+        gate.wait()
+
+    @ray.remote
+    def after(x: Any) -> None: ...
+
+    first = slow.remote()
+    ref = after.remote(first)
+    ray.cancel(ref)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+    gate.open()
+
+
+def test_what_uses_a_cancelled_value_fails_too(ray: Any, gate: Any) -> None:
+    @ray.remote
+    def slow() -> None:
+        gate.wait()
+
+    @ray.remote
+    def after(x: Any) -> None: ...
+
+    middle = after.remote(slow.remote())
+    last = after.remote(middle)
+    ray.cancel(middle)
+    with pytest.raises(ray.exceptions.RayError):
+        ray.get(last)
+    gate.open()
+
+
+def test_a_cancelled_call_is_ready_for_wait(ray: Any, gate: Any) -> None:
+    @ray.remote
+    def slow() -> None:
+        gate.wait()
+
+    @ray.remote
+    def after(x: Any) -> None: ...
+
+    ref = after.remote(slow.remote())
+    ray.cancel(ref)
+    assert ray.wait([ref]) == ([ref], [])
+    gate.open()
+
+
+def test_a_queued_call_of_an_actor_is_dropped(ray: Any, gate: Any, tally: Any) -> None:
+    @ray.remote
+    class Slow:
+        def hold(self) -> None:
+            gate.wait()
+
+        def count(self) -> None:
+            tally.add()
+
+    slow = Slow.remote()
+    first, second = slow.hold.remote(), slow.count.remote()
+    ray.cancel(second)
+    gate.open()
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(second)
+    ray.get(first)
+    assert tally.count == 0
+
+
+def test_a_coroutine_gets_a_cancelled_error(ray: Any, gate: Any, tally: Any) -> None:
+    @ray.remote
+    class Sleeps:
+        async def sleep(self) -> None:
+            tally.add()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                gate.open()
+                raise
+
+        async def alive(self) -> str:
+            return "alive"
+
+    sleeps = Sleeps.remote()
+    ref = sleeps.sleep.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.RayError):
+        ray.get(ref)
+    assert wait_until(lambda: gate.is_open)
+    assert ray.get(sleeps.alive.remote()) == "alive"
+
+
+def test_force_on_a_call_of_an_actor_is_a_value_error(ray: Any, gate: Any) -> None:
+    @ray.remote
+    class Slow:
+        def hold(self) -> None:
+            gate.wait()
+
+    slow = Slow.remote()
+    ref = slow.hold.remote()
+    with pytest.raises(ValueError):
+        ray.cancel(ref, force=True)
+    gate.open()
+    ray.get(ref)
+
+
+@pytest.mark.parametrize("value", [1, None, "x"])
+def test_cancel_takes_references_only(ray: Any, value: Any) -> None:
+    with pytest.raises(TypeError):
+        ray.cancel(value)
+
+
+def test_cancel_takes_no_list(ray: Any) -> None:
+    with pytest.raises(TypeError):
+        ray.cancel([ray.put(1)])
+
+
+def test_cancel_of_what_was_put_does_nothing(ray: Any) -> None:
+    ref = ray.put(1)
+    ray.cancel(ref)
+    assert ray.get(ref) == 1
+
+
+def test_recursive_cancels_what_the_call_called(ray: Any, tally: Any, gate: Any) -> None:
+    @ray.remote
+    def child() -> None:
+        tally.add()
+        try:
+            for _ in range(6000):
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            gate.open()
+            raise
+
+    @ray.remote
+    def parent() -> None:
+        ray.get(child.remote())
+
+    ref = parent.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref, recursive=True)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+    assert wait_until(lambda: gate.is_open)
