@@ -19,6 +19,7 @@ side, those of one actor in turns. Nothing relies on the GIL.
 from __future__ import annotations
 
 import atexit
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, TypeVar, final
@@ -35,7 +36,7 @@ from ..ids import DRIVER, new_run
 from ..payload import pack, unpack_code
 from ..policy.resources import Resources
 from ..protocol import ActorRecord, Definition, Runtime, resolved
-from ..wire.messages import ERROR, OK, Template
+from ..wire.messages import ERROR, OK, STREAMING, Template
 from .inline_actors import InlineActor
 from .inline_calls import HERE, Arguments, Here, InlineCalls, raise_what_is_the_drivers
 from .inline_objects import PENDING, Ended, InlineObjects, failed
@@ -161,8 +162,10 @@ class InlineRuntime:
         make: Callable[[Runtime, int], T],
     ) -> T:
         """Run a call to its end, and make what stands for its results."""
-        returns = template.returns
+        returns = abs(template.returns)
         first = self._objects.add(template.name, returns)
+        if template.returns == STREAMING:
+            self._objects.streams[first] = deque()
         try:
             ended = copy_context().run(self._within, Here(first, template, actor), work)
         except BaseException:
@@ -243,9 +246,31 @@ class InlineRuntime:
         """See `Runtime.wait`."""
         return self._objects.wait(ids, count, timeout)[:count]
 
+    def take(self, stream: int, make: Callable[[Runtime, int], None]) -> bool:
+        """See `Runtime.take`; a generator has ended when its call has been made."""
+        items = self._objects.streams[stream]
+        item = items.popleft() if items else 0
+        if item == stream:
+            self.hold(item)
+        make(self, item)
+        return True
+
+    def expect(self, stream: int, make: Callable[[Runtime, int], None]) -> None:
+        """See `Runtime.expect`: a ticket is the stream itself, of which all is there."""
+        self.hold(stream)
+        make(self, stream)
+
+    def redeem(self, ticket: int, make: Callable[[Runtime, int], None]) -> None:
+        """See `Runtime.redeem`."""
+        self.take(ticket, make)
+
     def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
         """See `Runtime.when_done`."""
         self._objects.when_done(identifier, callback)
+
+    async def until_done(self, ids: Sequence[int]) -> None:
+        """See `Runtime.until_done`."""
+        await resolved(self, ids)
 
     async def await_many(self, ids: Sequence[int]) -> list[Any]:
         """See `Runtime.await_many`."""

@@ -13,7 +13,7 @@ from ..policy.resources import Resources
 from ..policy.restart import after_exception
 from ..protocol import ActorExit, Runtime
 from ..values import take_references
-from ..wire.messages import CREATE, ERROR, METHOD, OK, Template, Where
+from ..wire.messages import CREATE, ERROR, METHOD, OK, STREAMING, Template, Where
 from .inline_actors import InlineActor
 from .inline_objects import Ended, InlineObjects, failed, stored
 
@@ -120,6 +120,8 @@ class InlineCalls:
         return failed(kind, **fields, call=template.name)
 
     def _returned(self, value: Any, template: Template) -> Ended:
+        if template.returns == STREAMING:
+            return self._streamed(value, template)
         if template.returns == 0:
             return Ended(OK, [], [])
         values = (value,) if template.returns == 1 else tuple(value)
@@ -131,6 +133,27 @@ class InlineCalls:
         what = f"the result of {template.name}"
         packed = [pack(each, what=what, root="result") for each in values]
         return Ended(OK, [self.kept(each) for each in packed], [each.refs for each in packed])
+
+    def _streamed(self, value: Any, template: Template) -> Ended:
+        """Run a generator to its end; each item becomes an object of its own."""
+        if not hasattr(value, "__next__"):
+            raise TypeError(
+                f'{template.name} has num_returns="streaming" and must be a generator function or '
+                f"return an iterator; it returned {type(value).__name__}"
+            )
+        here = HERE.get()
+        assert here is not None
+        stream = self._objects.streams[here.call]
+        known = len(stream)  # by an earlier try
+        what = f"an item that {template.name} yields"
+        for place, item in enumerate(value):
+            packed = pack(item, what=what, root="item")
+            if place >= known:
+                identifier = self._objects.add(what, 1)
+                kept = Ended(OK, [self.kept(packed)], [packed.refs])
+                self._objects.settle(identifier, 1, kept)
+                stream.append(identifier)
+        return Ended(OK, [stored(pack(None, what=template.name))], [()])
 
     def raised(self, error: BaseException, template: Template) -> Ended:
         if isinstance(error, ActorExit):

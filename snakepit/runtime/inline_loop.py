@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import selectors
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, final
 
 from ..errors import NotSupportedError
@@ -43,6 +43,8 @@ class InlineLoop:
 
         async def body() -> Any:
             value = call()
+            if awaits and hasattr(value, "__anext__"):
+                return await _listed(value)
             return await value if awaits else value
 
         if self._loop.is_running():
@@ -78,6 +80,24 @@ class InlineLoop:
         if left and not _in_a_loop():
             loop.run_until_complete(asyncio.wait(left))
         loop.close()
+
+
+async def _listed(items: AsyncIterator[Any]) -> Iterator[Any]:
+    """Return what an asynchronous generator yields, and its error, as a plain generator."""
+    listed: list[Any] = []
+    ended: Exception | None = None
+    try:
+        async for item in items:
+            listed.append(item)
+    except Exception as error:
+        ended = error
+
+    def again() -> Iterator[Any]:
+        yield from listed
+        if ended is not None:
+            raise ended
+
+    return again()
 
 
 def _in_a_loop() -> bool:

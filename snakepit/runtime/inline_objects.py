@@ -90,12 +90,15 @@ class InlineObjects:
     Attributes:
         changed: guards everything, and tells of what has resolved.
         noted: ids dropped, or -ids held, in order, not counted yet.
+        streams: what generator calls yielded and nobody took, by the call's id; a failed call's
+            own id comes last.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition(threading.RLock())
         self.noted: deque[int] = deque()
         self.entries: dict[int, Entry] = {}
+        self.streams: dict[int, deque[int]] = {}
         self._next = 1
 
     # --- handles --------------------------------------------------------------------------
@@ -128,6 +131,8 @@ class InlineObjects:
             if entry.count <= 0 and entry.outcome != PENDING:
                 gone.append(self.entries.pop(name))
                 waiting.extend((inner, -1) for inner in entry.refs)
+                untaken = self.streams.pop(name, ())
+                waiting.extend((item, -1) for item in untaken if item != name)
 
     # --- objects --------------------------------------------------------------------------
 
@@ -160,6 +165,8 @@ class InlineObjects:
                 entry.outcome = ended.outcome
                 callbacks += entry.callbacks
                 entry.callbacks = []
+            if single and first in self.streams:
+                self.streams[first].append(first)
             self.changed.notify_all()
         # One may have been dropped meanwhile, by another thread.
         self.pin(range(first, first + returns), 0)

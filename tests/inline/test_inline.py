@@ -552,3 +552,65 @@ def test_the_readmes_first_program(tmp_path: Path) -> None:
     )
     assert ran.stderr == "" and ran.returncode == 0
     assert ran.stdout.splitlines() == ["[0, 1, 4, 9]", "0" * 16]
+
+
+# --- generators -----------------------------------------------------------------------------------
+
+
+@snakepit.remote
+def numbers(n: int, fails: bool = False) -> Iterator[int]:
+    yield from range(n)
+    if fails:
+        raise KeyError("the end")
+
+
+def test_a_generator_runs_to_its_end_and_is_read_as_ever() -> None:
+    generator = numbers.remote(3)
+    assert generator.next_ready()
+    assert snakepit.wait([generator]) == ([generator], [])
+    assert [snakepit.get(ref) for ref in generator] == [0, 1, 2]
+    assert generator.is_finished()
+    assert snakepit.get(generator.completed()) is None
+    made = snakepit.get(numbers.options(num_returns="dynamic").remote(3))
+    assert snakepit.get(list(made)) == [0, 1, 2]
+
+
+def test_the_error_of_a_generator_is_its_last_item() -> None:
+    refs = list(numbers.remote(2, fails=True))
+    assert snakepit.get(refs[:2]) == [0, 1]
+    with pytest.raises(KeyError, match="the end"):
+        snakepit.get(refs[2])
+    again = numbers.options(retry_exceptions=True, max_retries=1).remote(2, fails=True)
+    assert len(list(again)) == 3
+
+
+def test_asynchronous_generators() -> None:
+    @snakepit.remote
+    class Source:
+        async def count(self, n: int, fails: bool = False) -> Any:
+            for x in range(n):
+                await asyncio.sleep(0)
+                yield x
+            if fails:
+                raise KeyError("the end")
+
+    source = Source.remote()
+    assert [snakepit.get(ref) for ref in source.count.remote(3)] == [0, 1, 2]
+    assert len(list(source.count.remote(2, fails=True))) == 3
+
+    async def read() -> list[int]:
+        return [await ref async for ref in numbers.remote(3)]
+
+    assert asyncio.run(read()) == [0, 1, 2]
+
+
+def test_what_nobody_reads_goes_with_the_generator() -> None:
+    inner: Any = protocol.current()
+    before = len(inner._objects.entries)
+    generator = numbers.remote(5, fails=True)
+    next(generator)
+    del generator
+    gc.collect()
+    inner._objects.count()
+    assert len(inner._objects.entries) == before
+    assert not inner._objects.streams
