@@ -117,6 +117,7 @@ def test_comments_with_values_are_found() -> None:
         "88",
         "['line 0', 'line 1', 'line 2']",
         "(1024, [3, 2, 1, 0, 1, 2])",
+        "[0, 1, 4, 9, 16]",
     ]
 
 

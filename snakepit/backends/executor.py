@@ -19,7 +19,7 @@ import snakepit
 from ..api.context import running
 from ..api.functions import RemoteFunction, TaskCall
 from ..api.signature import flavour_of
-from ..checks import check_int, wrong_type
+from ..checks import check_bool, check_int, wrong_type
 from ..config import UNITS
 from ..deadline import NEVER, Deadline
 from ..errors import OptionError, SnakepitError
@@ -75,6 +75,8 @@ class Executor(Interface):
             If it fails, the call fails with `InitializerError`, and the next one tries again.
         initargs: its arguments.
         max_retries: how often a call is run again after the death of its worker; -1: without end.
+        ahead: whether calls are sent to busy workers: some 10 ms of work, which can no longer be
+            cancelled. False: no more calls are on their way than run, which costs brief ones time.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -88,11 +90,13 @@ class Executor(Interface):
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         max_retries: int = 0,
+        ahead: bool = True,
     ) -> None:
         if initializer is not None and not callable(initializer):
             raise wrong_type("initializer", initializer, "a callable or None")
         if max_workers is not None:
             check_int("max_workers", max_workers, 1, MAX_WORKERS)
+        check_bool("ahead", ahead)
         runtime = current() or running()
         cpus = runtime.describe()["resources"].get("CPU", 0.0)
         if cpus < 1:
@@ -104,7 +108,9 @@ class Executor(Interface):
         share = min(UNITS, int(cpus * UNITS) // width) / UNITS
         self._max_workers = width  # by this name Dask asks how many calls to keep going
         self._options: dict[str, Any] = {"num_cpus": share, "max_retries": max_retries}
-        self._flow = Flow(width, strict=width < int(cpus), inside=not hasattr(runtime, "shutdown"))
+        self._flow = Flow(
+            width, strict=width < int(cpus) or not ahead, inside=not hasattr(runtime, "shutdown")
+        )
         self._functions: dict[Any, TaskCall[Any]] = {}
         self._setup = None if initializer is None else snakepit.put(_Setup(initializer, initargs))
         self._any: TaskCall[Any] = RemoteFunction(_call, self._options)

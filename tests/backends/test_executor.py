@@ -134,6 +134,15 @@ def test_no_more_run_at_one_time_than_max_workers(gate: Gate, tally: Tally) -> N
         concurrent.futures.wait(futures)
 
 
+def test_calls_are_sent_ahead_or_not(gate: Gate) -> None:
+    for ahead in (True, False):
+        with snakepit.Executor(max_workers=2, ahead=ahead) as executor:
+            futures = [executor.submit(wait_for, gate) for _ in range(4)]
+            assert [future.running() for future in futures] == [True, True, ahead, False]
+            gate.open()
+        os.remove(gate.path)
+
+
 def test_more_workers_than_cpus_share_them(gate: Gate, tally: Tally) -> None:
     def all_begin() -> bool:
         tally.add()
@@ -309,6 +318,7 @@ def test_executors_in_tasks_of_executors_do_not_wait_for_ever(
         ({"max_workers": 0}, ValueError),
         ({"max_workers": "2"}, TypeError),
         ({"initializer": 3}, TypeError),
+        ({"ahead": 1}, TypeError),
         ({"max_retries": "2"}, TypeError),
         ({"max_retries": -2}, ValueError),
     ],
