@@ -81,16 +81,18 @@ class Call:
         future: what is told of it.
         send: sends it.
         ref: its result, once sent; None before.
+        doomed: whether it is to be cancelled, also if it is just being sent.
         sent: when that was.
     """
 
-    __slots__ = ("future", "ref", "send", "sent")
+    __slots__ = ("doomed", "future", "ref", "send", "sent")
 
     def __init__(self, future: Waiting[Any], send: Send) -> None:
         self.future = future
         self.send = send
         self.ref: snakepit.ObjectRef[Any] | None = None
         self.sent = 0.0
+        self.doomed = False
 
 
 @final
@@ -144,8 +146,12 @@ class Flow:
                 continue
             try:
                 call.sent = perf_counter()
-                ref = call.ref = call.send()
+                ref = call.send()
+                with self._lock:
+                    call.ref, doomed = ref, call.doomed
                 call.future._call = call
+                if doomed:
+                    snakepit.cancel(ref)
                 runtime_of(ref).when_done(ref._id, lambda call=call: self._arrived(call))  # type: ignore[misc]
             except BaseException as error:
                 if self._gone(call):
@@ -243,6 +249,8 @@ class Flow:
     def interrupt(self) -> None:
         """Cancel the calls that are in flight, running ones too."""
         with self._lock:
+            for call in self._flying:
+                call.doomed = True
             refs = [call.ref for call in self._flying if call.ref is not None]
         for ref in refs:
             try:

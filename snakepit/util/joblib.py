@@ -96,11 +96,18 @@ class SnakepitBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
         self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None
     ) -> Future[Any]:
         """Send a batch; see joblib."""
-        assert self._executor is not None, "joblib calls configure() first"
+        executor = self._executor
+        if executor is None:  # A callback is late: the loop has ended, by an error.
+            late: Future[Any] = Future()
+            late.cancel()
+            return late
         batch, refs = self._shared.ship(func)
-        future: Future[Any] = self._executor.submit(_run, batch, *refs)
+        future: Future[Any] = executor.submit(_run, batch, *refs)
         if callback is not None:
             future.add_done_callback(callback)
+        if getattr(self.parallel, "_aborting", False):
+            # Sent by a callback, and too late for abort_everything() to have seen it.
+            executor.cancel_all()
         return future
 
     # Its name before joblib 1.5.
