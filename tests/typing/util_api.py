@@ -8,6 +8,7 @@ from typing import assert_type
 import snakepit
 from snakepit import ActorHandle, ObjectRef
 from snakepit.util import ActorPool, as_completed, map_unordered
+from snakepit.util.multiprocessing import AsyncResult, Pool
 from snakepit.util.queue import Queue
 
 
@@ -46,6 +47,26 @@ async def queues() -> None:
     assert_type(made.get_nowait_batch(2), list[int])
     made.put("a")  # type: ignore[arg-type]
     Queue("3")  # type: ignore[arg-type]
+
+
+def join(left: int, right: str) -> str:
+    return left * right
+
+
+def halve(number: int) -> float:
+    return number / 2
+
+
+def pools() -> None:
+    with Pool(2) as pool:
+        assert_type(pool.map(halve, [1]), list[float])
+        assert_type(pool.starmap(join, [(1, "a")]), list[str])
+        assert_type(pool.apply(join, (1, "a")), str)
+        assert_type(pool.apply_async(halve, (1,)), AsyncResult[float])
+        assert_type(pool.map_async(halve, [1]).get(), list[float])
+        assert_type(next(pool.imap(halve, [1])), float)
+        pool.map(halve, ["a"])  # type: ignore[arg-type]
+    Pool("2")  # type: ignore[arg-type]
 
 
 def as_they_come() -> None:
