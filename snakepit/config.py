@@ -36,6 +36,7 @@ from .checks import check_units as check_units
 from .checks import wrong_type as wrong_type
 from .checks import wrong_value as wrong_value
 from .machine import available_cpus, available_memory, present_gpus
+from .runtime_env import Pairs, check_runtime_env
 
 PROCESS: Final = "process"
 INLINE: Final = "inline"
@@ -62,6 +63,7 @@ class _Fields(NamedTuple):
     restart_intensity: int
     restart_period: float
     mode: str
+    runtime_env: Pairs
 
 
 @final
@@ -79,6 +81,7 @@ class Config(_Fields):
         max_workers: the most worker processes at one time; None leaves it to the runtime.
         restart_intensity: how many restarts in vain are borne within `restart_period`.
         restart_period: seconds.
+        runtime_env: the environment of all worker processes, as pairs.
         mode: where calls run: in processes of their own, or "inline" in the driver.
     """
 
@@ -98,6 +101,7 @@ class Config(_Fields):
         restart_intensity: int = INTENSITY,
         restart_period: float = PERIOD,
         mode: str = PROCESS,
+        runtime_env: Mapping[str, Any] | None = None,
     ) -> Config:
         """Check every setting.
 
@@ -118,6 +122,7 @@ class Config(_Fields):
             None if max_workers is None else check_int("max_workers", max_workers, 1, MAX_WORKERS),
             *check_restarts(restart_intensity, restart_period),
             _mode(mode),
+            () if runtime_env is None else check_runtime_env("runtime_env", runtime_env),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -161,6 +166,7 @@ def resolve(
     restart_intensity: int | None = None,
     restart_period: float | None = None,
     mode: str | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Config:
     """Return the settings: those given, else the environment's, else what suits this machine.
@@ -177,6 +183,7 @@ def resolve(
         restart_intensity: default: 5.
         restart_period: seconds; default: 60.
         mode: default: "process".
+        runtime_env: default: the driver's own environment.
         environment: in place of the process's own, for tests.
 
     Raises:
@@ -224,6 +231,7 @@ def resolve(
         restart_intensity=INTENSITY if restart_intensity is None else restart_intensity,
         restart_period=PERIOD if restart_period is None else restart_period,
         mode=PROCESS if mode is None else mode,
+        runtime_env=runtime_env,
     )
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "SerializationError",
     "OptionError",
     "NotSupportedError",
+    "RuntimeEnvSetupError",
     "RuntimeStartError",
     "RuntimeClosedError",
     "RuntimeFailedError",
@@ -230,6 +231,10 @@ class OptionError(SnakepitError, ValueError):
 
 class NotSupportedError(SnakepitError, NotImplementedError):
     """What was asked for is not built, or cannot be done in the way in which this runtime runs."""
+
+
+class RuntimeEnvSetupError(SnakepitError):
+    """The environment that a task or actor asked for could not be set up in its process."""
 
 
 class RuntimeStartError(SnakepitError):

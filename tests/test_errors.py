@@ -39,6 +39,7 @@ SYSTEM = [
     errors.ActorUnschedulableError("m"),
     errors.SerializationError("m", path="args[0].lock"),
     errors.NotSupportedError("not here"),
+    errors.RuntimeEnvSetupError("it failed"),
     errors.OptionError("m"),
     errors.RuntimeStartError("m"),
     errors.RuntimeClosedError("m"),

@@ -119,6 +119,7 @@ def test_comments_with_values_are_found() -> None:
         "[0, 1, 4, 9, 16]",
         "[8, 9]",
         "6",
+        "'careful'",
         "(1024, [3, 2, 1, 0, 1, 2])",
         "[0, 1, 4, 9, 16]",
     ]

@@ -75,6 +75,7 @@ class Executor:
         actor: the actor's instance, if this worker is one.
         actor_id: its id, or 0.
         exiting: the actor asked to end.
+        set_up: called before each call until it has returned once.
         producer: what runs generators.
     """
 
@@ -90,6 +91,7 @@ class Executor:
         self.actor: Any = None
         self.actor_id = 0
         self.exiting = False
+        self.set_up: Callable[[], None] | None = None
         self.known: dict[int, Known] = {}
         self._values = values
         self._interruption = interruption
@@ -213,6 +215,9 @@ class Executor:
         return self._several(value, execute.call, known)
 
     def _arguments(self, execute: wire.Execute) -> tuple[Any, dict[str, Any]]:
+        if self.set_up is not None:
+            self.set_up()
+            self.set_up = None
         payload = execute.args
         if payload == NO_ARGUMENTS and not execute.deps:
             return (), {}

@@ -8,7 +8,6 @@ then its sequence, which announces it.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections import deque
 from time import perf_counter_ns
@@ -32,6 +31,7 @@ from .execution import Ended, Executor, Known, Load
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
 from .queues import drain, emptied, take_out
+from .surroundings import Surroundings
 
 if TYPE_CHECKING:
     from .spawn import WorkerSetup
@@ -65,6 +65,7 @@ class Worker:
 
     def __init__(self, setup: WorkerSetup, seams: Seams) -> None:
         self._setup = setup
+        self._surroundings = Surroundings(os.environ)
         self._seams = seams
         self._output = setup.output
         self._status = setup.status.cast("Q")
@@ -219,6 +220,7 @@ class Worker:
             self._fetch_code,
             self._seams.load,
         )
+        self._executor.set_up = self._surroundings.set_up_first
         protocol.install(self._runtime)
         self._welcomed.set()
 
@@ -246,13 +248,7 @@ class Worker:
         self._mailbox.wait_for(lambda: executor.has_code(digest), NEVER)
 
     def _adopt_imports(self, message: wire.Imports) -> None:
-        sys.path[:] = message.path
-        if message.directory and message.directory != os.getcwd():
-            try:
-                os.chdir(message.directory)
-            except OSError:
-                # It is gone, or was never ours to enter; what is imported absolutely still works.
-                return
+        self._surroundings.adopt(message.path, message.directory)
 
     # --- control thread -------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ _SETTINGS: Final = (
     "max_workers",
     "restart_intensity",
     "restart_period",
+    "runtime_env",
     "mode",
 )
 # What Ray's init takes besides, with the value that asks for what happens here anyway.
@@ -43,7 +44,6 @@ _LATER: Final[dict[str, Any]] = {
     "logging_level": None,
     "logging_config": None,
     "logging_format": None,
-    "runtime_env": None,
     "enable_resource_isolation": False,
 }
 
@@ -106,6 +106,7 @@ def init(
     max_workers: int | None = None,
     restart_intensity: int | None = None,
     restart_period: float | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
     **unknown: Never,
 ) -> Context:
     """Start the runtime of this process; inside a task, attach to the one that runs it.
@@ -131,6 +132,7 @@ def init(
             begun a call, are borne within `restart_period`; one more, and the calls that wait for
             them fail with `PoolFailedError`; 0 to 1000, default: 5.
         restart_period: seconds, at least 0.1 for each restart and one more; default: 60.
+        runtime_env: the environment of all worker processes; see `snakepit.runtime_env`.
         unknown: refused; here to say what is allowed.
 
     Returns:
@@ -155,6 +157,7 @@ def init(
         max_workers=max_workers,
         restart_intensity=restart_intensity,
         restart_period=restart_period,
+        runtime_env=runtime_env,
     )
     runtime, new = begin(lambda: _start(config))
     if not new and not ignore_reinit_error and _shutdown_of(runtime) is not None:

@@ -21,6 +21,7 @@ from ..config import (
     wrong_value,
 )
 from ..errors import OptionError
+from ..runtime_env import Pairs, check_runtime_env
 from ..wire.messages import ASYNC, CREATE, METHOD, PLAIN, STREAMING, TASK, Template
 
 MAX_RETURNS: Final = 100_000
@@ -45,6 +46,7 @@ class CommonOptions(TypedDict, total=False):
     num_cpus: float | None
     num_gpus: float | None
     memory: float | None
+    runtime_env: Mapping[str, Any] | None
     resources: Mapping[str, float] | None
     name: str | None
 
@@ -153,6 +155,7 @@ TASK_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
     "num_gpus": check_gpus,
     "memory": check_bytes,
+    "runtime_env": check_runtime_env,
     "resources": check_resources,
     "num_returns": _task_returns,
     BACKPRESSURE: _backpressure,
@@ -164,6 +167,7 @@ ACTOR_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
     "num_gpus": check_gpus,
     "memory": check_bytes,
+    "runtime_env": check_runtime_env,
     "resources": check_resources,
     "max_restarts": _retries,
     "max_task_retries": _retries,
@@ -185,7 +189,6 @@ CALL_CHECKS: Final[dict[str, Check]] = {**METHOD_CHECKS, "name": check_name}
 # Ray's options that are still to come, with the value that asks for nothing (None always does).
 _PLACES: Final[dict[str, Any]] = {
     "accelerator_type": None,
-    "runtime_env": None,
     "scheduling_strategy": "DEFAULT",
     "label_selector": None,
     "fallback_strategy": None,
@@ -251,6 +254,7 @@ def task_template(function: str, options: Mapping[str, Any]) -> Template:
         resources=_resources(options, UNITS),
         max_retries=options.get("max_retries", DEFAULT_MAX_RETRIES),
         backpressure=options.get(BACKPRESSURE, 0),
+        env=options.get("runtime_env", ()),
     )
 
 
@@ -275,6 +279,7 @@ def actor_template(kind: str, options: Mapping[str, Any], flavour: int = PLAIN) 
         namespace=options.get("namespace", ""),
         flavour=flavour,
         groups=_concurrency_of(options, flavour),
+        env=options.get("runtime_env", ()),
     )
 
 
@@ -331,6 +336,7 @@ def _template(
     groups: tuple[tuple[str, int], ...] = (),
     group: str = "",
     backpressure: int = 0,
+    env: Pairs = (),
 ) -> Template:
     return Template(
         kind=kind,
@@ -348,7 +354,7 @@ def _template(
         max_task_retries=max_task_retries,
         actor_name=actor_name,
         namespace=namespace,
-        env=(),
+        env=env,
         flavour=flavour,
         groups=groups,
         group=group,

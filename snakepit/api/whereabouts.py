@@ -75,6 +75,11 @@ class RuntimeContext:
         return {"GPU": [str(device) for device in self._facts.get("gpus") or ()]}
 
     @property
+    def runtime_env(self) -> dict[str, Any]:
+        """The environment that the code which runs here was given; paths are absolute."""
+        return dict(self._facts.get("runtime_env") or {})
+
+    @property
     def namespace(self) -> str:
         """The namespace that names of actors are looked up in."""
         return str(self._facts.get("namespace") or "")

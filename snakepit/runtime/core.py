@@ -26,6 +26,7 @@ from ..handles import Handles
 from ..policy import actions as do
 from ..policy.calls import Call
 from ..policy.scheduler import Scheduler
+from ..runtime_env import told
 from ..wire import messages as wire
 from ..wire.codec import EXECUTE, Encoder
 from .connection import Connection
@@ -365,6 +366,7 @@ class Core:
         return {
             "run": self.run,
             "namespace": self.config.namespace,
+            "runtime_env": told(self.config.runtime_env),
             "resources": {k: v / UNITS for k, v in resources.total.items()},
             "available": {k: v / UNITS for k, v in resources.free.items()},
             "workers": len(self.connections),

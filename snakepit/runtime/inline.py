@@ -58,6 +58,8 @@ class InlineRuntime:
         self._closed = False
         self.hold = self._objects.hold
         self.drop = self._objects.drop
+        if config.runtime_env:
+            _refuse_environment("init()")
         atexit.register(self._shutdown)
 
     # --- calls ----------------------------------------------------------------------------

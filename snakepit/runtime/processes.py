@@ -23,6 +23,7 @@ from ..errors import ProtocolError, RuntimeStartError
 from ..faults import signal_name
 from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
+from ..runtime_env import merged
 from ..transport.streams import Stream
 from ..wire import messages as wire
 from .connection import Connection
@@ -191,7 +192,7 @@ class Processes:
         core.post(connection, wire.Welcome(
             wire.VERSION, core.run, core.config.namespace, core.config.object_store_memory
         ))  # fmt: skip
-        env = list(action.env)
+        env = list(merged(core.config.runtime_env, action.env))
         gpus = core.config.gpus
         if gpus:
             env.append((VISIBLE, ",".join(gpus[number] for number in action.gpus)))

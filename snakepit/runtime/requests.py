@@ -7,10 +7,11 @@ from typing import Any, final
 
 from ..errors import ProtocolError
 from ..policy.calls import Call
+from ..runtime_env import merged, told
 from ..wire import messages as wire
 from .connection import Connection
 from .core import Core
-from .whereabouts import whereabouts
+from .whereabouts import environment, whereabouts
 
 
 @final
@@ -126,7 +127,10 @@ class Inbox:
     def _define(self, connection: Connection, message: wire.Define) -> None:
         fields = list(message.template)
         fields[5] = tuple((name, amount) for name, amount in fields[5])
-        fields[15] = tuple((name, value) for name, value in fields[15])
+        env = tuple((name, value) for name, value in fields[15])
+        if fields[0] != wire.METHOD:
+            env = merged(environment(self._scheduler, connection.number), env)
+        fields[15] = env
         fields[17] = tuple((name, limit) for name, limit in fields[17])
         connection.theirs[message.number] = self._scheduler.shape(wire.Template(*fields))
 
@@ -201,4 +205,6 @@ class Inbox:
 
     def _answer_describe(self, connection: Connection, call: int = 0) -> tuple[int, Any]:
         where = whereabouts(self._scheduler, self._core.config.gpus, connection.number, call)
+        env = environment(self._scheduler, connection.number)
+        where["runtime_env"] = told(merged(self._core.config.runtime_env, env))
         return wire.OK, {**self._core.facts(), **where}

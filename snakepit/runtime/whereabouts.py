@@ -7,6 +7,7 @@ from typing import Any
 from ..config import UNITS
 from ..policy.calls import Call
 from ..policy.scheduler import Scheduler
+from ..runtime_env import Pairs
 from ..wire.messages import TASK
 
 
@@ -42,6 +43,18 @@ def whereabouts(
         facts["actor_methods"] = actor.methods
         facts["reconstructed"] = actor.restarts > 0
     return facts
+
+
+def environment(scheduler: Scheduler, number: int) -> Pairs:
+    """Return what the tasks and actors that run in worker `number` asked for in `runtime_env`.
+
+    What they call runs in it too, as far as it names nothing else. The lock is held.
+    """
+    worker = scheduler.placement.workers.get(number)
+    if worker is None:
+        return ()
+    actor = worker.actor
+    return worker.pool.env if actor is None else actor.creation.shape.template.env
 
 
 def _assigned(call: Call) -> dict[str, float]:

@@ -67,7 +67,9 @@ def test_init_inside_a_task_attaches(fake: Any, started: Any) -> None:
         ({"cpus": 1}, TypeError, "no option 'cpus'; it has: num_cpus, .*max_workers"),
         ({"cpus": 1}, ValueError, "no option 'cpus'"),
         ({"address": "auto"}, OptionError, "address='auto'.*not supported yet"),
-        ({"runtime_env": {"pip": []}}, OptionError, "not supported yet"),
+        ({"runtime_env": {"pip": ["x"]}}, NotImplementedError, "'pip'. is not available"),
+        ({"runtime_env": {"pips": 1}}, OptionError, "no field 'pips'; it has: env_vars, working_d"),
+        ({"runtime_env": []}, TypeError, "runtime_env must be a dictionary"),
         ({"num_cpus": -1}, OptionError, "num_cpus"),
         ({"num_cpus": "2"}, TypeError, "num_cpus"),
         ({"ignore_reinit_error": 1}, TypeError, "ignore_reinit_error"),
@@ -82,7 +84,7 @@ def test_wrong_arguments_start_nothing(
 
 
 def test_what_rays_programs_say_needlessly_is_allowed(started: Any) -> None:
-    snakepit.init(address="local", include_dashboard=False, runtime_env=None)  # type: ignore[arg-type]
+    snakepit.init(address="local", include_dashboard=False, runtime_env=None)
     assert len(started) == 1
 
 

@@ -33,6 +33,8 @@ def actor(**given: Any) -> dict[str, Any]:
         ("num_gpus", 1.5, OptionError),
         ("num_gpus", "all", TypeError),
         ("num_gpus", True, TypeError),
+        ("runtime_env", "x", TypeError),
+        ("runtime_env", {"env_vars": ["A"]}, TypeError),
         ("memory", -1, OptionError),
         ("memory", 1 << 50, OptionError),
         ("memory", float("nan"), OptionError),
@@ -72,7 +74,6 @@ def test_an_unknown_option_is_both_kinds_of_error_and_tells_what_there_is() -> N
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("runtime_env", {"env_vars": {}}),
         ("max_calls", 1),
         ("scheduling_strategy", "SPREAD"),
     ],
@@ -83,7 +84,7 @@ def test_what_is_not_supported_is_refused(option: str, value: Any) -> None:
 
 
 def test_what_is_not_supported_may_ask_for_nothing() -> None:
-    assert task(runtime_env=None, max_calls=0, scheduling_strategy="DEFAULT") == {}
+    assert task(max_calls=0, scheduling_strategy="DEFAULT") == {}
     assert actor(get_if_exists=False, max_pending_calls=-1) == {}
     for option, value in {"max_pending_calls": 2, "get_if_exists": True}.items():
         with pytest.raises(OptionError, match="not supported yet"):

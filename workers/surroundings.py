@@ -1,0 +1,70 @@
+"""What a worker's environment says beyond its variables; see `snakepit.runtime_env`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any, final
+
+from snakepit.errors import RuntimeEnvSetupError
+from snakepit.runtime_env import DIRECTORY, HOOK, MODULES
+
+
+@final
+class Surroundings:
+    """The working directory, the import path, and what is to run before the first call."""
+
+    __slots__ = ("_directory", "_failure", "_hook", "_modules")
+
+    def __init__(self, variables: MutableMapping[str, str]) -> None:
+        """Take ours out of `variables`: they are long, and no business of child processes."""
+        self._directory = variables.pop(DIRECTORY, "")
+        self._modules: list[str] = json.loads(variables.pop(MODULES, "[]"))
+        self._hook = variables.pop(HOOK, "")
+        self._failure = ""
+
+    @property
+    def set_up_first(self) -> Callable[[], None] | None:
+        """What is to be called before each call until it has returned once; None if nothing is."""
+        return self._set_up if self._hook else None
+
+    def adopt(self, path: list[str], directory: str) -> None:
+        """Import from where the driver does, after what is this process's own, and work there."""
+        own = [self._directory] if self._directory else []
+        sys.path[:] = [*own, *self._modules, *path]
+        directory = self._directory or directory
+        if directory and directory != os.getcwd():
+            try:
+                os.chdir(directory)
+            except OSError:
+                # It is gone, or was never ours to enter; what is imported absolutely still works.
+                return
+
+    def _set_up(self) -> None:
+        if not self._failure:
+            try:
+                self._function()()
+                return
+            except Exception as error:
+                self._failure = f"{type(error).__name__}: {error}"
+                raise RuntimeEnvSetupError(self._said()) from error
+        raise RuntimeEnvSetupError(self._said())
+
+    def _said(self) -> str:
+        return f"worker_process_setup_hook failed in process {os.getpid()}: {self._failure}"
+
+    def _function(self) -> Callable[[], Any]:
+        kind, _, text = self._hook.partition(":")
+        if kind == "pickle":
+            from base64 import b64decode
+            from pickle import loads
+
+            function: Callable[[], Any] = loads(b64decode(text))
+            return function
+        from importlib import import_module
+
+        module, _, name = text.rpartition(".")
+        named: Callable[[], Any] = getattr(import_module(module), name)
+        return named
