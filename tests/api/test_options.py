@@ -65,7 +65,7 @@ def test_a_wrong_value_is_named(option: str, value: Any, error: type[Exception])
 
 def test_an_unknown_option_is_both_kinds_of_error_and_tells_what_there_is() -> None:
     for kind in (TypeError, ValueError):
-        with pytest.raises(kind, match="no option 'cpus'; it has: num_cpus, num_gpus, memory, res"):
+        with pytest.raises(kind, match="no option 'cpus'; it has: num_cpus, num_gpus, memory, run"):
             task(cpus=1)
     with pytest.raises(OptionError, match="max_retries"):
         actor(max_retries=1)

@@ -619,7 +619,7 @@ def test_what_nobody_reads_goes_with_the_generator() -> None:
 def test_environments_are_refused() -> None:
     env: Any = {"env_vars": {"A": "1"}}
     for use in (double.options(runtime_env=env).remote, Counter.options(runtime_env=env).remote):
-        with pytest.raises(errors.NotSupportedError, match="runtime_env of .*: in inline mode"):
+        with pytest.raises(errors.NotSupportedError, match=r"runtime_env of .*: in inline"):
             use(1)
     snakepit.shutdown()
     with pytest.raises(errors.NotSupportedError, match=r"runtime_env of init\(\)"):
