@@ -20,17 +20,17 @@ from tests.runtime.helpers import Gate, Tally
 
 ROOT = Path(__file__).parents[2]
 CPUS = 4
-HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is not there yet must fail on snakepit, and must not on Ray."""
-    if config.getoption("--backend") != "snakepit":
-        return
+    ours = config.getoption("--backend") == "snakepit"
     for item in items:
-        mark = item.get_closest_marker("not_yet")
-        if mark is not None and HERE in item.path.parents:
-            item.add_marker(pytest.mark.xfail(strict=True, reason=mark.kwargs["reason"]))
+        missing, deadly = map(item.get_closest_marker, ("not_yet", "crashes_ray"))
+        if missing is not None and ours:
+            item.add_marker(pytest.mark.xfail(strict=True, reason=missing.kwargs["reason"]))
+        if deadly is not None and not ours:
+            item.add_marker(pytest.mark.skip(reason=deadly.kwargs["how"]))
 
 
 @pytest.fixture(scope="session")

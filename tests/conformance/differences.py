@@ -20,10 +20,10 @@ it names and which states both outcomes: `make test` runs it on snakepit, and
 
 
 class Difference(NamedTuple):
-    """One `differs` mark."""
+    """One mark, and the test that bears it."""
 
     what: str
-    because: str
+    reason: str
     test: str
     file: str
 
@@ -38,10 +38,15 @@ def differences() -> Iterator[Difference]:
 
 def _of(node: ast.FunctionDef, file: str) -> Iterator[Difference]:
     for mark in node.decorator_list:
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "differs":
-            (what,) = map(ast.literal_eval, mark.args)
-            (because,) = (ast.literal_eval(word.value) for word in mark.keywords)
-            yield Difference(what, because, node.name, file)
+        match mark:
+            case ast.Call(
+                func=ast.Name("differs"),
+                args=[ast.Constant(str(what))],
+                keywords=[ast.keyword(value=ast.Constant(str(because)))],
+            ):
+                yield Difference(what, f"Why: {because}", node.name, file)
+            case ast.Call(func=ast.Name("crashes_ray"), args=[ast.Constant(str(how))]):
+                yield Difference("It works, and is not tried on Ray:", f"{how}.", node.name, file)
 
 
 def page() -> str:
@@ -53,5 +58,5 @@ def page() -> str:
             title = file.removeprefix("test_").removesuffix(".py").replace("_", " ")
             parts.append(f"\n## {title.capitalize()}\n\n")
         link = f"[{each.test}](../tests/conformance/{each.file})"
-        parts.append(f"- {each.what} Why: {each.because}\n  {link}\n")
+        parts.append(f"- {each.what} {each.reason}\n  {link}\n")
     return "".join(parts)

@@ -11,4 +11,4 @@ def test_the_page_of_differences_is_up_to_date() -> None:
 
 def test_each_difference_is_said_in_sentences() -> None:
     for each in differences():
-        assert each.what.endswith(".") and each.because.endswith("."), each
+        assert each.what.endswith((".", ":")) and each.reason.endswith("."), each

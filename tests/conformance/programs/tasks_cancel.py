@@ -1,4 +1,4 @@
-"""Tasks: one that waits for another is cancelled."""
+"""Tasks: one that waits for a CPU is cancelled."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ EXPECTED = ("cancelled", "held")
 def main(ray: Any) -> Any:
     flag = os.path.join(tempfile.mkdtemp(), "go")
 
-    @ray.remote
-    def hold():
+    @ray.remote(num_cpus=4)
+    def hold() -> str:
         while not os.path.exists(flag):
             time.sleep(0.005)
         return "held"
 
-    @ray.remote
-    def after(value):
-        return value + "!"
-
     held = hold.remote()
-    follower = after.remote(held)
+    ray.wait([held], timeout=0.2)
+    follower = hold.remote()
     ray.cancel(follower)
     try:
         ray.get(follower)
