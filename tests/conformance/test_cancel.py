@@ -21,7 +21,7 @@ def queued(ray: Any, gate: Any, tally: Any) -> Any:
         tally.add()
         gate.wait()
 
-    @ray.remote
+    @ray.remote(num_cpus=0)
     def after(x: Any) -> None: ...
 
     first = hold.remote()
@@ -151,10 +151,11 @@ def test_cancel_twice(ray: Any, queued: Any) -> None:
         ray.get(ref)
 
 
-def test_what_uses_a_cancelled_value_fails_too(ray: Any, queued: Any) -> None:
+def test_what_uses_a_cancelled_value_fails_too(ray: Any, gate: Any, queued: Any) -> None:
     ref, after = queued
     last = after.remote(ref)
     ray.cancel(ref)
+    gate.open()
     with pytest.raises(ray.exceptions.RayError):
         ray.get(last)
 

@@ -17,7 +17,7 @@ def numbers(ray: Any) -> Any:
 
     @ray.remote
     def numbers(n: int) -> Any:
-        for i in range(n):
+        for i in range(n):  # noqa: UP028 - see test_yield_from
             yield i
 
     return numbers

@@ -128,6 +128,16 @@ def test_identity_within_one_value_is_kept(ray: Any) -> None:
     assert a is b
 
 
+@differs(
+    "What is one object twice in a list is one object again.",
+    because="it is so in every pickle; Ray sends plain lists and dictionaries in another way.",
+)
+def test_identity_within_a_list(ray: Any, expect: Any) -> None:
+    inner = {"n": 1}
+    a, b = ray.get(ray.put([inner, inner]))
+    assert (a is b) is expect(snakepit=True, ray=False)
+
+
 def test_a_cycle_comes_back(ray: Any) -> None:
     cycle: list[Any] = []
     cycle.append(cycle)

@@ -9,6 +9,6 @@ EXPECTED = (2, 1)
 
 def main(ray: Any) -> Any:
     inner = {"n": 1}
-    a, b = ray.get(ray.put([inner, inner]))
+    a, b = ray.get(ray.put((inner, inner)))
     a["n"] = 2
     return b["n"], inner["n"]
