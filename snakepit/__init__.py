@@ -17,7 +17,7 @@ from .api.refs import ObjectRef
 from .api.remote import remote
 
 if TYPE_CHECKING:
-    from . import actor, remote_function, util
+    from . import actor, aio, remote_function, util
     from .api.cluster import (
         available_resources,
         cluster_resources,
@@ -64,12 +64,14 @@ __all__ = [
     "errors",
     "exceptions",
     "actor",
+    "aio",
     "remote_function",
     "util",
 ]
 
 _ON_FIRST_USE: Final = {
     "actor": ".actor",
+    "aio": ".aio",
     "remote_function": ".remote_function",
     "util": ".util",
     "get_runtime_context": ".api.whereabouts",

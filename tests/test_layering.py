@@ -31,6 +31,7 @@ LAYERS: dict[str, float] = {
         (
             "util",
             "actor",
+            "aio",  # coroutines on top of the API
             "remote_function",
             "adapters",
             "telemetry",

@@ -34,6 +34,7 @@ NAMES = {
     "errors",
     "exceptions",
     "actor",
+    "aio",
     "remote_function",
     "util",
 }
