@@ -64,6 +64,14 @@ class ActorRecord(NamedTuple):
     name: str
     methods: Any
 
+    @staticmethod
+    def missing(name: str, namespace: str) -> ValueError:
+        """Return the error for a name that no living actor has."""
+        return ValueError(
+            f"no actor named {name!r} lives in namespace {namespace!r}; it was never made, or its "
+            "last handle is gone"
+        )
+
 
 @runtime_checkable
 class Runtime(Protocol):
@@ -145,6 +153,10 @@ class Runtime(Protocol):
         Raises:
             ValueError: there is none.
         """
+        ...
+
+    def named_actors(self) -> list[tuple[str, str]]:
+        """Return the namespace and name of each living actor that has a name."""
         ...
 
     def hold(self, identifier: int) -> None:

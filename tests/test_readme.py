@@ -120,6 +120,8 @@ def test_comments_with_values_are_found() -> None:
         "[8, 9]",
         "6",
         "'careful'",
+        "3",
+        "['hits']",
         "(1024, [3, 2, 1, 0, 1, 2])",
         "[0, 1, 4, 9, 16]",
         "[0, 1, 4, 9]",

@@ -395,14 +395,15 @@ class WorkerRuntime:
         where = self.namespace if namespace is None else namespace
         found = self._ask("find_actor", where, name)
         if found is None:
-            raise ValueError(
-                f"no actor named {name!r} lives in namespace {where!r}; it was never made, or "
-                "its last handle is gone"
-            )
+            raise ActorRecord.missing(name, where)
         identifier, label, methods = found
         with self.lock:
             self._counts.own(identifier)
         return ActorRecord(identifier, label, methods)
+
+    def named_actors(self) -> list[tuple[str, str]]:
+        """See `Runtime.named_actors`."""
+        return [(namespace, name) for namespace, name in self._ask("named_actors")]
 
     def relieve(self, needed: int) -> bool:
         """Have everybody else give free memory of the store back; see `Values`."""

@@ -102,6 +102,30 @@ def find(roots: dict[str, Any]) -> Culprit | None:
     return None
 
 
+class Failure(NamedTuple):
+    """A culprit, and the value that it is a part of; None for what was asked about."""
+
+    culprit: Culprit
+    parent: Any
+
+
+def find_all(name: str, value: Any, depth: int) -> list[Failure]:
+    """Find each part that cannot be pickled, within the bounds of a search.
+
+    Args:
+        name: how the paths begin.
+        value: where to look.
+        depth: how far down; what lies deeper is blamed on what it is a part of.
+    """
+    search = _Search()
+    token = start_collecting([])
+    try:
+        error = search.trial(value)
+        return [] if error is None else list(search.each(Culprit(name, value, error), None, depth))
+    finally:
+        stop_collecting(token)
+
+
 @final
 class _Search:
     def __init__(self) -> None:
@@ -137,6 +161,25 @@ class _Search:
             return Culprit(path, value, error)
         # Where children were passed over, the value may fail only by leading back to a parent.
         return found
+
+    def each(self, suspect: Culprit, parent: Any, depth: int) -> Iterator[Failure]:
+        """Yield the parts of a value that fail by themselves; the value, if none does."""
+        self._seen[id(suspect.value)] = suspect.value
+        failing = 0
+        try:
+            children = list(islice(_children(suspect.value), MOST_CHILDREN)) if depth > 0 else []
+        except Exception:
+            children = []
+        for label, value in children:
+            error = self.trial(value)
+            if error is None:
+                continue
+            failing += 1
+            if id(value) not in self._seen:
+                part = Culprit(suspect.path + label, value, error)
+                yield from self.each(part, suspect.value, depth - 1)
+        if not failing:
+            yield Failure(suspect, parent)
 
     def _among(self, path: str, children: list[_Child], depth: int) -> Culprit | None:
         if len(children) > 4:
@@ -222,7 +265,8 @@ def _of_instance(value: Any) -> Iterator[_Child]:
         yield from (_Child(f".{name}", item) for name, item in (slots | own).items())
         yield _Child(".__class__", type(value))
         return
-    reduced = value.__reduce_ex__(5)
+    registered = ValuePickler.registered.get(type(value))
+    reduced = value.__reduce_ex__(5) if registered is None else registered(value)
     if isinstance(reduced, str):
         return
     for index, item in enumerate(reduced[1]):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -40,6 +41,7 @@ _TABLES: Final[tuple[Mapping[type, Callable[[Any], Any]], ...]] = tuple(
 # cloudpickle offers by-value reduction of what a module names only for modules that are registered
 # with it, for the whole process; the user's own pickles must not change because of ours.
 _reduce_class_by_value: Final = cast(Any, cloudpickle.cloudpickle)._dynamic_class_reduce
+_REGISTERING: Final = threading.Lock()
 _HEAP_TYPE: Final = 1 << 9
 
 # What cloudpickle writes from 3.1.3 on in place of the name of a function's file.
@@ -58,6 +60,10 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     # Looked up below instead: the C code is slow to ask a mapping that is no dict, for each object.
     dispatch_table: ClassVar[dict[type, Any]] = {}
+
+    # How users want instances of their classes sent, of exactly these classes. Process-wide, as
+    # copyreg's table is, and replaced whole, so that it may be read at any time.
+    registered: ClassVar[Mapping[type, Callable[[Any], Any]]] = {}
 
     def __init__(self, file: Any, buffers: Buffers, *, force_exceptions: bool = False) -> None:
         super().__init__(file, 5, buffers.keep)
@@ -89,6 +95,8 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _reduce_to_name
         if kind is CodeType:
             return _reduce_code
+        if kind in self.registered:
+            return self.registered[kind]
         reduce = _REDUCERS.get((kind.__module__, kind.__name__))
         if reduce is not None:
             return reduce
@@ -99,6 +107,19 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             if kind in table:
                 return table[kind]
         return reduce_exception if is_exception else None
+
+
+def register(cls: type, reduce: Callable[[Any], Any] | None) -> bool:
+    """Send the instances of a class by `reduce`, as pickle knows it; None: as without it.
+
+    Returns:
+        Whether the class was registered before.
+    """
+    with _REGISTERING:
+        others = {kind: known for kind, known in ValuePickler.registered.items() if kind is not cls}
+        found = len(others) < len(ValuePickler.registered)
+        ValuePickler.registered = others if reduce is None else {**others, cls: reduce}
+    return found
 
 
 def _reduce_to_name(definition: Any) -> Any:

@@ -385,11 +385,13 @@ class DriverRuntime:
         where = self._core.config.namespace if namespace is None else namespace
         actor = self._core.update(lambda: self._scheduler.find_actor(where, name, DRIVER))
         if actor is None:
-            raise ValueError(
-                f"no actor named {name!r} lives in namespace {where!r}; it was never made, or "
-                "its last handle is gone"
-            )
+            raise ActorRecord.missing(name, where)
         return ActorRecord(actor.id, actor.creation.name, actor.methods)
+
+    def named_actors(self) -> list[tuple[str, str]]:
+        """See `Runtime.named_actors`."""
+        names: list[tuple[str, str]] = self._core.update(lambda: [*self._scheduler.actors.names])
+        return names
 
     def describe(self) -> dict[str, Any]:
         """See `Runtime.describe`."""

@@ -306,12 +306,14 @@ class InlineRuntime:
         where = self._config.namespace if namespace is None else namespace
         actor = self._names.get((where, name))
         if actor is None:
-            raise ValueError(
-                f"no actor named {name!r} lives in namespace {where!r}; it was never made, or "
-                "its last handle is gone"
-            )
+            raise ActorRecord.missing(name, where)
         self.hold(actor.id)
         return ActorRecord(actor.id, actor.template.name, actor.methods)
+
+    def named_actors(self) -> list[tuple[str, str]]:
+        """See `Runtime.named_actors`."""
+        self._objects.count()
+        return list(self._names)
 
     def _forget(self, actor: InlineActor) -> None:
         template = actor.template

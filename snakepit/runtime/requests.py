@@ -174,6 +174,9 @@ class Inbox:
             return wire.OK, None
         return wire.OK, [actor.id, actor.creation.name, actor.methods]
 
+    def _answer_named_actors(self, connection: Connection) -> tuple[int, Any]:
+        return wire.OK, list(self._scheduler.actors.names)
+
     def _answer_has_name(self, connection: Connection, actor: int) -> tuple[int, Any]:
         entry = self._core.entries.get(actor)
         found = entry.actor if entry is not None else None

@@ -148,6 +148,9 @@ class FakeRuntime:
         # As msgpack would give it back.
         return record._replace(methods=_as_lists(record.methods))
 
+    def named_actors(self) -> list[tuple[str, str]]:
+        return list(self._names)
+
     def hold(self, identifier: int) -> None:
         self.handles[identifier] += 1
 

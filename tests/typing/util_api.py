@@ -7,7 +7,14 @@ from typing import assert_type
 
 import snakepit
 from snakepit import ActorHandle, ObjectRef
-from snakepit.util import ActorPool, as_completed, map_unordered
+from snakepit.util import (
+    ActorPool,
+    as_completed,
+    inspect_serializability,
+    list_named_actors,
+    map_unordered,
+    register_serializer,
+)
 from snakepit.util.multiprocessing import AsyncResult, Pool
 from snakepit.util.queue import Queue
 
@@ -67,6 +74,14 @@ def pools() -> None:
         assert_type(next(pool.imap(halve, [1])), float)
         pool.map(halve, ["a"])  # type: ignore[arg-type]
     Pool("2")  # type: ignore[arg-type]
+
+
+def names_and_serializers() -> None:
+    assert_type(list_named_actors(), list[str])
+    assert_type(list_named_actors(all_namespaces=True)[0]["name"], str)
+    assert_type(inspect_serializability(1)[0], bool)
+    register_serializer(Worker, serializer=vars, deserializer=lambda state: Worker())
+    register_serializer(Worker, serializer=halve, deserializer=int)  # type: ignore[arg-type]
 
 
 def as_they_come() -> None:
