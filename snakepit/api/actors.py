@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import WRAPPER_ASSIGNMENTS, update_wrapper
-from typing import Any, Generic, NoReturn, TypeVar, Unpack, final
+from typing import Any, Final, Generic, NoReturn, TypeVar, Unpack, final
 
-from ..errors import SnakepitError
+from ..errors import ActorAlreadyExistsError, OptionError, SnakepitError
 from ..protocol import Definition, Runtime, current
+from .calls import get_actor
 from .context import running
 from .functions import MAX_VARIANTS
 from .handles import ActorHandle
@@ -26,6 +27,9 @@ from .signature import Signature
 
 T = TypeVar("T")
 
+_MOST_TRIES: Final = 10
+"""How often an actor that others make and end under our eyes is looked for."""
+
 
 @final
 class ActorClassInheritanceError(SnakepitError, TypeError):
@@ -35,10 +39,13 @@ class ActorClassInheritanceError(SnakepitError, TypeError):
 class ActorFactory(Portable, Generic[T]):
     """A class with its options, ready to make actors: what `A.options(...)` returns."""
 
-    def __init__(self, definition: Definition, signature: Signature, table: MethodTable) -> None:
+    def __init__(
+        self, definition: Definition, signature: Signature, table: MethodTable, shared: bool
+    ) -> None:
         """Made by `remote` and `options`, never by users."""
         self._bind(definition, signature)
         self._table = table
+        self._shared = shared  # get_if_exists
 
     def remote(self, *args: Any, **kwargs: Any) -> ActorHandle[T]:
         """Start an actor: an instance of the class in a process of its own.
@@ -48,11 +55,13 @@ class ActorFactory(Portable, Generic[T]):
             kwargs: the constructor's arguments by name.
 
         Returns:
-            Its handle, at once; what its constructor raises, its first call reports.
+            Its handle, at once; what its constructor raises, its first call reports. With
+            `get_if_exists` the handle of the actor that has the name, if there is one.
 
         Raises:
             TypeError: the arguments do not fit the constructor.
-            ActorAlreadyExistsError: its name is taken.
+            ActorAlreadyExistsError: its name is taken, and `get_if_exists` is not given.
+            OptionError: `get_if_exists` is given, and no name.
             SerializationError: an argument cannot be sent.
         """
         self._check_groups()
@@ -60,10 +69,30 @@ class ActorFactory(Portable, Generic[T]):
         if kwargs or not signature.low <= len(args) <= signature.high:
             signature.check(f"{self._definition.template.name}.remote", args, kwargs)
         runtime = current() or running()
+        if self._shared:
+            return self._found_or_made(runtime, args, kwargs)
+        return self._created(runtime, args, kwargs)
+
+    def _created(self, runtime: Runtime, args: Any, kwargs: Any) -> ActorHandle[T]:
         made: ActorHandle[T] = runtime.create(
             self._definition, args, kwargs, self._table.description, self._make
         )
         return made
+
+    def _found_or_made(self, runtime: Runtime, args: Any, kwargs: Any) -> ActorHandle[T]:
+        """Return the actor of that name; several processes may do so at once, and one makes it."""
+        template = self._definition.template
+        if not template.actor_name:
+            raise OptionError("get_if_exists=True needs a name to look for: options(name=...)")
+        for _ in range(_MOST_TRIES):
+            try:
+                return get_actor(template.actor_name, template.namespace or None)
+            except ValueError:  # There is none.
+                try:
+                    return self._created(runtime, args, kwargs)
+                except ActorAlreadyExistsError:  # Somebody made it meanwhile.
+                    continue
+        return self._created(runtime, args, kwargs)
 
     def _make(self, runtime: Runtime, identifier: int) -> ActorHandle[T]:
         return ActorHandle(runtime, identifier, self._table)
@@ -123,7 +152,10 @@ class ActorClass(ActorFactory[T]):
         retries = self._options.get("max_task_retries", 0)
         table = describe_class(cls, retries, group_names(self._options))
         template = actor_template(cls.__name__, self._options, table.flavour)
-        super().__init__(Definition(cls, template), Signature(constructor_parameters(cls)), table)
+        shared = self._options.get("get_if_exists", False)
+        super().__init__(
+            Definition(cls, template), Signature(constructor_parameters(cls)), table, shared
+        )
 
     def options(self, **options: Unpack[ActorOptions]) -> ActorFactory[T]:
         """Return the class with other options; those not named stay as they were decorated.
@@ -137,7 +169,8 @@ class ActorClass(ActorFactory[T]):
         own = self._definition
         merged = merge(self._options, checked)
         template = actor_template(own.template.name, merged, self._table.flavour)
-        known = self._variants.get(template)
+        shared = merged.get("get_if_exists", False)
+        known = self._variants.get((template, shared))
         if known is not None:
             return known
         table = self._table
@@ -147,6 +180,6 @@ class ActorClass(ActorFactory[T]):
         if len(self._variants) >= MAX_VARIANTS:
             self._variants.clear()
         made: ActorFactory[T] = ActorFactory(
-            Definition(own.target, template), self._signature, table
+            Definition(own.target, template), self._signature, table, shared
         )
-        return self._variants.setdefault(template, made)
+        return self._variants.setdefault((template, shared), made)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, final
 
 from ..config import (
     UNITS,
+    check_bool,
     check_bytes,
     check_gpus,
     check_int,
@@ -69,6 +70,7 @@ class ActorOptions(CommonOptions, total=False):
     max_task_retries: int | None
     namespace: str | None
     lifetime: Literal["non_detached"] | None
+    get_if_exists: bool | None
 
 
 class MethodOptions(TypedDict, total=False):
@@ -176,6 +178,7 @@ ACTOR_CHECKS: Final[dict[str, Check]] = {
     "lifetime": _lifetime,
     "max_concurrency": _concurrency,
     "concurrency_groups": _groups,
+    "get_if_exists": check_bool,
 }
 METHOD_CHECKS: Final[dict[str, Check]] = {
     "num_returns": _returns,
@@ -201,7 +204,6 @@ TASK_LATER: Final[dict[str, Any]] = {
 ACTOR_LATER: Final[dict[str, Any]] = {
     **_PLACES,
     "max_pending_calls": -1,
-    "get_if_exists": False,
     "allow_out_of_order_execution": False,
 }
 METHOD_LATER: Final[dict[str, Any]] = {

@@ -80,7 +80,8 @@ def remote(*targets: Any, **options: Any) -> Any:
         options: for functions `num_cpus` (1), `resources`, `num_returns` (1), `max_retries` (3,
             after a worker's death; -1: without end), `retry_exceptions` (False; True, or a list
             of classes) and `name`; for classes `num_cpus` (1 to be placed, then 0), `resources`,
-            `max_restarts` (0), `max_task_retries` (0), `name`, `namespace` and `lifetime`.
+            `max_restarts` (0), `max_task_retries` (0), `name`, `namespace`, `get_if_exists`
+            (False) and `lifetime`.
 
     Returns:
         A RemoteFunction or an ActorClass; with options, a decorator that returns one.

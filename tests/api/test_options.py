@@ -85,10 +85,9 @@ def test_what_is_not_supported_is_refused(option: str, value: Any) -> None:
 
 def test_what_is_not_supported_may_ask_for_nothing() -> None:
     assert task(max_calls=0, scheduling_strategy="DEFAULT") == {}
-    assert actor(get_if_exists=False, max_pending_calls=-1) == {}
-    for option, value in {"max_pending_calls": 2, "get_if_exists": True}.items():
-        with pytest.raises(OptionError, match="not supported yet"):
-            actor(**{option: value})
+    assert actor(max_pending_calls=-1) == {}
+    with pytest.raises(OptionError, match="not supported yet"):
+        actor(max_pending_calls=2)
 
 
 def test_lifetimes() -> None:

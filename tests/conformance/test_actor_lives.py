@@ -331,7 +331,8 @@ def test_constructor_arguments_are_kept_for_restarts(ray: Any) -> None:
         def dies(self) -> None:
             os._exit(1)
 
-    keeps = Keeps.remote(ray.put(1), [ray.put(2)])
+    inner = ray.put(2)
+    keeps = Keeps.remote(ray.put(1), [inner])
     assert ray.get(keeps.add.remote()) == 3
     with pytest.raises(ray.exceptions.RayActorError):
         ray.get(keeps.dies.remote())

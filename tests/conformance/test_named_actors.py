@@ -138,7 +138,6 @@ def test_the_name_is_in_the_runtime_context(ray: Any, name: str) -> None:
     assert not ray.get(Knows.remote().name.remote())
 
 
-@not_yet("util.list_named_actors is missing")
 def test_named_actors_are_listed(ray: Any, keeper_class: Any, name: str) -> None:
     import importlib
 
@@ -160,11 +159,23 @@ def test_a_name_is_a_string(ray: Any, expect: Any) -> None:
         ray.get_actor(5)
 
 
-@not_yet("get_if_exists is not supported")
 def test_get_if_exists_makes_or_finds(ray: Any, keeper_class: Any, name: str) -> None:
     shared = keeper_class.options(name=name, get_if_exists=True)
     first, second = shared.remote(1), shared.remote(2)
     assert ray.get([first.take.remote(), second.take.remote()]) == [1, 1]
+
+
+def test_get_if_exists_in_tasks_at_once(ray: Any, keeper_class: Any, name: str) -> None:
+    @ray.remote
+    def use(i: int) -> Any:
+        keeper = keeper_class.options(name=name, get_if_exists=True).remote(i)
+        return keeper, ray.get(keeper.take.remote())
+
+    keeper = keeper_class.options(name=name, get_if_exists=True).remote("first")
+    ray.get(keeper.take.remote())
+    found = ray.get([use.remote(i) for i in range(4)])
+    assert [value for _, value in found] == ["first"] * 4
+    assert all(each == keeper for each, _ in found)
 
 
 def test_get_if_exists_needs_a_name(ray: Any, keeper_class: Any) -> None:

@@ -20,5 +20,6 @@ def main(ray: Any) -> Any:
         def read(self, box):
             return float(ray.get(box[0]).sum())
 
-    ref = ray.get(Maker.remote().make.remote())
+    maker = Maker.remote()
+    ref = ray.get(maker.make.remote())
     return ray.get(Reader.remote().read.remote([ref]))
