@@ -147,6 +147,17 @@ class Runtime(Protocol):
         """End an actor's process at once."""
         ...
 
+    def pending_calls(self, actor: int) -> int:
+        """Return how many of this process's calls to an actor are not answered.
+
+        Counted for actors that have a `max_pending` alone.
+        """
+        ...
+
+    def cancelled(self) -> bool:
+        """Tell whether the call that runs here has been cancelled."""
+        ...
+
     def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
         """Return the living actor of that name, with one handle on it for the caller.
 

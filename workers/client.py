@@ -390,6 +390,15 @@ class WorkerRuntime:
         """See `Runtime.kill`."""
         self._ask("kill", actor, no_restart)
 
+    def pending_calls(self, actor: int) -> int:
+        """See `Runtime.pending_calls`."""
+        count: int = self._ask("pending_calls", actor)
+        return count
+
+    def cancelled(self) -> bool:
+        """See `Runtime.cancelled`."""
+        return self._interruption.cancelled(self._parent())
+
     def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
         """See `Runtime.find_actor`."""
         where = self.namespace if namespace is None else namespace

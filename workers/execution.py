@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, final
 
+from snakepit.builtin_methods import method_of
 from snakepit.definitions import retries
 from snakepit.payload import (
     NO_ARGUMENTS,
@@ -197,8 +198,7 @@ class Executor:
 
     def _function(self, template: wire.Template) -> Callable[..., Any]:
         if template.kind == wire.METHOD:
-            method: Callable[..., Any] = getattr(self.actor, template.method)
-            return method
+            return method_of(self.actor, template.method)
         code: Callable[..., Any] = self._codes.get(template.code) or self._load_code(template.code)
         return code
 

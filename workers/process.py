@@ -19,7 +19,7 @@ from snakepit.errors import ObjectLostError
 from snakepit.handles import Handles
 from snakepit.payload import unpack_code
 from snakepit.store import Copy, Ledger
-from snakepit.values import Values
+from snakepit.values import Values, is_stored
 from snakepit.wire import messages as wire
 from snakepit.wire.codec import RESULT
 
@@ -388,6 +388,10 @@ class Worker:
             ended = self.executor.run(execute, known)
         finally:
             CALL.reset(token)
+        if ended.outcome == wire.OK and self._interruption.cancelled(execute.call):
+            # Nothing could interrupt it: it may have asked, and ended by itself.
+            self.values.release(each[2] for each in ended.values if is_stored(each))
+            ended = Ended(wire.CANCELLED, [], [])
         self._end(execute.call, known, ended, started)
 
     def _begin(self, execute: wire.Execute) -> Known:

@@ -19,6 +19,7 @@ from .options import (
     ActorOptions,
     actor_template,
     check_options,
+    finds_by_name,
     group_names,
     merge,
 )
@@ -40,12 +41,16 @@ class ActorFactory(Portable, Generic[T]):
     """A class with its options, ready to make actors: what `A.options(...)` returns."""
 
     def __init__(
-        self, definition: Definition, signature: Signature, table: MethodTable, shared: bool
+        self,
+        definition: Definition,
+        signature: Signature,
+        table: MethodTable,
+        get_if_exists: bool = False,
     ) -> None:
         """Made by `remote` and `options`, never by users."""
         self._bind(definition, signature)
         self._table = table
-        self._shared = shared  # get_if_exists
+        self._get_if_exists = get_if_exists
 
     def remote(self, *args: Any, **kwargs: Any) -> ActorHandle[T]:
         """Start an actor: an instance of the class in a process of its own.
@@ -60,7 +65,7 @@ class ActorFactory(Portable, Generic[T]):
 
         Raises:
             TypeError: the arguments do not fit the constructor.
-            ActorAlreadyExistsError: its name is taken, and `get_if_exists` is not given.
+            ActorAlreadyExistsError: its name is taken, and `get_if_exists` not given.
             OptionError: `get_if_exists` is given, and no name.
             SerializationError: an argument cannot be sent.
         """
@@ -69,30 +74,34 @@ class ActorFactory(Portable, Generic[T]):
         if kwargs or not signature.low <= len(args) <= signature.high:
             signature.check(f"{self._definition.template.name}.remote", args, kwargs)
         runtime = current() or running()
-        if self._shared:
+        if self._get_if_exists:
             return self._found_or_made(runtime, args, kwargs)
-        return self._created(runtime, args, kwargs)
+        return self._made(runtime, args, kwargs)
 
-    def _created(self, runtime: Runtime, args: Any, kwargs: Any) -> ActorHandle[T]:
+    def _made(
+        self, runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ActorHandle[T]:
         made: ActorHandle[T] = runtime.create(
             self._definition, args, kwargs, self._table.description, self._make
         )
         return made
 
-    def _found_or_made(self, runtime: Runtime, args: Any, kwargs: Any) -> ActorHandle[T]:
-        """Return the actor of that name; several processes may do so at once, and one makes it."""
+    def _found_or_made(
+        self, runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ActorHandle[T]:
         template = self._definition.template
         if not template.actor_name:
-            raise OptionError("get_if_exists=True needs a name to look for: options(name=...)")
-        for _ in range(_MOST_TRIES):
+            raise OptionError(
+                "get_if_exists=True needs a name: options(name=..., get_if_exists=True)"
+            )
+        while True:
             try:
                 return get_actor(template.actor_name, template.namespace or None)
-            except ValueError:  # There is none.
+            except ValueError:
                 try:
-                    return self._created(runtime, args, kwargs)
-                except ActorAlreadyExistsError:  # Somebody made it meanwhile.
-                    continue
-        return self._created(runtime, args, kwargs)
+                    return self._made(runtime, args, kwargs)
+                except ActorAlreadyExistsError:
+                    continue  # Another was faster, and may be gone by now.
 
     def _make(self, runtime: Runtime, identifier: int) -> ActorHandle[T]:
         return ActorHandle(runtime, identifier, self._table)
@@ -150,11 +159,14 @@ class ActorClass(ActorFactory[T]):
         self._options = merge({}, check_options("an actor", options, ACTOR_CHECKS, ACTOR_LATER))
         self._variants: dict[Any, ActorFactory[T]] = {}
         retries = self._options.get("max_task_retries", 0)
-        table = describe_class(cls, retries, group_names(self._options))
+        pending = self._options.get("max_pending_calls", 0)
+        table = describe_class(cls, retries, group_names(self._options), pending)
         template = actor_template(cls.__name__, self._options, table.flavour)
-        shared = self._options.get("get_if_exists", False)
         super().__init__(
-            Definition(cls, template), Signature(constructor_parameters(cls)), table, shared
+            Definition(cls, template),
+            Signature(constructor_parameters(cls)),
+            table,
+            finds_by_name(self._options),
         )
 
     def options(self, **options: Unpack[ActorOptions]) -> ActorFactory[T]:
@@ -169,17 +181,17 @@ class ActorClass(ActorFactory[T]):
         own = self._definition
         merged = merge(self._options, checked)
         template = actor_template(own.template.name, merged, self._table.flavour)
-        shared = merged.get("get_if_exists", False)
-        known = self._variants.get((template, shared))
+        finds = finds_by_name(merged)
+        known = self._variants.get((template, finds))
         if known is not None:
             return known
         table = self._table
-        groups = group_names(merged)
-        if template.max_task_retries != own.template.max_task_retries or groups != table.groups:
-            table = describe_class(own.target, template.max_task_retries, groups)
+        described = (template.max_task_retries, group_names(merged), template.max_pending)
+        if described != (own.template.max_task_retries, table.groups, table.max_pending):
+            table = describe_class(own.target, *described)
         if len(self._variants) >= MAX_VARIANTS:
             self._variants.clear()
         made: ActorFactory[T] = ActorFactory(
-            Definition(own.target, template), self._signature, table, shared
+            Definition(own.target, template), self._signature, table, finds
         )
-        return self._variants.setdefault((template, shared), made)
+        return self._variants.setdefault((template, finds), made)

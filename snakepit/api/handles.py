@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, NoReturn, TypeVar, Unpack, final
 
+from ..faults import Failure, to_exception
 from ..ids import hex_id
 from ..protocol import Definition, Runtime, current
 from .generators import maker_of
@@ -89,6 +90,7 @@ class ActorMethod:
         Raises:
             TypeError: the arguments do not fit the method.
             SerializationError: an argument cannot be sent.
+            PendingCallsLimitExceeded: `max_pending_calls` of this process's calls are unanswered.
         """
         core = self._core
         runtime = core.runtime
@@ -96,6 +98,9 @@ class ActorMethod:
             raise stale(f"the actor {core}")
         if kwargs or not self._low <= len(args) <= self._high:
             self._signature.check(f"{self._definition.template.method}.remote", args, kwargs)
+        limit = self._definition.template.max_pending
+        if limit and runtime.pending_calls(core.id) >= limit:
+            raise _too_many(self._definition.template.name, limit)
         return runtime.call(core.id, self._definition, args, kwargs, self._make)
 
     def options(self, **options: Unpack[CallOptions]) -> ActorMethod:
@@ -118,6 +123,7 @@ class ActorMethod:
             old.template.flavour,
             group,
             changed.get(BACKPRESSURE, old.template.backpressure),
+            old.template.max_pending,
         )
         retry_on = changed.get("retry_exceptions", old.retry_on)
         return ActorMethod(self._core, Definition(None, template, retry_on), self._signature)
@@ -152,7 +158,7 @@ class ActorHandle(Generic[T]):
         core = self.__dict__.get(CORE)
         if core is None:
             raise AttributeError(name)
-        entry = core.table.entries.get(name)
+        entry = core.table.find(name)
         if entry is None:
             known = ", ".join(sorted(core.table.entries)) or "none"
             raise AttributeError(
@@ -201,6 +207,10 @@ class ActorHandle(Generic[T]):
             raise stale(f"the actor {core}")
         note_reference(core.id)
         return rebuild_handle, (core.runtime.run, core.id, core.table.description)
+
+
+def _too_many(method: str, limit: int) -> Exception:
+    return to_exception(Failure("pending_calls", {"actor": method, "limit": limit}))
 
 
 def core_of(handle: ActorHandle[Any]) -> _Core:

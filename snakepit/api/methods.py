@@ -1,9 +1,9 @@
 """The methods of an actor class, described so that a handle can be made without the class.
 
 A description is plain (tuples, strings, integers, bytes), since it travels in msgpack and in
-pickles: `(class, (row, ...), groups)`, where a row is `(method, returns, retries, retry on,
-parameters, flavour, group, backpressure)`; `retry on` is a bool, or the pickle of exception
-classes.
+pickles: `(class, (row, ...), groups, max_pending)`, where a row is `(method, returns, retries,
+retry on, parameters, flavour, group, backpressure)`; `retry on` is a bool, or the pickle of
+exception classes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any, Final, NamedTuple, TypeVar, final
 
+from ..builtin_methods import BUILT_IN
 from ..errors import OptionError
 from ..protocol import Definition
 from ..wire.messages import ASYNC, PLAIN, STREAMING
@@ -52,27 +53,41 @@ class MethodTable:
     Attributes:
         kind: the class's name.
         groups: the names of its concurrency groups.
+        max_pending: how many calls of one process may be unanswered; 0 is no limit.
         flavour: ASYNC if one of its methods is a coroutine function.
         description: the plain form, which `table_of` reads.
         entries: by the method's name.
         grouped: those of them that name a concurrency group.
     """
 
-    __slots__ = ("description", "entries", "flavour", "grouped", "groups", "kind")
+    __slots__ = ("description", "entries", "flavour", "grouped", "groups", "kind", "max_pending")
 
     def __init__(self, description: Any, retry_on: dict[str, RetryOn]) -> None:
         self.description = description
         self.kind: str = description[0]
         self.groups: tuple[str, ...] = description[2]
+        self.max_pending: int = description[3]
         self.flavour = PLAIN
         self.entries: dict[str, MethodEntry] = {}
         for name, returns, retries, _, parameters, flavour, group, ahead in description[1]:
             full = f"{self.kind}.{name}"
-            template = method_template(full, name, returns, retries, flavour, group, ahead)
+            template = method_template(
+                full, name, returns, retries, flavour, group, ahead, self.max_pending
+            )
             definition = Definition(None, template, retry_on[name])
             self.entries[name] = MethodEntry(definition, Signature(parameters))
             self.flavour = max(self.flavour, flavour)
         self.grouped = {n: e for n, e in self.entries.items() if e.definition.template.group}
+
+    def find(self, name: str) -> MethodEntry | None:
+        """Return the entry of a method, one of the class or one that every actor has."""
+        entry = self.entries.get(name)
+        if entry is None and name in BUILT_IN:
+            full = f"{self.kind}.{name}"
+            template = method_template(full, name, 1, 0, max_pending=self.max_pending)
+            parameters = parameters_of(BUILT_IN[name], bound=True)
+            entry = MethodEntry(Definition(None, template), Signature(parameters))
+        return entry
 
     def __reduce__(self) -> tuple[Any, ...]:
         return table_of, (self.description,)
@@ -93,7 +108,7 @@ def check_group(group: str, kind: str, method: str, groups: Iterable[str]) -> No
 
 
 def describe_class(
-    cls: type[Any], max_task_retries: int, groups: tuple[str, ...] = ()
+    cls: type[Any], max_task_retries: int, groups: tuple[str, ...] = (), max_pending: int = 0
 ) -> MethodTable:
     """Return the methods of a class.
 
@@ -101,9 +116,10 @@ def describe_class(
         cls: the class of the actor.
         max_task_retries: for methods that do not say.
         groups: the names of its concurrency groups.
+        max_pending: how many calls of one process may be unanswered; 0 is no limit.
 
     Raises:
-        OptionError: it has methods that actors do not support yet.
+        OptionError: its constructor is a coroutine function or a generator function.
     """
     rows, retry_on = [], {}
     for name, raw in _methods_of(cls):
@@ -122,7 +138,7 @@ def describe_class(
                 options.get(BACKPRESSURE, 0),
             )
         )
-    return MethodTable((cls.__name__, tuple(rows), groups), retry_on)
+    return MethodTable((cls.__name__, tuple(rows), groups, max_pending), retry_on)
 
 
 def table_of(description: Any) -> MethodTable:

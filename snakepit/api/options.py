@@ -69,7 +69,8 @@ class ActorOptions(CommonOptions, total=False):
     max_restarts: int | None
     max_task_retries: int | None
     namespace: str | None
-    lifetime: Literal["non_detached"] | None
+    lifetime: Literal["detached", "non_detached"] | None
+    max_pending_calls: int | None
     get_if_exists: bool | None
 
 
@@ -133,11 +134,15 @@ def _exceptions(option: str, value: object) -> RetryOn:
 
 
 def _lifetime(option: str, value: object) -> str:
-    if value == "detached":
-        raise OptionError(f'{option}="detached" is not supported yet')
-    if value != "non_detached":
-        raise wrong_value(option, value, 'None or "non_detached"')
-    return "non_detached"
+    if value not in ("detached", "non_detached"):
+        raise wrong_value(option, value, 'None, "detached" or "non_detached"')
+    return str(value)
+
+
+def _pending(option: str, value: object) -> int:
+    if value == -1:
+        return 0
+    return check_int(option, value, 1, FOREVER, " calls, or -1 for no limit")
 
 
 def _concurrency(option: str, value: object) -> int:
@@ -178,6 +183,7 @@ ACTOR_CHECKS: Final[dict[str, Check]] = {
     "lifetime": _lifetime,
     "max_concurrency": _concurrency,
     "concurrency_groups": _groups,
+    "max_pending_calls": _pending,
     "get_if_exists": check_bool,
 }
 METHOD_CHECKS: Final[dict[str, Check]] = {
@@ -203,7 +209,6 @@ TASK_LATER: Final[dict[str, Any]] = {
 }
 ACTOR_LATER: Final[dict[str, Any]] = {
     **_PLACES,
-    "max_pending_calls": -1,
     "allow_out_of_order_execution": False,
 }
 METHOD_LATER: Final[dict[str, Any]] = {
@@ -282,7 +287,15 @@ def actor_template(kind: str, options: Mapping[str, Any], flavour: int = PLAIN) 
         flavour=flavour,
         groups=_concurrency_of(options, flavour),
         env=options.get("runtime_env", ()),
+        detached=int(options.get("lifetime") == "detached"),
+        max_pending=options.get("max_pending_calls", 0),
     )
+
+
+def finds_by_name(options: Mapping[str, Any]) -> bool:
+    """Tell whether an actor of the same name is taken instead of a new one."""
+    wanted: bool = options.get("get_if_exists", False)
+    return wanted
 
 
 def group_names(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -307,6 +320,7 @@ def method_template(
     flavour: int = PLAIN,
     group: str = "",
     backpressure: int = 0,
+    max_pending: int = 0,
 ) -> Template:
     """Return the static part of a method's calls."""
     return _template(
@@ -319,6 +333,7 @@ def method_template(
         flavour=flavour,
         group=group,
         backpressure=backpressure,
+        max_pending=max_pending,
     )
 
 
@@ -339,6 +354,8 @@ def _template(
     group: str = "",
     backpressure: int = 0,
     env: Pairs = (),
+    detached: int = 0,
+    max_pending: int = 0,
 ) -> Template:
     return Template(
         kind=kind,
@@ -361,6 +378,8 @@ def _template(
         groups=groups,
         group=group,
         backpressure=backpressure,
+        detached=detached,
+        max_pending=max_pending,
     )
 
 

@@ -104,6 +104,18 @@ class RuntimeContext:
         actor = self._check_actor("current_actor")
         return weak_handle(self._runtime, actor, self._facts["actor_methods"])
 
+    def is_canceled(self) -> bool:
+        """Tell whether the call that runs here has been cancelled.
+
+        For calls that a cancel cannot interrupt: those of actors that run several in threads.
+
+        Raises:
+            RuntimeError: no call runs here.
+        """
+        if self._facts.get("task") is None:
+            raise RuntimeError("is_canceled() is for tasks and methods, and none runs here")
+        return self._runtime.cancelled()
+
     def _check_actor(self, what: str) -> int:
         actor: int | None = self._facts.get("actor")
         if actor is None:

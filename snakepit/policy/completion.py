@@ -34,6 +34,7 @@ class Completion:
         self._news: deque[Entry] = deque()
         self._telling = False
         self.failures = 0
+        self.pending: dict[tuple[int, int], int] = {}
         self.stream_ended: Callable[[Call], None] = lambda call: None
 
     def succeed(self, call: Call, values: Sequence[Any], contained: Sequence[list[int]]) -> None:
@@ -71,7 +72,20 @@ class Completion:
             self.stream_ended(call)
         if call.refs:
             self._objects.unpin(call.refs)
+        if call.shape.template.max_pending:
+            self._uncount(call)
         self._tell()
+
+    def count(self, call: Call) -> None:
+        """Count a call to an actor that limits how many may be pending; its end is counted too."""
+        key = call.actor, call.caller
+        self.pending[key] = self.pending.get(key, 0) + 1
+
+    def _uncount(self, call: Call) -> None:
+        key = call.actor, call.caller
+        self.pending[key] -= 1
+        if not self.pending[key]:
+            del self.pending[key]
 
     def announce(self, entry: Entry) -> None:
         """Tell whoever waits for an object that it has its value."""

@@ -50,11 +50,13 @@ class ActorTable:
         if template.actor_name:
             actor.name = (template.namespace, template.actor_name)
             if actor.name in self.names:
-                self._objects.pin((actor.id,))
+                self._objects.pin((actor.id,) * (1 + template.detached))
                 self.end(actor, {"reason": "name_taken", "name": template.actor_name})
                 return actor
             self.names[actor.name] = actor
         self._objects.pin((actor.id,))
+        if template.detached:
+            self._objects.pin((actor.id,))
         return actor
 
     def place(self, creation: Call) -> None:
@@ -361,6 +363,8 @@ class ActorTable:
             creation.to("finish")
         self._objects.unpin(creation.refs)
         if unmade:
+            self._objects.unpin((actor.id,))
+        if creation.shape.template.detached:
             self._objects.unpin((actor.id,))
 
     # --- resources ----------------------------------------------------------------------

@@ -127,6 +127,8 @@ class Scheduler:
                 self.streams.open(call)
         if call.refs:
             self.objects.pin(call.refs)
+        if shape.template.max_pending:
+            self.completion.count(call)
         refusable = call.deps or self.closed is not None or shape.klass.refusal is not None
         if refusable and self._refused(call):
             return

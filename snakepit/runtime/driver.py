@@ -89,7 +89,9 @@ class DriverRuntime:
         self._values = core.memory.values
         self.drop = core.handles.drop
         self.hold = core.handles.hold
-        self._waiting = Waiting(core)
+        self._waiting = waiting = Waiting(core)
+        self.wait = waiting.for_some
+        self.when_done = waiting.when_done
         streams = StreamReader(core, self)
         self.take = streams.take
         self.expect = streams.expect
@@ -351,14 +353,6 @@ class DriverRuntime:
             # Once more, for the error that says what is missing.
             return [opened(entry.outcome, entry.payload) for entry in entries]
 
-    def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:
-        """See `Runtime.wait`."""
-        return self._waiting.for_some(ids, count, timeout)
-
-    def when_done(self, identifier: int, callback: Callable[[], None]) -> None:
-        """See `Runtime.when_done`."""
-        self._waiting.when_done(identifier, callback)
-
     async def until_done(self, ids: Sequence[int]) -> None:
         """See `Runtime.until_done`."""
         await resolved(self, ids)
@@ -379,6 +373,15 @@ class DriverRuntime:
     def kill(self, actor: int, *, no_restart: bool) -> None:
         """See `Runtime.kill`."""
         self._core.update(lambda: self._scheduler.kill(actor, no_restart))
+
+    def pending_calls(self, actor: int) -> int:
+        """See `Runtime.pending_calls`."""
+        self._core.pump.step()  # Some may have been answered.
+        return self._scheduler.completion.pending.get((actor, DRIVER), 0)
+
+    def cancelled(self) -> bool:
+        """See `Runtime.cancelled`: nothing runs here that could be."""
+        return False
 
     def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
         """See `Runtime.find_actor`."""

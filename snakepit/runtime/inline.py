@@ -124,6 +124,8 @@ class InlineRuntime:
         actor = InlineActor(identifier, template, methods, instance, self._forget)
         actor.refs = (*arguments.refs, *(found for _, found in arguments.deps))
         self._objects.pin(actor.refs, 1)
+        if template.detached:
+            self._objects.pin((identifier,), 1)
         self._actors[identifier] = actor
         self._objects.entry(identifier).actor = actor
         if template.actor_name:
@@ -300,6 +302,14 @@ class InlineRuntime:
         if found is not None:
             found.kill(no_restart=no_restart)
 
+    def pending_calls(self, actor: int) -> int:
+        """See `Runtime.pending_calls`: a call has ended when it has been made."""
+        return 0
+
+    def cancelled(self) -> bool:
+        """See `Runtime.cancelled`: what runs here cannot be."""
+        return False
+
     def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
         """See `Runtime.find_actor`."""
         self._objects.count()
@@ -323,6 +333,8 @@ class InlineRuntime:
         if actor.failure is not None and actor.failure["reason"] == "out of scope":
             self._actors.pop(actor.id, None)
         self._objects.pin(actor.refs, -1)
+        if template.detached:
+            self._objects.pin((actor.id,), -1)
         actor.refs = ()
 
     def describe(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, final
 
+from ..builtin_methods import method_of
 from ..wire.messages import ASYNC, METHOD, Template
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class InlineActor:
 
     def run(self, template: Template, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a method and return what it returns, coroutines run to their end."""
-        method = getattr(self._instance, template.method)
+        method = method_of(self._instance, template.method)
         awaits = template.kind == METHOD and template.flavour == ASYNC
         return self._on_loop(lambda: method(*args, **kwargs), awaits=awaits)
 

@@ -184,6 +184,9 @@ class Inbox:
             found.failure is None or found.failure[1].get("reason") != "name_taken"
         )
 
+    def _answer_pending_calls(self, connection: Connection, actor: int) -> tuple[int, Any]:
+        return wire.OK, self._scheduler.completion.pending.get((actor, connection.number), 0)
+
     def _answer_cancel(
         self, connection: Connection, identifier: int, force: bool, recursive: bool
     ) -> tuple[int, Any]:

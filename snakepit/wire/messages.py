@@ -40,7 +40,8 @@ class Template(NamedTuple):
 
     An actor that runs several calls at once has `groups`: how many of each, by name; the group of
     methods that name none is "". A method has its `group`. With `backpressure` a generator yields
-    at most so many items that were not taken; 0 is no limit.
+    at most so many items that were not taken; 0 is no limit. A `detached` actor keeps itself. The
+    methods of one that has `max_pending` say so too: calls of one process that may be unanswered.
     """
 
     kind: int
@@ -63,6 +64,8 @@ class Template(NamedTuple):
     groups: tuple[tuple[str, int], ...] = ()
     group: str = ""
     backpressure: int = 0
+    detached: int = 0
+    max_pending: int = 0
 
 
 # --- both ways on a mailbox ------------------------------------------------------------------

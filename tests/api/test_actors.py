@@ -308,7 +308,8 @@ def test_a_handle_travels_inside_a_pack(fake: Any) -> None:
 def test_equal_descriptions_share_their_table(fake: Any) -> None:
     counter = Counter.remote()
     description = core_of(counter).table.description
-    as_lists = [description[0], [list(row) for row in description[1]], list(description[2])]
+    rows, groups = [list(row) for row in description[1]], list(description[2])
+    as_lists = [description[0], rows, groups, description[3]]
     assert table_of(as_lists) is table_of(description)
 
 

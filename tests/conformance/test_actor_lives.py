@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import not_yet
 from tests.runtime.helpers import wait_until
 
 
@@ -170,7 +169,6 @@ def test_exit_actor_outside_of_an_actor(ray: Any) -> None:
         ray.actor.exit_actor()
 
 
-@not_yet("the built-in methods of every actor are missing")
 def test_the_terminate_method_ends_an_actor_after_its_calls(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.remote()
     before = [mortal.add.remote() for _ in range(3)]
@@ -180,12 +178,10 @@ def test_the_terminate_method_ends_an_actor_after_its_calls(ray: Any, mortal_cla
         ray.get(mortal.add.remote())
 
 
-@not_yet("the built-in methods of every actor are missing")
 def test_the_ready_method_waits_for_the_constructor(ray: Any, mortal_class: Any) -> None:
     ray.get(mortal_class.remote().__ray_ready__.remote())
 
 
-@not_yet("the built-in methods of every actor are missing")
 def test_the_call_method_runs_a_function_on_the_object(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.remote()
     ref = mortal.__ray_call__.remote(lambda self, k: setattr(self, "n", k) or self.n, 5)

@@ -183,7 +183,6 @@ def test_get_if_exists_needs_a_name(ray: Any, keeper_class: Any) -> None:
         keeper_class.options(get_if_exists=True).remote()
 
 
-@not_yet("lifetime=detached is not supported")
 def test_a_detached_actor_outlives_its_handles(ray: Any, keeper_class: Any, name: str) -> None:
     keeper = keeper_class.options(name=name, lifetime="detached").remote(1)
     ray.get(keeper.put.remote(2))
@@ -193,7 +192,6 @@ def test_a_detached_actor_outlives_its_handles(ray: Any, keeper_class: Any, name
     ray.kill(found)
 
 
-@not_yet("lifetime=detached is not supported")
 def test_a_detached_actor_outlives_the_task_that_made_it(
     ray: Any, keeper_class: Any, name: str
 ) -> None:

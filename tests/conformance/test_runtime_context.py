@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import not_yet
-
 
 def test_the_driver_has_a_job_and_no_actor(ray: Any) -> None:
     context = ray.get_runtime_context()
@@ -148,7 +146,6 @@ def test_the_current_actor_is_for_actors_only(ray: Any) -> None:
         _ = ray.get_runtime_context().current_actor
 
 
-@not_yet("RuntimeContext.is_canceled is missing")
 def test_a_task_is_not_cancelled_unless_it_was(ray: Any) -> None:
     @ray.remote
     class Asks:

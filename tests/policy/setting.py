@@ -62,6 +62,7 @@ def template(kind: int, name: str, **fields: object) -> Template:
         "max_retries": 0, "retry_exceptions": b"", "priority": 0, "session": "",
         "max_restarts": 0, "max_task_retries": 0, "actor_name": "", "namespace": "ns", "env": (),
         "flavour": PLAIN, "groups": (), "group": "", "backpressure": 0,
+            "detached": 0, "max_pending": 0,
     }  # fmt: skip
     unknown = set(fields) - set(values)
     if unknown:
