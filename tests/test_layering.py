@@ -24,7 +24,7 @@ LAYERS: dict[str, float] = {
     "policy": 1.5,  # pure too, and speaks of calls in the words of the messages
     **dict.fromkeys(("payload", "store", "transport", "protocol"), 2),
     # Payload, store and protocol put together, for both sides of the mailbox.
-    **dict.fromkeys(("values", "definitions"), 2.5),
+    **dict.fromkeys(("values", "definitions", "builtin_methods"), 2.5),
     "runtime": 3,
     "api": 4,
     **dict.fromkeys(

@@ -92,6 +92,7 @@ class DriverRuntime:
         self._waiting = waiting = Waiting(core)
         self.wait = waiting.for_some
         self.when_done = waiting.when_done
+        self.until_done = partial(resolved, self)
         streams = StreamReader(core, self)
         self.take = streams.take
         self.expect = streams.expect
@@ -352,10 +353,6 @@ class DriverRuntime:
         except Exception:
             # Once more, for the error that says what is missing.
             return [opened(entry.outcome, entry.payload) for entry in entries]
-
-    async def until_done(self, ids: Sequence[int]) -> None:
-        """See `Runtime.until_done`."""
-        await resolved(self, ids)
 
     async def await_many(self, ids: Sequence[int]) -> list[Any]:
         """See `Runtime.await_many`."""
