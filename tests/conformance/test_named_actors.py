@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs, not_yet
+from tests.conformance.marks import differs
 from tests.runtime.helpers import wait_until
 
 
