@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import WRAPPER_ASSIGNMENTS, update_wrapper
-from typing import Any, Final, Generic, NoReturn, TypeVar, Unpack, final
+from typing import Any, Generic, NoReturn, TypeVar, Unpack, final
 
 from ..errors import ActorAlreadyExistsError, OptionError, SnakepitError
 from ..protocol import Definition, Runtime, current
@@ -27,9 +27,6 @@ from .portable import Portable
 from .signature import Signature
 
 T = TypeVar("T")
-
-_MOST_TRIES: Final = 10
-"""How often an actor that others make and end under our eyes is looked for."""
 
 
 @final
