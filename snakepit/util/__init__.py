@@ -1,6 +1,7 @@
 """Helpers on top of tasks and actors, by Ray's names.
 
-`snakepit.util.queue` and `snakepit.util.multiprocessing` are imported by those who use them.
+`snakepit.util.queue`, `snakepit.util.multiprocessing`, `snakepit.util.metrics` and what else has a
+module of its own are imported by those who use them.
 """
 
 from __future__ import annotations
