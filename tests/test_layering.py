@@ -31,6 +31,7 @@ LAYERS: dict[str, float] = {
         (
             "util",
             "actor",
+            "pytest_plugin",  # what pytest loads
             "aio",  # coroutines on top of the API
             "remote_function",
             "adapters",

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 import snakepit
-from tests import conftest as shared
+from snakepit.leftovers import Census
 from tests.runtime.helpers import Gate, Tally, core, entries, is_settled, wait_until
 
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Processes and descriptors are counted around a module: within it they serve many tests."""
-    before = {kind: count() for kind, count in shared.CENSUS.items()}
+    census = Census()
     yield
-    if not wait_until(lambda: not shared._surplus(before)):
-        pytest.fail("left behind: " + "; ".join(shared._surplus(before)))
+    if left := census.left():
+        pytest.fail(f"left behind: {left}")
 
 
 @pytest.fixture(scope="module")

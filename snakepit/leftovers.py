@@ -1,0 +1,96 @@
+"""What a piece of code leaves behind in this process: processes, descriptors, shared memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, final
+
+GRACE: Final = 5.0
+"""Seconds for the kernel and parents to get round to what has ended."""
+
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+_SHARED_MEMORY: Final = Path("/dev/shm")
+
+
+def wait_until(condition: Callable[[], Any], *, timeout: float = GRACE) -> bool:
+    """Wait for a condition; polling, because what is waited for lies outside this process.
+
+    Args:
+        condition: called until it returns something true.
+        timeout: seconds.
+
+    Returns:
+        Whether the condition came true in time.
+    """
+    end = time.monotonic() + timeout
+    pause = 0.0005
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+    return True
+
+
+def _processes() -> dict[str, str]:
+    import psutil
+
+    found = {}
+    for child in psutil.Process().children(recursive=True):
+        try:
+            name = " ".join(child.cmdline()) or child.name()
+            found[f"pid {child.pid}"] = f"{child.status()}: {name[:120]}"
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _descriptors() -> dict[str, str]:
+    found = {}
+    for entry in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
+        try:
+            target = str(entry.readlink())
+        except FileNotFoundError:  # the descriptor of the listing itself
+            continue
+        found[f"fd {entry.name}"] = target
+    return found
+
+
+def _names() -> dict[str, str]:
+    if not _SHARED_MEMORY.exists():
+        return {}
+    return {str(path): f"{_SHARED_MEMORY} name" for path in _SHARED_MEMORY.iterdir()}
+
+
+_KINDS: Final[dict[str, Callable[[], dict[str, str]]]] = {
+    "processes": _processes,
+    "descriptors": _descriptors,
+    "shared memory": _names,
+}
+
+
+@final
+class Census:
+    """What there was when it was made, to compare with later."""
+
+    def __init__(self) -> None:
+        self._before = {kind: count() for kind, count in _KINDS.items()}
+
+    def surplus(self) -> list[str]:
+        """Return a line for each kind of which there is more by now, naming what is new."""
+        lines = []
+        for kind, count in _KINDS.items():
+            before, now = self._before[kind], count()
+            # By number, not by name: a library may close one descriptor and open another.
+            if len(now) > len(before):
+                new = [f"{key} ({now[key]})" for key in now if now[key] != before.get(key)]
+                lines.append(f"{kind}: {', '.join(new)}")
+        return lines
+
+    def left(self) -> str:
+        """Return what is still more after a grace period; empty if nothing is."""
+        if wait_until(lambda: not self.surplus()):
+            return ""
+        return "; ".join(self.surplus())
