@@ -9,9 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from snakepit.leftovers import Census, wait_until
-
-__all__ = ["wait_until"]
+from snakepit.leftovers import Census
 
 # On a busy machine the making of examples is slow, and says nothing about what is tested.
 hypothesis.settings.register_profile(
