@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 FOUNDATION = [
     *"errors carried task_errors exceptions faults ids handles".split(),
-    *"checks config runtime_env machine deadline".split(),
+    *"checks config runtime_env machine deadline leftovers".split(),
 ]
 LAYERS: dict[str, float] = {
     **dict.fromkeys(FOUNDATION, 0),
