@@ -145,14 +145,15 @@ def test_results_of_none_are_results(pool: Pool) -> None:
     assert pool.map(lambda _: None, range(3), 1) == [None] * 3
 
 
-def test_an_error_in_map_comes_when_all_has_ended(pool: Pool, tally: Tally) -> None:
+@pytest.mark.parametrize("size", [6, 400])  # few go one at a time, of many some go together
+def test_an_error_in_map_comes_when_all_has_ended(pool: Pool, tally: Tally, size: int) -> None:
     def count(number: int) -> int:
         tally.add()
         return fails(number)
 
     with pytest.raises(ValueError, match=r"^not 3$"):
-        pool.map(count, range(6), 1)
-    assert tally.count == 6
+        pool.map(count, range(size), 1)
+    assert tally.count == size
 
 
 def test_more_functions_than_a_process_keeps(pool: Pool) -> None:

@@ -14,8 +14,8 @@ the runtime itself, and takes what has come to its end. If nobody waits, the run
 tells the crew. Whichever comes first takes the task out of `_flying`, and has it alone.
 
 A process that is done in microseconds would wait for the next chunk most of the time. It is given
-some ahead, as many as the job's last ones say that it does within `AHEAD_S`, and else one at a
-time, as the standard library does.
+some ahead, as many as the job's last ones say that it does within `AHEAD_S`, those of a map in one
+message; and else one at a time, as the standard library does.
 """
 
 from __future__ import annotations
@@ -57,21 +57,34 @@ class PoolProcess:
         """Call a function."""
         return function(*args, **kwds)
 
-    def learn(self, key: int, kind: int, chunk: list[Any], function: Callable[..., Any]) -> Any:
-        """Keep the function of a job, and run its first chunk here."""
+    def learn(self, key: int, kind: int, chunks: list[Any], function: Callable[..., Any]) -> Any:
+        """Keep the function of a job, and run its first chunks here."""
         self._known[key] = function
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
-        return self.run(key, kind, chunk)
+        return self.run(key, kind, chunks)
 
-    def run(self, key: int, kind: int, chunk: list[Any]) -> list[Any] | None:
-        """Apply a job's function to a chunk; None if this process does not have the function."""
+    def run(self, key: int, kind: int, chunks: list[Any]) -> list[list[Any]] | None:
+        """Apply a job's function to chunks; None if this process does not have the function.
+
+        Each chunk ends with its first error, and the others are run all the same.
+        """
         function = self._known.get(key)
         if function is None:
             return None
-        if kind == STAR:
-            return [function(*item) for item in chunk]
-        return [function(item) for item in chunk]
+        results: list[list[Any]] = []
+        first: Exception | None = None
+        for chunk in chunks:
+            try:
+                if kind == STAR:
+                    results.append([function(*item) for item in chunk])
+                else:
+                    results.append([function(item) for item in chunk])
+            except Exception as error:
+                first = first or error
+        if first is not None:
+            raise first
+        return results
 
 
 class Job(Protocol):
@@ -134,8 +147,9 @@ class _Member:
 
 
 class _Flight(NamedTuple):
-    """A task that a process has: which one, what it returns, since when, and in which place."""
+    """Tasks that a process has in one message, what it returns, and when and as what it went."""
 
+    tasks: list[Task]
     member: _Member
     ref: ObjectRef[Any]
     since: float
@@ -229,14 +243,28 @@ class Crew:
         if not able:
             return None
         member = min(able, key=lambda each: each.load)
-        task = self._queue.popleft()
-        member.load += 1
+        tasks = self._take(room - member.load, member.left)
+        job = tasks[0].job
+        member.load += len(tasks)
         if member.left is not None:
-            member.left -= 1
-        learns = task.kind != CALL and task.job.key not in member.known
+            member.left -= len(tasks)
+        learns = tasks[0].kind != CALL and job.key not in member.known
         if learns:
-            member.known.add(task.job.key)
-        return partial(self._send, member, task, learns, member.load)
+            member.known.add(job.key)
+        return partial(self._send, member, tasks, learns, member.load)
+
+    def _take(self, room: int, left: int | None) -> list[Task]:
+        """Take the next task, and with it those that may go in one message.
+
+        Those of a map: an error in one of them is the error of all.
+        """
+        tasks = [self._queue.popleft()]
+        job = tasks[0].job
+        most = room if left is None else min(room, left)
+        if job.needs_all:
+            while len(tasks) < most and self._queue and self._queue[0].job is job:
+                tasks.append(self._queue.popleft())
+        return tasks
 
     def _replace(self, spent: _Member) -> None:
         fresh = _Member(self._make(), self._limit)
@@ -244,56 +272,61 @@ class Crew:
             # The crew may have ended meanwhile, and its members with it: then this one goes too.
             self._members = [fresh if each is spent else each for each in self._members]
 
-    def _send(self, member: _Member, task: Task, learns: bool, place: int) -> None:
+    def _send(self, member: _Member, tasks: list[Task], learns: bool, place: int) -> None:
         handle: Any = member.handle
-        since = monotonic()
+        first = tasks[0]
+        job, kind, since = first.job, first.kind, monotonic()
         try:
-            if task.kind == CALL:
-                ref = handle.call.remote(task.job.function, *task.body)
+            if kind == CALL:
+                ref = handle.call.remote(job.function, *first.body)
             elif learns:
-                ref = handle.learn.remote(task.job.key, task.kind, task.body, task.job.function)
+                bodies = [task.body for task in tasks]
+                ref = handle.learn.remote(job.key, kind, bodies, job.function)
             else:
-                ref = handle.run.remote(task.job.key, task.kind, task.body)
+                ref = handle.run.remote(job.key, kind, [task.body for task in tasks])
         except Exception as error:
             with self.changed:
                 if learns:
-                    member.known.discard(task.job.key)
-                member.load -= 1
-            self._settle(task, False, error)
+                    member.known.discard(job.key)
+                member.load -= len(tasks)
+            self._settle(tasks, error, None)
             return
         with self.changed:
-            self._flying[task] = _Flight(member, ref, since, place)
+            self._flying[first] = _Flight(tasks, member, ref, since, place)
             self.changed.notify_all()
-        runtime_of(ref).when_done(ref._id, partial(self._landed, task))
+        runtime_of(ref).when_done(ref._id, partial(self._landed, first))
 
-    def _landed(self, task: Task) -> None:
+    def _landed(self, first: Task) -> None:
         """Take what a process has come to its end with, if nobody has yet."""
         with self.changed:
-            flight = self._flying.pop(task, None)
+            flight = self._flying.pop(first, None)
             if flight is None:
                 return
-            flight.member.load -= 1
+            flight.member.load -= len(flight.tasks)
+        job, error, value = first.job, None, None
         try:
-            good, value = True, get(flight.ref)
-        except Exception as error:
-            good, value = False, error
-        if good and value is None and task.kind != CALL:
+            value = get(flight.ref)
+        except Exception as failure:
+            error = failure
+        if error is None and value is None and first.kind != CALL:
             # The process is new, or has kept too many others: once more, with the function.
             with self.changed:
-                flight.member.known.discard(task.job.key)
+                flight.member.known.discard(job.key)
                 if self.ended is None:
-                    self._queue.appendleft(task)
+                    self._queue.extendleft(reversed(flight.tasks))
         else:
             latest = (monotonic() - flight.since) / flight.place
             # Slower is believed at once, faster by and by: too much ahead holds others up.
-            task.job.each = max(latest, 0.75 * task.job.each + 0.25 * latest)
-            self._settle(task, good, value)
+            job.each = max(latest, 0.75 * job.each + 0.25 * latest)
+            self._settle(flight.tasks, error, [value] if first.kind == CALL else value)
         self._drive()
 
-    def _settle(self, task: Task, good: bool, value: Any) -> None:
-        task.job.settle(task.index, good, value)
+    def _settle(self, tasks: list[Task], error: Exception | None, values: Any) -> None:
+        job = tasks[0].job
+        for place, task in enumerate(tasks):
+            job.settle(task.index, error is None, values[place] if error is None else error)
         with self.changed:
-            task.job.open -= 1
+            job.open -= len(tasks)
             self.changed.notify_all()
 
     # --- waiting ----------------------------------------------------------------------------
