@@ -78,11 +78,14 @@ def values() -> None:
     assert_type(
         snakepit.wait([ref], num_returns=1), tuple[list[ObjectRef[int]], list[ObjectRef[int]]]
     )
-    assert_type(ref.future(), Future[int])
     assert_type(ref.hex(), str)
     mixed: list[ObjectRef[int] | ObjectRef[str]] = [ref, snakepit.put("text")]
     assert_type(snakepit.get(mixed), list[Any])
     widened(ref)
+
+
+def futures() -> None:
+    assert_type(double.remote(1).future(), Future[int])
 
 
 def widened(wider: ObjectRef[float]) -> None:
