@@ -16,6 +16,12 @@ from .errors import OptionError
 UNITS: Final = 10_000
 """Resources are counted in 1/10,000: sums of integers are exact, those of floats are not."""
 
+RESERVES: Final = "+"
+"""Before a name among an actor's needs: what it sets aside under that name, for its group."""
+
+IN_GROUP: Final = "_group_"
+"""In such a name, between the plain name and the group's."""
+
 MAX_BYTES: Final = 1 << 49
 MAX_QUANTITY: Final = 1_000_000_000
 MAX_INTENSITY: Final = 1000

@@ -213,6 +213,7 @@ _ACTOR_ENDS: Final = {
     "exit_actor": "it ended itself by exit_actor()",
     "out of scope": "its last handle is gone",
     "shutdown": "the runtime was shut down",
+    "group_removed": "it was to run in a placement group that was removed",
     "name_taken": "it was never made, since its name is another actor's",
 }
 
@@ -297,6 +298,12 @@ def _task_unschedulable(fields: _Fields) -> errors.SnakepitError:
     )
 
 
+def _group_removed(fields: _Fields) -> errors.SnakepitError:
+    return errors.TaskUnschedulableError(
+        f"{fields.get('call') or 'it'} was to run in a placement group that was removed"
+    )
+
+
 def _actor_unschedulable(fields: _Fields) -> errors.SnakepitError:
     return errors.ActorUnschedulableError(
         f"{_impossible(fields)}. Ask for less by .options(...), or give more to init(...)"
@@ -367,6 +374,7 @@ _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
     "nesting_depth": _nesting_depth,
     "unschedulable": _task_unschedulable,
     "actor_unschedulable": _actor_unschedulable,
+    "group_removed": _group_removed,
     "object_lost": _object_lost,
     "store_full": _store_full,
     "shutdown": _shutdown,

@@ -48,6 +48,7 @@ class CommonOptions(TypedDict, total=False):
     num_gpus: float | None
     memory: float | None
     runtime_env: Mapping[str, Any] | None
+    scheduling_strategy: object
     resources: Mapping[str, float] | None
     name: str | None
 
@@ -158,11 +159,25 @@ def _groups(option: str, value: object) -> tuple[tuple[str, int], ...]:
     )
 
 
+def _strategy(option: str, value: object) -> Any:
+    allowed = '"DEFAULT", "SPREAD" (there is one machine) or a PlacementGroupSchedulingStrategy'
+    if isinstance(value, str):
+        if value not in ("DEFAULT", "SPREAD"):
+            raise wrong_value(option, value, allowed)
+        return None
+    from .groups import PlacementGroupSchedulingStrategy
+
+    if not isinstance(value, PlacementGroupSchedulingStrategy):
+        raise wrong_type(option, value, allowed)
+    return value
+
+
 TASK_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
     "num_gpus": check_gpus,
     "memory": check_bytes,
     "runtime_env": check_runtime_env,
+    "scheduling_strategy": _strategy,
     "resources": check_resources,
     "num_returns": _task_returns,
     BACKPRESSURE: _backpressure,
@@ -175,6 +190,7 @@ ACTOR_CHECKS: Final[dict[str, Check]] = {
     "num_gpus": check_gpus,
     "memory": check_bytes,
     "runtime_env": check_runtime_env,
+    "scheduling_strategy": _strategy,
     "resources": check_resources,
     "max_restarts": _retries,
     "max_task_retries": _retries,
@@ -198,7 +214,6 @@ CALL_CHECKS: Final[dict[str, Check]] = {**METHOD_CHECKS, "name": check_name}
 # Ray's options that are still to come, with the value that asks for nothing (None always does).
 _PLACES: Final[dict[str, Any]] = {
     "accelerator_type": None,
-    "scheduling_strategy": "DEFAULT",
     "label_selector": None,
     "fallback_strategy": None,
     "enable_task_events": None,
@@ -273,7 +288,9 @@ def actor_template(kind: str, options: Mapping[str, Any], flavour: int = PLAIN) 
     `num_cpus=0` is kept as an entry of 0, since it wants no CPU to be placed either.
     """
     if not any(map(options.get, ("num_gpus", "memory", "resources"))) and "num_cpus" not in options:
-        resources: tuple[tuple[str, int], ...] = ()
+        # In a group nothing but what it has set aside may be asked for.
+        grouped = "scheduling_strategy" in options
+        resources: tuple[tuple[str, int], ...] = (("CPU", 0),) if grouped else ()
     else:
         resources = _resources(options, UNITS) or (("CPU", 0),)
     return _template(
@@ -390,4 +407,9 @@ def _resources(options: Mapping[str, Any], default_cpus: int) -> tuple[tuple[str
         "memory": options.get("memory", 0),
         **dict(options.get("resources", ())),
     }
-    return tuple(sorted((name, units) for name, units in wanted.items() if units))
+    found = tuple(sorted((name, units) for name, units in wanted.items() if units))
+    strategy = options.get("scheduling_strategy")
+    if strategy is None:
+        return found
+    placed: tuple[tuple[str, int], ...] = strategy.take(found)
+    return placed

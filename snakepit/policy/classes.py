@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias, final
 
+from ..checks import RESERVES
 from ..wire.messages import CREATE, Template
 from .pools import Klass, Pool
 from .resources import GPU, UNIT, Needs, Resources
@@ -33,7 +34,10 @@ class Classes:
         """Return the class of a template's calls."""
         creates = template.kind == CREATE
         all_needs = template.resources or (ONE_CPU if creates else ())
-        needs = tuple(item for item in all_needs if item[1] and item[0] != GPU)
+        all_needs = tuple(
+            item for item in all_needs if item[1] and not item[0].startswith(RESERVES)
+        )
+        needs = tuple(item for item in all_needs if item[0] != GPU)
         gpus = dict(all_needs).get(GPU, 0)
         # An actor's process is nobody else's, and begins with what its template says.
         pool = self.pools[template.pool]
@@ -42,7 +46,7 @@ class Classes:
         key = (pool, needs, gpus, creates)
         klass = self.klasses.get(key)
         if klass is None:
-            refusal = self._resources.refusal(tuple(item for item in all_needs if item[1]))
+            refusal = self._resources.refusal(all_needs)
             refusal = refusal or (None if creates else pool.failure)
             klass = self.klasses[key] = Klass(pool, needs, creates, refusal, gpus)
         return klass

@@ -11,6 +11,7 @@ from .actions import Action, Arm, Kill, Retire
 from .actors import ALIVE, DEAD, PENDING, STARTING, Actor
 from .calls import DONE, WAITING, Call
 from .completion import Completion
+from .groups import Groups
 from .objects import Entry, ObjectTable
 from .placement import Placement
 from .restart import RestartWindow, after_death, blamed, may_restart, went_with_zygote
@@ -40,6 +41,7 @@ class ActorTable:
         self._window = window
         self.most_in_mailbox = MOST_IN_MAILBOX
         self.names: dict[tuple[str, str], Actor] = {}
+        self._groups = Groups(placement)
 
     # --- made ---------------------------------------------------------------------------
 
@@ -47,6 +49,7 @@ class ActorTable:
         """Take a new actor whose constructor is the call `creation`; it keeps its arguments."""
         actor = entry.actor = Actor(creation, methods)
         template = creation.shape.template
+        self._groups.announce(template.resources)
         if template.actor_name:
             actor.name = (template.namespace, template.actor_name)
             if actor.name in self.names:
@@ -85,6 +88,7 @@ class ActorTable:
         actor.to("made")
         actor.window = None
         template = actor.creation.shape.template
+        self._groups.fill(template.resources)
         if not template.resources:
             self._release(worker)
         if not template.max_restarts:
@@ -366,6 +370,11 @@ class ActorTable:
             self._objects.unpin((actor.id,))
         if creation.shape.template.detached:
             self._objects.unpin((actor.id,))
+        for call in self._groups.end(creation.shape.template.resources):
+            if call.shape.template.kind == CREATE:
+                self.end(self.of(call.id), {"reason": "group_removed"})
+            else:
+                self._completion.fail_with(call, "group_removed")
 
     # --- resources ----------------------------------------------------------------------
 

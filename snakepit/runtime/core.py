@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Any, Final, final
 
-from ..config import UNITS, Config
+from ..checks import IN_GROUP, UNITS
+from ..config import Config
 from ..errors import RuntimeClosedError, SnakepitError
 from ..handles import Handles
 from ..policy import actions as do
@@ -367,8 +368,8 @@ class Core:
             "run": self.run,
             "namespace": self.config.namespace,
             "runtime_env": told(self.config.runtime_env),
-            "resources": {k: v / UNITS for k, v in resources.total.items()},
-            "available": {k: v / UNITS for k, v in resources.free.items()},
+            "resources": _plain(resources.total),
+            "available": _plain(resources.free),
             "workers": len(self.connections),
             "object_store_memory": self.memory.ledger.limit,
             "object_store_used": self.memory.ledger.used(),
@@ -417,6 +418,11 @@ class Core:
 
     def _after_block(self) -> None:
         self.handles.sleeping = False
+
+
+def _plain(amounts: dict[str, int]) -> dict[str, float]:
+    """Return quantities by name, without those under the names of placement groups."""
+    return {name: n / UNITS for name, n in amounts.items() if IN_GROUP not in name}
 
 
 def _directory() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple, final
 
+from ..checks import IN_GROUP
 from ..definitions import retries
 from ..payload import Packed, pack, pack_call, pack_exception, unpack
 from ..policy.resources import Resources
@@ -113,7 +114,10 @@ class InlineCalls:
         """Return the end of a call that asks for more than there is."""
         if template.kind == METHOD:
             return None
-        refusal = self._resources.refusal(tuple(item for item in template.resources if item[1]))
+        # Nothing runs beside it, so a placement group has nothing to keep from others.
+        refusal = self._resources.refusal(
+            tuple((name, n) for name, n in template.resources if n and IN_GROUP not in name)
+        )
         if refusal is None:
             return None
         kind, fields = refusal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import UNITS
+from ..checks import IN_GROUP, RESERVES, UNITS
 from ..policy.calls import Call
 from ..policy.scheduler import Scheduler
 from ..runtime_env import Pairs
@@ -58,4 +58,9 @@ def environment(scheduler: Scheduler, number: int) -> Pairs:
 
 
 def _assigned(call: Call) -> dict[str, float]:
-    return {name: amount / UNITS for name, amount in call.shape.template.resources if amount}
+    """Return what a call was given; of a placement group under the plain names."""
+    found: dict[str, float] = {}
+    for name, amount in call.shape.template.resources:
+        if amount and not name.startswith(RESERVES):
+            found[name.partition(IN_GROUP)[0]] = amount / UNITS
+    return found

@@ -35,6 +35,8 @@ def actor(**given: Any) -> dict[str, Any]:
         ("num_gpus", True, TypeError),
         ("runtime_env", "x", TypeError),
         ("runtime_env", {"env_vars": ["A"]}, TypeError),
+        ("scheduling_strategy", "RANDOM", OptionError),
+        ("scheduling_strategy", 3, TypeError),
         ("memory", -1, OptionError),
         ("memory", 1 << 50, OptionError),
         ("memory", float("nan"), OptionError),
@@ -75,7 +77,6 @@ def test_an_unknown_option_is_both_kinds_of_error_and_tells_what_there_is() -> N
     ("option", "value"),
     [
         ("max_calls", 1),
-        ("scheduling_strategy", "SPREAD"),
     ],
 )
 def test_what_is_not_supported_is_refused(option: str, value: Any) -> None:
@@ -84,13 +85,16 @@ def test_what_is_not_supported_is_refused(option: str, value: Any) -> None:
 
 
 def test_what_is_not_supported_may_ask_for_nothing() -> None:
-    assert task(max_calls=0, scheduling_strategy="DEFAULT") == {}
+    assert task(max_calls=0) == {}
+    for strategy in ("DEFAULT", "SPREAD"):
+        assert merge({}, task(scheduling_strategy=strategy)) == {}
     assert actor(get_if_exists=False, max_pending_calls=-1) == {
         "get_if_exists": False,
         "max_pending_calls": 0,
     }
     with pytest.raises(OptionError, match="not supported yet"):
         actor(allow_out_of_order_execution=True)
+>>>>>>> 94b844c (Placement groups: an actor takes the sum of the bundles and sets it aside under the group's names)
 
 
 def test_lifetimes() -> None:

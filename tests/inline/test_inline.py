@@ -226,7 +226,7 @@ def test_what_cannot_be_pickled_is_named() -> None:
     with pytest.raises(errors.SerializationError, match=r"args\[0\]"):
         double.remote(threading.Lock())
     with pytest.raises(errors.SerializationError):
-        snakepit.get(snakepit.remote(threading.Lock).remote())
+        snakepit.get(snakepit.remote(lambda: threading.Lock()).remote())
 
 
 def test_retries(tmp_path: Path) -> None:
