@@ -120,6 +120,8 @@ def test_comments_with_values_are_found() -> None:
         "[8, 9]",
         "6",
         "'careful'",
+        "True",
+        "6",
         "3",
         "['hits']",
         "[('requests', 3.0), ('seconds', 0.4)]",

@@ -59,9 +59,10 @@ class RuntimeContext:
         name: str | None = self._facts.get("actor_name")
         return name
 
-    def get_placement_group_id(self) -> None:
-        """Return None: there are no placement groups yet."""
-        return
+    def get_placement_group_id(self) -> str | None:
+        """Return the id of the placement group whose resources this uses, in hexadecimal."""
+        group: str | None = self._facts.get("placement_group")
+        return group
 
     def get_assigned_resources(self) -> dict[str, float]:
         """Return what the task or actor that runs here was given, by name; nothing in the driver.

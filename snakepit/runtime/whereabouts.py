@@ -35,10 +35,12 @@ def whereabouts(
     facts["gpus"] = [gpus[device] for device in worker.gpus]
     if call is not None and call.shape.template.kind == TASK:
         facts["assigned"] = _assigned(call)
+        facts["placement_group"] = _group_of(call)
     actor = worker.actor
     if actor is not None:
         facts["actor"] = actor.id
         facts["assigned"] = _assigned(actor.creation)
+        facts["placement_group"] = _group_of(actor.creation)
         facts["actor_name"] = actor.name[1] if actor.name else None
         facts["actor_methods"] = actor.methods
         facts["reconstructed"] = actor.restarts > 0
@@ -55,6 +57,13 @@ def environment(scheduler: Scheduler, number: int) -> Pairs:
         return ()
     actor = worker.actor
     return worker.pool.env if actor is None else actor.creation.shape.template.env
+
+
+def _group_of(call: Call) -> str | None:
+    for name, _ in call.shape.template.resources:
+        if IN_GROUP in name and not name.startswith(RESERVES):
+            return name.rpartition("_")[2]
+    return None
 
 
 def _assigned(call: Call) -> dict[str, float]:

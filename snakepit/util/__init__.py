@@ -9,6 +9,9 @@ from __future__ import annotations
 from .actor_pool import ActorPool
 from .helpers import as_completed, map_unordered
 from .names import list_named_actors
+
+# The functions, which take the name of their module, as in Ray.
+from .placement_group import placement_group, remove_placement_group
 from .serialization import deregister_serializer, inspect_serializability, register_serializer
 
 __all__ = [
@@ -16,6 +19,8 @@ __all__ = [
     "as_completed",
     "map_unordered",
     "list_named_actors",
+    "placement_group",
+    "remove_placement_group",
     "inspect_serializability",
     "register_serializer",
     "deregister_serializer",

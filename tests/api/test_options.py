@@ -94,7 +94,6 @@ def test_what_is_not_supported_may_ask_for_nothing() -> None:
     }
     with pytest.raises(OptionError, match="not supported yet"):
         actor(allow_out_of_order_execution=True)
->>>>>>> 94b844c (Placement groups: an actor takes the sum of the bundles and sets it aside under the group's names)
 
 
 def test_lifetimes() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 import pytest
@@ -21,6 +20,11 @@ from tests.runtime.helpers import Gate, Tally, wait_until
 @snakepit.remote
 def assigned() -> dict[str, float]:
     return snakepit.get_runtime_context().get_assigned_resources()
+
+
+@snakepit.remote
+def group_id() -> str | None:
+    return snakepit.get_runtime_context().get_placement_group_id()
 
 
 @snakepit.remote
@@ -139,8 +143,8 @@ def test_a_group_can_be_sent(runtime: Any) -> None:
     assert snakepit.get(use.remote(group)) == {"CPU": 1.0}
     assert hash(group) == hash(snakepit.get(group.ready())) and group != 1
     assert group.id.hex() in repr(group)
-    with pytest.raises(Exception, match=r"."):
-        pickle.dumps(group)
+    inside = group_id.options(scheduling_strategy=in_group(group, 0))
+    assert snakepit.get([inside.remote(), group_id.remote()]) == [group.id.hex(), None]
 
 
 @pytest.mark.parametrize(
