@@ -223,7 +223,7 @@ def _keeper(group: str, bundles: tuple[Bundle, ...], name: str) -> ActorHandle[_
         resources=(*sorted(totals.items()), *sorted(aside.items())),
     )
     factory: ActorFactory[_Keeper] = ActorFactory(
-        Definition(own.target, template), made._signature, made._table, shared=False
+        Definition(own.target, template), made._signature, made._table
     )
     return factory.remote()
 
