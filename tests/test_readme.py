@@ -128,6 +128,7 @@ def test_comments_with_values_are_found() -> None:
         "(1024, [3, 2, 1, 0, 1, 2])",
         "[0, 1, 4, 9, 16]",
         "[0, 1, 4, 9]",
+        "2",
     ]
     assert sorted(found) == sorted(wanted)
 

@@ -12,7 +12,7 @@ cache of methods is a dict of values any of which will do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, NoReturn, TypeVar, Unpack, final
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, final
 
 from ..faults import Failure, to_exception
 from ..ids import hex_id
@@ -32,6 +32,8 @@ from .refs import runtime_of_run, stale
 from .signature import Signature
 
 T = TypeVar("T")
+P = ParamSpec("P")
+Out = TypeVar("Out", covariant=True)
 
 CORE = "_snakepit_core"
 
@@ -64,8 +66,13 @@ class _WeakCore(_Core):
 
 
 @final
-class ActorMethod:
-    """A method of an actor, to be called by `.remote(...)`."""
+class ActorMethod(Generic[P, Out]):
+    """A method of an actor, to be called by `.remote(...)`.
+
+    No type checker can look through `ActorHandle[Counter]` at the methods of `Counter`: a handle
+    gives an `ActorMethod[..., Any]`. Who wants more declares what is called, in a protocol with
+    attributes such as `add: ActorMethod[[int], ObjectRef[int]]`, and casts the handle to it.
+    """
 
     __slots__ = ("_core", "_definition", "_high", "_low", "_make", "_signature")
 
@@ -77,7 +84,7 @@ class ActorMethod:
         self._low, self._high = signature.low, signature.high
         self._make = maker_of(definition.template.returns)
 
-    def remote(self, *args: Any, **kwargs: Any) -> Any:
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> Out:
         """Call the method; calls that one process makes run in the order that it made them.
 
         Args:
@@ -101,9 +108,10 @@ class ActorMethod:
         limit = self._definition.template.max_pending
         if limit and runtime.pending_calls(core.id) >= limit:
             raise _too_many(self._definition.template.name, limit)
-        return runtime.call(core.id, self._definition, args, kwargs, self._make)
+        made: Out = runtime.call(core.id, self._definition, args, kwargs, self._make)
+        return made
 
-    def options(self, **options: Unpack[CallOptions]) -> ActorMethod:
+    def options(self, **options: Unpack[CallOptions]) -> ActorMethod[P, Any]:
         """Return the method with other options for its calls.
 
         Raises:
@@ -154,7 +162,7 @@ class ActorHandle(Generic[T]):
         """Take over one count on the actor; users get handles from `.remote()` and `get_actor`."""
         self.__dict__[CORE] = _Core(runtime, identifier, table)
 
-    def __getattr__(self, name: str) -> ActorMethod:
+    def __getattr__(self, name: str) -> ActorMethod[..., Any]:
         core = self.__dict__.get(CORE)
         if core is None:
             raise AttributeError(name)
@@ -166,7 +174,7 @@ class ActorHandle(Generic[T]):
                 name=name,
                 obj=self,
             )
-        method = ActorMethod(core, entry.definition, entry.signature)
+        method: ActorMethod[..., Any] = ActorMethod(core, entry.definition, entry.signature)
         # Found without __getattr__ from now on, which is several times as fast.
         self.__dict__[name] = method
         return method

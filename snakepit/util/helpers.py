@@ -101,7 +101,7 @@ def map_unordered(
 
 @overload
 def map_unordered(
-    fn: ActorMethod,
+    fn: ActorMethod[..., Any],
     items: Iterable[Any],
     *,
     backpressure_size: int | None = 100,
@@ -111,7 +111,7 @@ def map_unordered(
 
 
 def map_unordered(
-    fn: TaskCall[Any] | ActorMethod,
+    fn: TaskCall[Any] | ActorMethod[..., Any],
     items: Iterable[Any],
     *,
     backpressure_size: int | None = 100,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Any, assert_type
+from typing import Any, Protocol, assert_type, cast
 
 import snakepit
 from snakepit import ActorClass, ActorHandle, ObjectRef, RemoteFunction
+from snakepit.actor import ActorMethod
 
 
 @snakepit.remote
@@ -111,6 +112,23 @@ def actors() -> None:
     assert_type(handle.add.options(num_returns=2).remote(1), Any)
     assert_type(snakepit.get_actor("a"), ActorHandle[Any])
     snakepit.kill(handle, no_restart=False)
+
+
+class Adding(Protocol):
+    """What is called of an actor, declared: no checker looks through ActorHandle[Plain]."""
+
+    add: ActorMethod[[int], ObjectRef[int]]
+
+
+def typed_methods() -> None:
+    handle = snakepit.remote(Plain).remote()
+    adding = cast(Adding, handle)
+    assert_type(adding.add.remote(1), ObjectRef[int])
+    assert_type(snakepit.get(adding.add.remote(1)), int)
+    assert_type(snakepit.get([adding.add.remote(1)]), list[int])
+    adding.add.remote("one")  # type: ignore[arg-type]
+    adding.add.remote()  # type: ignore[call-arg]
+    adding.subtract.remote()  # type: ignore[attr-defined]
 
 
 def life() -> None:

@@ -22,6 +22,8 @@ LOOSENED = [
     ("api/refs.py", "def future(self) -> Future[T_co]:", "def future(self) -> Any:", "futures"),
     ("api/refs.py", "Generator[Any, None, T_co]:", "Generator[Any, None, Any]:", "awaited"),
     ("api/actors.py", "**kwargs: Any) -> ActorHandle[T]:", "**kwargs: Any) -> Any:", "actors"),
+    ("api/handles.py", "*args: P.args, **kwargs: P.kwargs) -> Out:",
+     "*args: Any, **kwargs: Any) -> Out:", "typed_methods"),
     ("api/functions.py", "**kwargs: Any) -> Out:", "**kwargs: Any) -> Any:", "functions"),
     ("api/context.py", "def is_initialized() -> bool:", "def is_initialized() -> Any:", "life"),
     ("backends/executor.py", "fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs",
