@@ -75,6 +75,8 @@ GATES: tuple[Gate, ...] = (
     Gate("recovery_actor", "≤", 300),
     Gate("free_sync_task", "≤", 6, rival=("raw", "free_sync_task")),
     Gate("free_burst_task", "≥", 20_000),
+    Gate("generator_stream", "≥", 50_000),
+    Gate("generator_stream", "≥", 10, rival=("ray", "generator_stream")),
     Gate("async_1_1_sync", "≥", 25, rival=("ray", "async_1_1_sync")),
     Gate("async_1_1_async", "≥", 20, rival=("ray", "async_1_1_async")),
     Gate("actor_1_1_concurrent", "≥", 15, rival=("ray", "actor_1_1_concurrent")),

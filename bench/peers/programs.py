@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 MEGABYTE_ITEMS = 131_072  # int64
@@ -28,6 +29,7 @@ class Programs(NamedTuple):
     client: Any  # (servers): an actor that calls others
     many_arguments: Any  # (*values): how many came
     many_returns: Any  # (count), with num_returns
+    stream: Any  # (count): a generator of small objects
     whose: Any  # (seconds): the process that slept them, for calls that may be killed
     restarted: Any  # an actor that may be killed; whose()
 
@@ -63,6 +65,9 @@ def programs(api: Any) -> Programs:
 
     def many_arguments(*values: Any) -> int:
         return len(values)
+
+    def stream(count: int) -> Iterator[int]:
+        yield from range(count)
 
     def many_returns(count: int) -> list[int]:
         return list(range(count))
@@ -122,6 +127,7 @@ def programs(api: Any) -> Programs:
         client=free(Client),
         many_arguments=api.remote(many_arguments),
         many_returns=api.remote(many_returns),
+        stream=api.remote(stream),
         whose=api.remote(max_retries=-1)(whose),
         restarted=api.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Restarted),
     )

@@ -17,6 +17,7 @@ from .base import Effort, Row, per_call
 BATCH = 1000
 REFS = 10_000
 NESTED = 1000
+STREAMED = 10_000
 CLIENTS = 4
 LARGE_ITEMS = 104_857_600  # int64: 0.84 GB
 PART_MB = 80
@@ -109,6 +110,17 @@ def tasks_sync(peer: Peer, effort: Effort) -> float:
 def tasks_async(peer: Peer, effort: Effort) -> float:
     """Tasks, a thousand at a time."""
     return rate(lambda: peer.gather(peer.submit_all(small_value, range(BATCH))), effort, per=BATCH)
+
+
+def streamed(peer: Peer, effort: Effort) -> float:
+    """Small items of a streaming generator, each got as it comes, 10,000 a generator."""
+    remote, get = peer.programs.stream.remote, peer.get
+
+    def read() -> None:
+        for ref in remote(STREAMED):
+            get(ref)
+
+    return rate(read, effort, per=STREAMED)
 
 
 def with_servers(
@@ -280,6 +292,7 @@ ROWS = (
         n_to_n_with_argument,
         BOTH,
     ),
+    Row("generator_stream", "items of a streaming generator", "1/s", False, streamed, BOTH),
     of_kind("actor_1_1_concurrent", "1:1 actor calls concurrent", server_async, "threaded"),
     of_kind("async_1_1_sync", "1:1 async-actor calls sync", server_sync),
     of_kind("async_1_1_async", "1:1 async-actor calls async", server_async),
