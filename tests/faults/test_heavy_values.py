@@ -175,7 +175,7 @@ def test_a_frame_that_is_too_long_is_an_error(tmp_path: Path) -> None:
         """
 import snakepit
 from snakepit import errors
-from snakepit.wire import messages
+from snakepit.wire import codec
 
 snakepit.init(num_cpus=1)
 
@@ -185,13 +185,13 @@ def count(*refs):
 
 refs = [snakepit.put(x) for x in range(2000)]
 assert snakepit.get(count.remote(*refs), timeout=30) == 2000
-messages.MAX_FRAME = 10_000
+codec.MAX_FRAME = 10_000
 try:
     snakepit.get(count.remote(*refs), timeout=30)
 except errors.ObjectLostError as error:
     assert 'exceeds' in str(error), error
     print('refused')
-messages.MAX_FRAME = 1 << 28
+codec.MAX_FRAME = 1 << 28
 assert snakepit.get(count.remote(*refs), timeout=30) == 2000
 snakepit.shutdown()
 """,
