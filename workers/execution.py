@@ -124,9 +124,14 @@ class Executor:
         try:
             if interruption.cancelled(execute.call):
                 return Ended(wire.CANCELLED, [], [])
-            if execute.flags & wire.NESTED:
-                return self._nested(execute, known)
-            return self._call(execute, known)
+            try:
+                if execute.flags & wire.NESTED:
+                    return self._nested(execute, known)
+                return self._call(execute, known)
+            finally:
+                # Also after an error: what strikes while that is packed would end the worker. One
+                # that strikes before this line is caught below, like any other.
+                interruption.open = False
         except DriverGone:
             raise
         except BaseException as error:

@@ -348,3 +348,34 @@ def test_force_on_an_actor_call_is_refused(gate: Gate) -> None:
     snakepit.wait([ref], timeout=0.1)
     snakepit.kill(worker)
     snakepit.wait([ref], timeout=PATIENCE)
+
+
+class SlowToTell(Exception):
+    """One that is being packed while a cancel comes."""
+
+    def __init__(self, told: Gate, struck: Gate) -> None:
+        super().__init__(told, struck)
+        self.told, self.struck = told, struck
+
+    def __str__(self) -> str:
+        self.told.open()
+        self.struck.wait()
+        end = time.monotonic() + 0.2  # Many repetitions of the signal.
+        while time.monotonic() < end:
+            pass
+        return "told"
+
+
+def test_a_cancel_while_an_error_is_packed_ends_no_worker(gate: Gate, tmp_path: Any) -> None:
+    told = Gate(str(tmp_path / "told"))
+
+    @snakepit.remote(max_retries=0)
+    def fails(told: Gate, struck: Gate) -> None:
+        raise SlowToTell(told, struck)
+
+    ref = fails.remote(told, gate)
+    told.wait()
+    snakepit.cancel(ref)
+    gate.open()
+    with pytest.raises((SlowToTell, TaskCancelledError)):
+        snakepit.get(ref, timeout=PATIENCE)
