@@ -405,10 +405,7 @@ class WorkerRuntime:
         found = self._ask("find_actor", where, name)
         if found is None:
             raise ActorRecord.missing(name, where)
-        identifier, label, methods = found
-        with self.lock:
-            self._counts.own(identifier)
-        return ActorRecord(identifier, label, methods)
+        return ActorRecord(*found)
 
     def named_actors(self) -> list[tuple[str, str]]:
         """See `Runtime.named_actors`."""

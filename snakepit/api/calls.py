@@ -8,8 +8,7 @@ from ..config import check_bool, check_int, check_name, check_timeout
 from ..protocol import ActorExit, Runtime, current
 from .context import running
 from .generators import ObjectRefGenerator
-from .handles import ActorHandle, core_of
-from .methods import table_of
+from .handles import ActorHandle, core_of, weak_handle
 from .refs import ObjectRef, runtime_of, stale
 
 T = TypeVar("T")
@@ -175,7 +174,7 @@ def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
-    """Return a handle of the living actor of that name.
+    """Return a handle of the living actor of that name, which does not keep it alive.
 
     Args:
         name: as given by `options(name=...)`.
@@ -189,7 +188,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
         check_name("namespace", namespace)
     runtime = current() or running()
     record = runtime.find_actor(name, namespace)
-    return ActorHandle(runtime, record.id, table_of(record.methods))
+    return weak_handle(runtime, record.id, record.methods)
 
 
 def exit_actor() -> NoReturn:

@@ -333,12 +333,9 @@ class Scheduler:
         if entry is not None and entry.actor is not None:
             self.actors.kill(entry.actor, no_restart)
 
-    def find_actor(self, namespace: str, name: str, holder: int) -> Actor | None:
-        """Return the living actor of that name, with a handle for process `holder`, or None."""
-        actor = self.actors.names.get((namespace, name))
-        if actor is not None:
-            self.objects.hold(holder, (actor.id,))
-        return actor
+    def find_actor(self, namespace: str, name: str) -> Actor | None:
+        """Return the living actor of that name, or None; to know it does not keep it alive."""
+        return self.actors.names.get((namespace, name))
 
     # --- objects ------------------------------------------------------------------------
 

@@ -383,7 +383,7 @@ class DriverRuntime:
     def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
         """See `Runtime.find_actor`."""
         where = self._core.config.namespace if namespace is None else namespace
-        actor = self._core.update(lambda: self._scheduler.find_actor(where, name, DRIVER))
+        actor = self._core.update(lambda: self._scheduler.find_actor(where, name))
         if actor is None:
             raise ActorRecord.missing(name, where)
         return ActorRecord(actor.id, actor.creation.name, actor.methods)

@@ -317,7 +317,6 @@ class InlineRuntime:
         actor = self._names.get((where, name))
         if actor is None:
             raise ActorRecord.missing(name, where)
-        self.hold(actor.id)
         return ActorRecord(actor.id, actor.template.name, actor.methods)
 
     def named_actors(self) -> list[tuple[str, str]]:

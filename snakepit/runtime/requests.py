@@ -169,7 +169,7 @@ class Inbox:
     def _answer_find_actor(
         self, connection: Connection, namespace: str, name: str
     ) -> tuple[int, Any]:
-        actor = self._scheduler.find_actor(namespace, name, connection.number)
+        actor = self._scheduler.find_actor(namespace, name)
         if actor is None:
             return wire.OK, None
         return wire.OK, [actor.id, actor.creation.name, actor.methods]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import not_yet
 from tests.runtime.helpers import PATIENCE, wait_until
 
 
@@ -52,7 +51,6 @@ def test_limits_that_are_not_allowed(ray: Any, slow_class: Any, limit: Any) -> N
         slow_class.options(max_pending_calls=limit)
 
 
-@not_yet("handles by name are not weak")
 def test_a_handle_by_name_keeps_nobody_alive(
     ray: Any, slow_class: Any, gate: Any, backend: str
 ) -> None:

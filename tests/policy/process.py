@@ -180,9 +180,6 @@ class Worker(Process):
             return
         self.state = "dead"
         self.cause = cause
-        for message in self.inbox:
-            if message[0] == "answer" and message[1]:
-                self.world.unrefer(message[1])
         self.inbox.clear()
         self.control.clear()
         self.queue.clear()
@@ -285,10 +282,6 @@ class Worker(Process):
         elif kind == "answer":
             frame = next(frame for frame in self.stack if frame.asking)
             frame.asking = False
-            if message[1]:
-                self.own((message[1],))
-                frame.refs.append(message[1])
-                self.world.unrefer(message[1])
         else:
             self.retiring = True
 

@@ -343,16 +343,16 @@ def test_exit_actor(rig: Rig) -> None:
 
 def test_names(rig: Rig) -> None:
     creation, worker = rig.living(actor_name="a", namespace="n")
-    assert rig.scheduler.find_actor("n", "a", 0) is actor_of(rig, creation)
-    assert rig.scheduler.find_actor("m", "a", 0) is None
+    assert rig.scheduler.find_actor("n", "a") is actor_of(rig, creation)
+    assert rig.scheduler.find_actor("m", "a") is None
     second = rig.create(actor_name="a", namespace="n")
     assert actor_of(rig, second).failure[1]["reason"] == "name_taken"
-    rig.drop(creation.id, creation.id)
+    rig.drop(creation.id)
     # On its way out, its name is free and it cannot be found any more.
-    assert rig.scheduler.find_actor("n", "a", 0) is None
+    assert rig.scheduler.find_actor("n", "a") is None
     third = rig.create(actor_name="a", namespace="n")
     rig.die(worker, 1)
-    assert rig.scheduler.find_actor("n", "a", 0) is actor_of(rig, third)
+    assert rig.scheduler.find_actor("n", "a") is actor_of(rig, third)
 
 
 def test_a_call_to_an_actor_that_nobody_knows_any_more(rig: Rig) -> None:

@@ -260,19 +260,12 @@ class World:
         self.scheduler.objects.drop(number, dropped)
 
     def _find(self, number: int) -> None:
-        actor = self.scheduler.find_actor("ns", "one", number)
+        actor = self.scheduler.find_actor("ns", "one")
         if actor is not None:
             self.require(actor.id in self.alive, f"found {actor!r}, which is gone")
-        if number == DRIVER:
-            if actor is not None:
-                self.driver.own((actor.id,))
-            return
-        worker = self.workers[number]
-        if worker.state == "dead":
-            return
-        if actor is not None:
-            self.refer(actor.id)
-        worker.inbox.append(("answer", actor.id if actor is not None else 0))
+        worker = self.workers.get(number)
+        if worker is not None and worker.state != "dead":
+            worker.inbox.append(("answer",))
 
     def _cancel(self, identifier: int, force: bool, recursive: bool) -> None:
         task = self.producer.get(identifier)

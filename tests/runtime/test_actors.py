@@ -301,6 +301,17 @@ def test_names() -> None:
     assert snakepit.get(Counter.options(name="named").remote().add.remote()) == 1
 
 
+def test_a_handle_by_name_keeps_nobody_alive() -> None:
+    counter = Counter.options(name="weak").remote()
+    found = snakepit.get_actor("weak")
+    last = found.add.remote()
+    del counter
+    assert snakepit.get(last, timeout=PATIENCE) == 1  # A call does.
+    del last
+    assert wait_until(is_settled)
+    died(found.add.remote())
+
+
 def test_a_name_made_in_a_task_is_found_by_the_driver() -> None:
     @snakepit.remote
     def make() -> Any:
