@@ -30,21 +30,42 @@ from snakepit.wire.messages import Execute
 from .current import CALL
 from .mailbox import SPIN, DriverGone, Mailbox
 
+SLOW: Final = 0.5
+"""Seconds that one step may block the loop, and all other calls with it, without a warning."""
+
 _MISSES: Final = 3
 """Spins in vain, one after the other, until the loop blocks at once."""
 
 
 @final
 class _Selector(selectors.DefaultSelector):
-    """A selector that spins before it blocks, while the driver says that a core is free for it."""
+    """A selector that spins before it blocks, while the driver says that a core is free for it.
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    `stepped` is told how long the loop ran since the last time, if that was long.
+    """
+
+    def __init__(self, mailbox: Mailbox, stepped: Callable[[float], None]) -> None:
         super().__init__()
         self._mailbox = mailbox
+        self._stepped = stepped
         self._misses = 0
+        self._left = perf_counter()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready, after `timeout` seconds at the latest."""
+        taken = perf_counter() - self._left
+        if taken > SLOW:
+            self._stepped(taken)
+        try:
+            return self._select(timeout)
+        finally:
+            self._left = perf_counter()
+
+    def forgive(self) -> None:
+        """Count the present step from now on."""
+        self._left = perf_counter()
+
+    def _select(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         if self._mailbox.spin and self._misses < _MISSES and (timeout is None or timeout > SPIN):
             end = perf_counter() + SPIN
             while perf_counter() < end:
@@ -103,6 +124,7 @@ class Coroutines:
         mailbox: what the loop reads.
         run: runs a call, and replies.
         read: called after each look at the mailbox: reports handles, and tells when to end.
+        name_of: what people call a call.
     """
 
     def __init__(
@@ -111,16 +133,22 @@ class Coroutines:
         mailbox: Mailbox,
         run: Callable[[Execute], Awaitable[None]],
         read: Callable[[], bool],
+        name_of: Callable[[Execute], str],
     ) -> None:
         self._groups = {name: _Group(limit) for name, limit in groups}
         self._mailbox = mailbox
         self._run = run
         self._read = read
+        self._name_of = name_of
+        self._creation = 0
+        self._ended = ""  # the call that ended last
+        self._warned = False
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._begun: set[int] = set()
         self._left = 0
         self._thread = threading.get_ident()
-        self._loop = asyncio.SelectorEventLoop(_Selector(mailbox))
+        self._selector = _Selector(mailbox, self._blocked)
+        self._loop = asyncio.SelectorEventLoop(self._selector)
         self._over: asyncio.Future[None] = self._loop.create_future()
 
     def serve(self, creation: Execute) -> None:
@@ -134,6 +162,7 @@ class Coroutines:
         for fd in self._mailbox.descriptors:
             loop.add_reader(fd, self._readable)
         try:
+            self._creation = creation.call
             self._start(creation, None)
             loop.call_soon(self._readable)
             loop.run_until_complete(self._over)
@@ -206,6 +235,9 @@ class Coroutines:
             if not self._over.done():
                 self._over.set_exception(gone)
         finally:
+            self._ended = self._name_of(execute)
+            if execute.call == self._creation:
+                self._selector.forgive()  # A constructor may take its time.
             del self._tasks[execute.call]
             self._begun.remove(execute.call)
             self._left -= 1
@@ -216,6 +248,21 @@ class Coroutines:
                     self._start(group.waiting.popleft(), group)
             if not self._left:
                 self._loop.call_soon(self._readable)
+
+    def _blocked(self, seconds: float) -> None:
+        """One step of the loop took that long: say so once."""
+        if self._warned:
+            return
+        self._warned = True
+        import logging
+
+        logging.getLogger("snakepit").warning(
+            "the event loop of this actor was blocked for %.1f s, and with it all its other calls; "
+            "%s ended last. Await what takes long, or run it in a thread: "
+            "await asyncio.to_thread(...)",
+            seconds,
+            self._ended or "none of its calls",
+        )
 
     def _cancel(self, call: int) -> None:
         task = self._tasks.get(call)

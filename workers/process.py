@@ -369,7 +369,13 @@ class Worker:
         # Cached, since the driver has the zygote import it before the fork.
         from .aio import Coroutines
 
-        coroutines = Coroutines(groups, self._mailbox, self._run_coroutine, self._is_over)
+        coroutines = Coroutines(
+            groups,
+            self._mailbox,
+            self._run_coroutine,
+            self._is_over,
+            lambda execute: self.executor.known[execute.template].template.name,
+        )
         self._beside = coroutines
         self.runtime.loop = coroutines
         coroutines.serve(creation)

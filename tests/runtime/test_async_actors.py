@@ -258,3 +258,32 @@ def test_a_constructor_that_fails() -> None:
 
     with pytest.raises(ActorDiedError, match="never made"):
         get(Broken.remote().work.remote())
+
+
+def test_a_method_that_blocks_the_loop_is_named_once(capfd: pytest.CaptureFixture[str]) -> None:
+    @snakepit.remote
+    class Blocks:
+        def __init__(self) -> None:
+            time.sleep(0.6)  # A constructor may.
+
+        async def quick(self) -> int:
+            await asyncio.sleep(0)
+            return 1
+
+        async def slow(self) -> int:
+            time.sleep(0.6)
+            return 2
+
+    blocks = Blocks.remote()
+    assert snakepit.get(blocks.quick.remote(), timeout=PATIENCE) == 1
+    assert "blocked" not in capfd.readouterr().err
+    assert snakepit.get([blocks.slow.remote(), blocks.slow.remote()], timeout=PATIENCE) == [2, 2]
+    told = ""
+
+    def is_told() -> bool:
+        nonlocal told
+        told += capfd.readouterr().err
+        return "Blocks.slow ended last" in told
+
+    assert wait_until(is_told)
+    assert told.count("was blocked for") == 1
