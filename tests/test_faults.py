@@ -27,6 +27,7 @@ EXPECTED = {
     "shutdown": errors.RuntimeClosedError,
     "stale_reference": errors.StaleReferenceError,
     "pending_calls": errors.PendingCallsLimitExceeded,
+    "group_removed": errors.TaskUnschedulableError,
 }
 
 

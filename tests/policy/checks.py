@@ -82,15 +82,19 @@ class Checker:
                 told.append(action.id)  # type: ignore[union-attr]
             elif kind is do.Retire:
                 self._retired(action.worker)  # type: ignore[union-attr]
+            elif kind is do.Taken:
+                world.flows.check(action)  # type: ignore[arg-type]
         resolved = [t for t in world.tasks.values() if t.call.state is DONE]
         for task in resolved:
             self.outcomes.resolved(task, name, args)
+            world.flows.resolved(task)
         self._watched(told, resolved)
         self.outcomes.used_up(name, args)
         for player in list(world.players.values()):
             self._player(player)
         for identifier in mentions:
             world.unrefer(identifier)
+        world.flows.deserted()
         self._gone(frees)
         self._resources(name)
         self.watch.after(name, actions)
@@ -300,7 +304,7 @@ class Checker:
                 entry.local == local, f"{identifier:x}: {entry.local} handles, not {local}"
             )
             task = world.producer.get(identifier)
-            pending = task is not None and not task.resolved
+            pending = (task is not None and not task.resolved) or identifier in world.flows.waiting
             if identifier not in world.actor_ids:
                 world.require(
                     pending == (entry.outcome == UNKNOWN), f"{identifier:x} is {entry.outcome}"
@@ -321,6 +325,10 @@ class Checker:
         for identifier in world.alive:
             for inner in world.contents.get(identifier, ()):
                 inside[inner] = inside.get(inner, 0) + 1
+        for identifier, flow in world.flows.table.items():
+            for item in flow.items:
+                if item != identifier:
+                    inside[item] = inside.get(item, 0) + 1
         return {i for i in world.alive if world.truth.get(i, 0) != inside.get(i, -1)}
 
     def settled(self) -> None:

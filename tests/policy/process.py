@@ -39,6 +39,7 @@ class Frame:
         "borrowed",
         "hung",
         "interrupted",
+        "place",
         "refs",
         "slack",
         "soft",
@@ -62,6 +63,7 @@ class Frame:
         self.asking = False
         self.hung = False
         self.interrupted = False
+        self.place = 0
 
     @property
     def waiting(self) -> bool:

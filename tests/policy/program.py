@@ -52,13 +52,15 @@ def made_ids(call: Call) -> list[int]:
 def held_ids(call: Call) -> list[int]:
     """Return the ids on which the caller of a call gets handles."""
     template = call.shape.template
-    count = 1 if template.kind == CREATE else template.returns
+    count = 1 if template.kind == CREATE else abs(template.returns)
     return list(range(call.id, call.id + count))
 
 
 def values_of(world: World, call: Call, known: Sequence[int]) -> tuple[list[Any], list[list[int]]]:
     """Return payloads for all returns of a call, and what is inside them."""
     count = call.shape.template.returns
+    if count < 0:
+        return [world.payload(False)], []  # That it has ended: nothing.
     values = [world.payload(world.dice.below(3) == 0) for _ in range(count)]
     contained = [world.dice.some(known, 2) for _ in range(count)]
     return values, contained if any(contained) else []
@@ -102,8 +104,21 @@ def advance(worker: Worker, frame: Frame, dice: Dice) -> None:
         worker.stash.append(frame.refs.pop(dice.below(len(frame.refs))))
     elif kind == 14:
         _meddle(worker, frame, known, dice)
+    elif kind < 18 and frame.task.call.shape.template.returns < 0:
+        _yield(worker, frame, known, dice)
     else:
         _finish(worker, frame, dice, dice.below(40))
+
+
+def _yield(worker: Worker, frame: Frame, known: Sequence[int], dice: Dice) -> None:
+    identifier = worker.new_ids(1)
+    inside = tuple(dice.some(known, 2))
+    payload = worker.world.payload(dice.below(2) == 0)
+    call = frame.task.call.id
+    worker.send(
+        "item", worker.number, call, frame.place, identifier, payload, inside, mentions=inside
+    )
+    frame.place += 1
 
 
 def _wait(worker: Worker, frame: Frame, dice: Dice) -> None:
@@ -159,7 +174,7 @@ def _finish(worker: Worker, frame: Frame, dice: Dice, kind: int) -> None:
 
 def drive(world: World, dice: Dice) -> None:
     """Let the driver's user code do one thing."""
-    held = list(world.driver.count)
+    held = [i for i in world.driver.count if i not in world.flows.tickets]
     kind = dice.below(32)
     if kind < 16 and world.budget > 0:
         world.budget -= 1
@@ -181,6 +196,8 @@ def drive(world: World, dice: Dice) -> None:
         world.event("kill", dice.pick(held), dice.below(2) == 0)
     elif kind == 28 and dice.below(4) == 0:
         world.event("find", DRIVER)
+    elif kind > 28:
+        world.flows.drive(held, dice)
 
 
 def submit(world: World, held: Sequence[int]) -> None:

@@ -62,7 +62,7 @@ def template(kind: int, name: str, **fields: object) -> Template:
         "max_retries": 0, "retry_exceptions": b"", "priority": 0, "session": "",
         "max_restarts": 0, "max_task_retries": 0, "actor_name": "", "namespace": "ns", "env": (),
         "flavour": PLAIN, "groups": (), "group": "", "backpressure": 0,
-            "detached": 0, "max_pending": 0,
+        "detached": 0, "max_pending": 0,
     }  # fmt: skip
     unknown = set(fields) - set(values)
     if unknown:
@@ -90,8 +90,9 @@ def make_setting(random: Random, steps: int) -> Setting:
 
     tasks = tuple(
         template(
-            TASK, f"task{i}", returns=random.choice((0, 1, 1, 1, 2, 3)), resources=needs(),
-            pool=random.choice(names), max_retries=random.choice((0, 0, 1, 3, 3, -1)),
+            TASK, f"task{i}", returns=random.choice((0, 1, 1, 1, 2, 3, -1)), resources=needs(),
+            backpressure=random.choice((0, 2)), pool=random.choice(names),
+            max_retries=random.choice((0, 0, 1, 3, 3, -1)),
         )
         for i in range(random.randint(1, 5))
     )  # fmt: skip
@@ -105,8 +106,9 @@ def make_setting(random: Random, steps: int) -> Setting:
     )  # fmt: skip
     methods = tuple(
         template(
-            METHOD, f"method{i}", method="m", returns=random.choice((0, 1, 1, 2)),
-            max_retries=random.choice((0, 0, 1, -1)), group=random.choice(("", "", "io")),
+            METHOD, f"method{i}", method="m", returns=random.choice((0, 1, 1, 2, -1)),
+            backpressure=random.choice((0, 2)), max_retries=random.choice((0, 0, 1, -1)),
+            group=random.choice(("", "", "io")),
         )
         for i in range(3)
     )  # fmt: skip

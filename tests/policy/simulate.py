@@ -94,7 +94,9 @@ def quiesce(world: World) -> None:
 def drop_all(world: World) -> None:
     """Let the driver forget everything."""
     while world.driver.count:
-        world.drop(next(iter(world.driver.count)))
+        identifier = next(iter(world.driver.count))
+        world.flows.tickets.pop(identifier, None)
+        world.drop(identifier)
 
 
 def end(world: World) -> None:
@@ -118,6 +120,8 @@ def end(world: World) -> None:
     world.require(
         world.closed or resources.free == totals, f"{resources.free} of {totals} are free"
     )
+    # What only mentions itself in circles stays, and so may its streams.
+    world.require(scheduler.objects.streams.keys() <= world.alive, "streams stay")
     world.require(not scheduler.actors.names, f"names stay: {scheduler.actors.names}")
     world.require(not any(scheduler.objects.held.values()), "handles of processes stay")
     world.require(not scheduler.placement.waiting, "classes stay in the queue")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from . import planted_supervision, simulate
+from . import planted_streams, planted_supervision, simulate
 from .planted import PLANTED, Plant, make_with
 from .simulate import plan, run, search, shrink
 
@@ -21,7 +21,9 @@ def test_no_promise_is_broken(share: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "plant", (*PLANTED, *planted_supervision.PLANTED), ids=lambda plant: plant.__name__
+    "plant",
+    (*PLANTED, *planted_supervision.PLANTED, *planted_streams.PLANTED),
+    ids=lambda plant: plant.__name__,
 )
 def test_planted_bugs_are_found(plant: Plant) -> None:
     """A scheduler with one bug does not get through as many events as `make test` has."""

@@ -21,6 +21,7 @@ from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
 from .books import Player, Process, Task
 from .checks import Checker
 from .dice import Dice
+from .flows import Flows
 from .outcomes import Violation
 from .process import Worker
 from .program import drive, made_ids
@@ -77,6 +78,7 @@ class World:
         self.players: dict[int, Player] = {}
         self.lanes: dict[tuple[int, int], list[Task]] = {}
         self._payloads = 0
+        self.flows = Flows(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------
@@ -217,7 +219,26 @@ class World:
             self.refer(identifier)
         if task.kind == METHOD:
             self.lanes.setdefault((call.actor, call.caller), []).append(task)
+        self.flows.submitted(call)
         self.scheduler.submit(call)
+
+    def _item(
+        self, number: int, identifier: int, place: int, item: int, payload: Any,
+        refs: tuple[int, ...],
+    ) -> None:  # fmt: skip
+        self.alive.add(item)
+        self.remember(item, payload, refs)
+        self.flows.yielded(self.tasks.get(identifier), identifier, place, item)
+        self.scheduler.item(number, identifier, place, item, payload, refs)
+
+    def _take(self, identifier: int) -> None:
+        self.flows.take(identifier)
+
+    def _expect(self, identifier: int) -> None:
+        self.flows.expect(identifier)
+
+    def _redeem(self, ticket: int) -> None:
+        self.flows.redeem(ticket)
 
     def _create(self, call: Call) -> None:
         self.alive.add(call.id)
