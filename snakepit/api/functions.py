@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from typing import Any, Final, Generic, NoReturn, TypeVar, Unpack, final, overload
+from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, Unpack, final, overload
 
 from ..protocol import Definition, current
 from ..wire.messages import STREAMING
@@ -118,7 +118,9 @@ class RemoteFunction(TaskCall[Out]):
         return Definition(target, template, options.get("retry_exceptions", False))
 
     @overload
-    def options(self, *, num_returns: int, **options: Unpack[TaskOptions]) -> TaskCall[Any]: ...
+    def options(
+        self, *, num_returns: int | Literal["streaming", "dynamic"], **options: Unpack[TaskOptions]
+    ) -> TaskCall[Any]: ...
 
     @overload
     def options(self, **options: Unpack[TaskOptions]) -> TaskCall[Out]: ...

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, Unpack, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from .actors import ActorClass, ActorFactory
 from .functions import RemoteFunction, TaskCall
+from .generators import ObjectRefGenerator
 from .handles import ActorHandle, ActorMethod
 from .options import ActorOptions, CommonOptions, TaskOptions
 from .refs import ObjectRef
@@ -25,13 +26,32 @@ class _Decorator(Protocol):
     ) -> ActorClass[T]: ...
 
     @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, target: Callable[..., Iterator[R]], /
+    ) -> RemoteFunction[ObjectRefGenerator[R]]: ...
+
+    @overload
     def __call__(self, target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
 
 
 class _TaskDecorator(Protocol):
     """What `remote` with options for functions returns."""
 
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, target: Callable[..., Iterator[R]], /
+    ) -> RemoteFunction[ObjectRefGenerator[R]]: ...
+
+    @overload
     def __call__(self, target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
+
+
+class _StreamDecorator(Protocol):
+    """What `remote(num_returns="streaming")` returns."""
+
+    def __call__(
+        self, target: Callable[..., Iterable[R]], /
+    ) -> RemoteFunction[ObjectRefGenerator[R]]: ...
 
 
 class _ManyDecorator(Protocol):
@@ -50,8 +70,27 @@ class _ActorDecorator(Protocol):
 def remote(target: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
 
 
+# A function that is annotated to return an iterator is taken for a generator function.
+@overload
+def remote(  # type: ignore[overload-overlap]
+    target: Callable[..., Iterator[R]], /
+) -> RemoteFunction[ObjectRefGenerator[R]]: ...
+
+
 @overload
 def remote(target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
+
+
+@overload
+def remote(
+    *, num_returns: Literal["streaming"], **options: Unpack[TaskOptions]
+) -> _StreamDecorator: ...
+
+
+@overload
+def remote(
+    *, num_returns: Literal["dynamic"], **options: Unpack[TaskOptions]
+) -> _ManyDecorator: ...
 
 
 @overload

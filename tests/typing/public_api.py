@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Protocol, assert_type, cast
 
 import snakepit
-from snakepit import ActorClass, ActorHandle, ObjectRef, RemoteFunction
+from snakepit import ActorClass, ActorHandle, ObjectRef, ObjectRefGenerator, RemoteFunction
 from snakepit.actor import ActorMethod
 
 
@@ -63,6 +64,34 @@ def functions() -> None:
     assert_type(double.options(num_cpus=2).remote(1), ObjectRef[int])
     assert_type(double.options(name="twice", max_retries=0).remote(1), ObjectRef[int])
     assert_type(snakepit.remote(len).remote("abc"), ObjectRef[int])
+
+
+@snakepit.remote
+def numbers(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+@snakepit.remote(_generator_backpressure_num_objects=2)
+def few(n: int) -> Iterator[str]:
+    yield from map(str, range(n))
+
+
+@snakepit.remote(num_returns="streaming")
+def listed(n: int) -> Iterable[bytes]:
+    return iter([b"x"] * n)
+
+
+def generators() -> None:
+    assert_type(numbers.remote(2), ObjectRefGenerator[int])
+    assert_type(next(numbers.remote(2)), ObjectRef[int])
+    assert_type([snakepit.get(ref) for ref in few.remote(2)], list[str])
+    assert_type(listed.remote(2), ObjectRefGenerator[bytes])
+    assert_type(numbers.remote(2).completed(), ObjectRef[None])
+    assert_type(numbers.options(num_returns="dynamic").remote(1), Any)
+
+
+async def streamed() -> None:
+    assert_type([await ref async for ref in numbers.remote(2)], list[int])
 
 
 def several_returns() -> None:
