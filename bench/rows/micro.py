@@ -23,7 +23,7 @@ LARGE_ITEMS = 104_857_600  # int64: 0.84 GB
 PART_MB = 80
 
 LEFT_OUT = {
-    "placement group create/removal": "placement groups are not built yet in snakepit",
+    "placement group create/removal": "its row has not been written yet",
     "client: …": "there is no gateway for clients in other processes yet in snakepit",
 }
 
