@@ -14,6 +14,9 @@ import os, random, signal, sys, threading, time
 import snakepit
 from snakepit.protocol import current
 
+# Ignored when the suite runs in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 @snakepit.remote
 def square(x):
     return x * x

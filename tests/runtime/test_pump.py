@@ -14,6 +14,8 @@ from snakepit.runtime.pump import Pump
 
 @pytest.fixture
 def pump() -> Iterator[Pump]:
+    # Ignored when the suite runs in the background of a shell.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupts = Interrupts()
     pump = Pump(interrupts, lambda: False)
     try:
@@ -21,6 +23,7 @@ def pump() -> Iterator[Pump]:
     finally:
         pump.close()
         interrupts.uninstall()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_during_one_look_comes_after_it(pump: Pump) -> None:
