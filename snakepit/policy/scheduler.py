@@ -20,8 +20,7 @@ Of a worker they assume that
   in one that does not wait any more, it gives back the nested calls that are left. An actor's
   worker gives nothing back;
 * `unblocked` comes before the result of a call that was blocked;
-* it reports new handles before any later message, lost ones after those that mention them, and
-  none between a question for an actor's name and its answer;
+* it reports new handles before any later message, and lost ones after those that mention them;
 * the payload of an error is never an extent of the store: many objects may share it.
 """
 

@@ -11,7 +11,7 @@ What a worker has to keep to, because the scheduler's promises rest on it:
   came; to the driver all have begun that were sent before one that has.
 * `Unblocked` precedes the result of a call that was blocked, whatever ended the wait.
 * New handles are reported before any later message; lost ones never before a message that mentions
-  them, nor between a question for an actor's name and its answer.
+  them.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Worker(Process):
     def report(self, drops: bool) -> bool:
         """Tell of new handles, and with `drops` of lost ones."""
         added = sorted(self.added)
-        dropped = sorted(self.dropped) if drops and not self.asks else []
+        dropped = sorted(self.dropped) if drops else []
         if not added and not dropped:
             return False
         self.reported.update(added)

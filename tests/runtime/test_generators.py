@@ -369,7 +369,7 @@ def test_a_task_drops_a_generator_that_it_has_not_read() -> None:
     @snakepit.remote
     def first() -> int:
         generator = arrays.remote(5)
-        assert not isinstance(generator.next_ready(), str)
+        generator.next_ready()  # It may leave a ticket, which goes with it.
         return int(snakepit.get(next(generator))[0])
 
     assert snakepit.get(first.remote(), timeout=PATIENCE) == 0

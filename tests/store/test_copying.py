@@ -3,6 +3,7 @@ from __future__ import annotations
 import _thread
 import array
 import ctypes
+import signal
 import threading
 from itertools import pairwise
 from pickle import PickleBuffer
@@ -131,8 +132,13 @@ def test_an_interrupt_is_raised_only_after_the_last_byte(
     monkeypatch.setattr(copying, "_move", slow)
     data = pattern(PARALLEL_FROM)
     target = target_of(len(data))
-    with pytest.raises(KeyboardInterrupt):
-        copy(ctypes.addressof(target), data)
+    # Ignored when the suite runs in the background of a shell.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            copy(ctypes.addressof(target), data)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert threading.active_count() == 1
     assert target.raw[len(data) // 2 : -1] == data[len(data) // 2 :], "the helper's half is whole"
 
