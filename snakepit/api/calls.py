@@ -10,6 +10,7 @@ from .context import running
 from .generators import ObjectRefGenerator
 from .handles import ActorHandle, core_of, weak_handle
 from .refs import ObjectRef, runtime_of, stale
+from .typed import Actor
 
 T = TypeVar("T")
 
@@ -152,7 +153,7 @@ def cancel(
     runtime_of(ref).cancel(ref._id, force=force, recursive=recursive)
 
 
-def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
+def kill(actor: ActorHandle[Any] | type[Actor], *, no_restart: bool = True) -> None:
     """End an actor's process at once; its unanswered calls raise ActorDiedError.
 
     Args:
@@ -162,7 +163,7 @@ def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
     Raises:
         ValueError: `actor` is no handle; tasks are ended by `cancel`.
     """
-    if type(actor) is not ActorHandle:
+    if not isinstance(actor, ActorHandle):
         raise ValueError(
             f"kill() takes the handle of an actor, not {type(actor).__name__}; cancel() ends tasks"
         )

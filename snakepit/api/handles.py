@@ -12,7 +12,19 @@ cache of methods is a dict of values any of which will do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, final
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    Unpack,
+    final,
+    overload,
+)
 
 from ..faults import Failure, to_exception
 from ..ids import hex_id
@@ -31,8 +43,14 @@ from .options import (
 from .refs import runtime_of_run, stale
 from .signature import Signature
 
+if TYPE_CHECKING:
+    from .refs import ObjectRef
+
 T = TypeVar("T")
 P = ParamSpec("P")
+Rest = ParamSpec("Rest")
+First = TypeVar("First")
+Second = TypeVar("Second")
 Out = TypeVar("Out", covariant=True)
 
 CORE = "_snakepit_core"
@@ -69,9 +87,9 @@ class _WeakCore(_Core):
 class ActorMethod(Generic[P, Out]):
     """A method of an actor, to be called by `.remote(...)`.
 
-    No type checker can look through `ActorHandle[Counter]` at the methods of `Counter`: a handle
-    gives an `ActorMethod[..., Any]`. Who wants more declares what is called, in a protocol with
-    attributes such as `add: ActorMethod[[int], ObjectRef[int]]`, and casts the handle to it.
+    Type checkers know its parameters and result if `method` decorates it, and its class derives
+    from `snakepit.actor.Actor`; else it is an `ActorMethod[..., Any]`. Each of the first two
+    arguments by position may be a reference to what the method wants.
     """
 
     __slots__ = ("_core", "_definition", "_high", "_low", "_make", "_signature")
@@ -84,7 +102,41 @@ class ActorMethod(Generic[P, Out]):
         self._low, self._high = signature.low, signature.high
         self._make = maker_of(definition.template.returns)
 
-    def remote(self, *args: P.args, **kwargs: P.kwargs) -> Out:
+    @overload
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> Out: ...
+
+    @overload
+    def remote(
+        self: ActorMethod[Concatenate[First, Rest], Out],
+        first: ObjectRef[First],
+        /,
+        *args: Rest.args,
+        **kwargs: Rest.kwargs,
+    ) -> Out: ...
+
+    @overload
+    def remote(
+        self: ActorMethod[Concatenate[First, Second, Rest], Out],
+        first: First,
+        second: ObjectRef[Second],
+        /,
+        *args: Rest.args,
+        **kwargs: Rest.kwargs,
+    ) -> Out: ...
+
+    @overload
+    def remote(
+        self: ActorMethod[Concatenate[First, Second, Rest], Out],
+        first: ObjectRef[First],
+        second: ObjectRef[Second],
+        /,
+        *args: Rest.args,
+        **kwargs: Rest.kwargs,
+    ) -> Out: ...
+
+    def remote(  # type: ignore[misc] # mypy does not see that it takes whatever the four do.
+        self, *args: Any, **kwargs: Any
+    ) -> Any:
         """Call the method; calls that one process makes run in the order that it made them.
 
         Args:
@@ -108,10 +160,17 @@ class ActorMethod(Generic[P, Out]):
         limit = self._definition.template.max_pending
         if limit and runtime.pending_calls(core.id) >= limit:
             raise _too_many(self._definition.template.name, limit)
-        made: Out = runtime.call(core.id, self._definition, args, kwargs, self._make)
-        return made
+        return runtime.call(core.id, self._definition, args, kwargs, self._make)
 
-    def options(self, **options: Unpack[CallOptions]) -> ActorMethod[P, Any]:
+    @overload
+    def options(
+        self, *, num_returns: int | Literal["streaming"], **options: Unpack[CallOptions]
+    ) -> ActorMethod[P, Any]: ...
+
+    @overload
+    def options(self, **options: Unpack[CallOptions]) -> ActorMethod[P, Out]: ...
+
+    def options(self, **options: Any) -> ActorMethod[P, Any]:
         """Return the method with other options for its calls.
 
         Raises:
@@ -151,7 +210,6 @@ class ActorMethod(Generic[P, Out]):
         return f"ActorMethod({self._definition.template.name} of {self._core})"
 
 
-@final
 class ActorHandle(Generic[T]):
     """An actor, as its callers hold it: `handle.method.remote(...)` calls a method.
 

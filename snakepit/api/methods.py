@@ -8,10 +8,22 @@ exception classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from functools import lru_cache
 from types import FunctionType
-from typing import Any, Final, NamedTuple, TypeVar, final
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    Unpack,
+    final,
+    overload,
+)
 
 from ..builtin_methods import BUILT_IN
 from ..errors import OptionError
@@ -21,6 +33,7 @@ from .options import (
     BACKPRESSURE,
     METHOD_CHECKS,
     METHOD_LATER,
+    MethodOptions,
     RetryOn,
     check_options,
     merge,
@@ -28,7 +41,13 @@ from .options import (
 )
 from .signature import Signature, flavour_of, parameters_of
 
-F = TypeVar("F", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from .generators import ObjectRefGenerator
+    from .refs import ObjectRef
+    from .typed import ManyMethodDecorator, MethodDecorator, StreamMethodDecorator, TypedMethod
+
+R = TypeVar("R")
+P = ParamSpec("P")
 
 MARK: Final = "__snakepit_method__"
 
@@ -203,8 +222,10 @@ def _methods_of(cls: type[Any]) -> Iterator[tuple[str, Any]]:
 def _refuse_flavours(cls: type[Any], target: Any) -> None:
     flavour = flavour_of(target)
     if flavour != "plain":
+        article = "an" if flavour.startswith("async") else "a"
         raise OptionError(
-            f"{cls.__name__}.__init__ is a {flavour} function, which cannot make an instance"
+            f"{cls.__name__}.__init__ is {article} {flavour} function, "
+            "which cannot make an instance"
         )
 
 
@@ -219,29 +240,74 @@ def constructor_parameters(cls: type[Any]) -> Any:
     return ()
 
 
-def method(*args: Any, **options: Any) -> Callable[[F], F]:
-    """Give a method of an actor class options of its own: `@method(num_returns=2)`.
+# What is annotated to return an iterator is taken for a generator function.
+@overload
+def method(  # type: ignore[overload-overlap]
+    function: Callable[Concatenate[Any, P], Iterator[R]], /
+) -> TypedMethod[P, Iterator[R], ObjectRefGenerator[R]]: ...
+
+
+@overload
+def method(  # type: ignore[overload-overlap]
+    function: Callable[Concatenate[Any, P], AsyncIterator[R]], /
+) -> TypedMethod[P, AsyncIterator[R], ObjectRefGenerator[R]]: ...
+
+
+@overload
+def method(
+    function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /
+) -> TypedMethod[P, Coroutine[Any, Any, R], ObjectRef[R]]: ...
+
+
+@overload
+def method(function: Callable[Concatenate[Any, P], R], /) -> TypedMethod[P, R, ObjectRef[R]]: ...
+
+
+@overload
+def method(
+    *, num_returns: Literal["streaming"], **options: Unpack[MethodOptions]
+) -> StreamMethodDecorator: ...
+
+
+@overload
+def method(*, num_returns: int, **options: Unpack[MethodOptions]) -> ManyMethodDecorator: ...
+
+
+@overload
+def method(**options: Unpack[MethodOptions]) -> MethodDecorator: ...
+
+
+def method(*targets: Any, **options: Any) -> Any:
+    """Give a method of an actor class options of its own, and types to those who call it.
+
+    `@method` alone types the calls, if the class derives from `snakepit.actor.Actor`;
+    `@method(num_returns=2)` gives options too.
 
     Args:
-        args: refused; here to say what is missing.
+        targets: the method.
         options: `num_returns`, `max_task_retries`, `retry_exceptions`, `concurrency_group`,
             `_generator_backpressure_num_objects`.
 
     Returns:
-        A decorator, which returns the method itself.
+        The method itself; with options, a decorator that returns it.
 
     Raises:
-        TypeError: no options are given, or one is unknown or of a wrong type.
+        TypeError: neither a method nor options are given; one is unknown or of a wrong type.
         OptionError: an option has a value that is not allowed, or is not supported.
     """
-    if args or not options:
-        raise TypeError("@method takes options by name and nothing else: @method(num_returns=2)")
+    if len(targets) == 1 and not options:
+        return _marked(targets[0], {})
+    if targets or not options:
+        raise TypeError(
+            "@method decorates a method, alone or with options by name: "
+            "@method or @method(num_returns=2)"
+        )
     checked = merge({}, check_options("a method", options, METHOD_CHECKS, METHOD_LATER))
+    return lambda function: _marked(function, checked)
 
-    def mark(function: F) -> F:
-        if not callable(_plain(function)):
-            raise TypeError(f"@method decorates methods, not {type(function).__name__} objects")
-        setattr(function, MARK, checked)
-        return function
 
-    return mark
+def _marked(function: Any, options: dict[str, Any]) -> Any:
+    if not callable(_plain(function)):
+        raise TypeError(f"@method decorates methods, not {type(function).__name__} objects")
+    setattr(function, MARK, options)
+    return function

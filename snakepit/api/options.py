@@ -76,9 +76,8 @@ class ActorOptions(CommonOptions, total=False):
 
 
 class MethodOptions(TypedDict, total=False):
-    """Options of an actor's method."""
+    """Options of an actor's method, `num_returns` apart, which changes what `.remote()` returns."""
 
-    num_returns: int | Literal["streaming"] | None
     _generator_backpressure_num_objects: int | None
     max_task_retries: int | None
     retry_exceptions: bool | Exceptions | None

@@ -11,15 +11,20 @@ from .generators import ObjectRefGenerator
 from .handles import ActorHandle, ActorMethod
 from .options import ActorOptions, CommonOptions, TaskOptions
 from .refs import ObjectRef
+from .typed import Actor
 
 T = TypeVar("T")
 R = TypeVar("R")
+A = TypeVar("A", bound=Actor)
 
 
 class _Decorator(Protocol):
     """What `remote` with options returns, if they fit both functions and classes."""
 
     # A class is callable too; the order of the overloads decides, as it is meant to.
+    @overload
+    def __call__(self, target: type[A], /) -> type[A]: ...  # type: ignore[overload-overlap]
+
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, target: type[T], /
@@ -63,7 +68,15 @@ class _ManyDecorator(Protocol):
 class _ActorDecorator(Protocol):
     """What `remote` with options for actors returns."""
 
+    @overload
+    def __call__(self, target: type[A], /) -> type[A]: ...  # type: ignore[overload-overlap]
+
+    @overload
     def __call__(self, target: type[T], /) -> ActorClass[T]: ...
+
+
+@overload
+def remote(target: type[A], /) -> type[A]: ...  # type: ignore[overload-overlap]
 
 
 @overload

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, Protocol, assert_type, cast
+from typing import Any, assert_type
 
 import snakepit
 from snakepit import ActorClass, ActorHandle, ObjectRef, ObjectRefGenerator, RemoteFunction
-from snakepit.actor import ActorMethod
+from snakepit.actor import Actor, ActorProxy
 
 
 @snakepit.remote
@@ -143,21 +143,74 @@ def actors() -> None:
     snakepit.kill(handle, no_restart=False)
 
 
-class Adding(Protocol):
-    """What is called of an actor, declared: no checker looks through ActorHandle[Plain]."""
+@snakepit.remote
+class Adder(Actor):
+    @snakepit.method
+    def add(self, amount: int, unit: str = "m") -> int:
+        return amount
 
-    add: ActorMethod[[int], ObjectRef[int]]
+    @snakepit.method(max_task_retries=2)
+    def twice(self, amount: int) -> int:
+        assert_type(self.add(amount), int)
+        self.add("one")  # type: ignore[arg-type]
+        return self.add(amount) * 2
+
+    @snakepit.method(concurrency_group="io")
+    async def later(self, amount: int) -> str:
+        return str(amount)
+
+    @snakepit.method
+    def items(self, amount: int) -> Iterator[int]:
+        yield amount
+
+    @snakepit.method
+    async def slowly(self, amount: int) -> AsyncIterator[int]:
+        yield amount
+
+    @snakepit.method(num_returns=2)
+    def both(self, amount: int) -> tuple[int, int]:
+        return amount, amount
 
 
 def typed_methods() -> None:
-    handle = snakepit.remote(Plain).remote()
-    adding = cast(Adding, handle)
-    assert_type(adding.add.remote(1), ObjectRef[int])
-    assert_type(snakepit.get(adding.add.remote(1)), int)
-    assert_type(snakepit.get([adding.add.remote(1)]), list[int])
-    adding.add.remote("one")  # type: ignore[arg-type]
-    adding.add.remote()  # type: ignore[call-arg]
-    adding.subtract.remote()  # type: ignore[attr-defined]
+    adder = Adder.remote()
+    handle: ActorProxy[Adder] = adder
+    assert_type(handle.add.remote(1), ObjectRef[int])
+    assert_type(snakepit.get(handle.add.remote(1, unit="km")), int)
+    assert_type(snakepit.get([handle.add.remote(1)]), list[int])
+    assert_type(handle.twice.remote(1), ObjectRef[int])
+    assert_type(handle.later.remote(1), ObjectRef[str])
+    assert_type(handle.items.remote(1), ObjectRefGenerator[int])
+    assert_type(handle.slowly.remote(1), ObjectRefGenerator[int])
+    assert_type(handle.both.remote(1), Any)
+    assert_type(Adder.options(name="a").remote(), ActorProxy[Adder])
+    snakepit.kill(adder)
+
+
+def typed_method_options() -> None:
+    adder = Adder.remote()
+    assert_type(adder.add.options(name="a").remote(1), ObjectRef[int])
+    assert_type(adder.add.options(num_returns=2).remote(1), Any)
+    adder.add.options(name="a").remote("one")  # type: ignore[call-overload]
+
+
+def typed_method_references() -> None:
+    adder = Adder.remote()
+    number, text = snakepit.put(1), snakepit.put("km")
+    assert_type(adder.add.remote(number), ObjectRef[int])
+    assert_type(adder.add.remote(number, unit="km"), ObjectRef[int])
+    assert_type(adder.add.remote(1, text), ObjectRef[int])
+    assert_type(adder.add.remote(number, text), ObjectRef[int])
+
+
+def typed_method_mistakes() -> None:
+    adder = Adder.remote()
+    adder.add.remote("one")  # type: ignore[call-overload]
+    adder.add.remote()  # type: ignore[call-overload]
+    adder.items.remote("one")  # type: ignore[call-overload]
+    adder.later.remote("one")  # type: ignore[call-overload]
+    adder.both.remote("one")  # type: ignore[call-overload]
+    adder.subtract.remote()  # type: ignore[union-attr]
 
 
 def life() -> None:
