@@ -116,7 +116,7 @@ def _advice(fields: _Fields) -> str:
     if fields.get("zygote"):
         return f"It died with its parent: {fields['zygote']}"
     if fields.get("distrusted"):
-        return f"The driver ended it, which had sent what no worker may: {fields['distrusted']}"
+        return f"The driver ended it: {fields['distrusted']}"
     if signal in _SIGNAL_ADVICE:
         return _SIGNAL_ADVICE[signal]
     if fields.get("exit_code") is not None and not signal:
@@ -258,6 +258,7 @@ def _actor_unavailable(fields: _Fields) -> errors.SnakepitError:
         fields,
         f"{_actor(fields)} is being restarted: {_process(fields)} {_how(fields)}"
         f"{_running(fields)}, and this call may or may not have run",
+        _advice(fields),
         "Call again, or set max_task_retries if running it twice does no harm",
     )
 

@@ -29,7 +29,7 @@ class Connection:
         ahead, unsent: calls that it has not answered, and those of them not written yet.
         ended: nothing more can be read from its mailbox.
         greeted: it has said hello.
-        distrusted: why the driver has it ended, when it sent what no worker may.
+        distrusted: why the driver has it ended, if it has.
     """
 
     __slots__ = (

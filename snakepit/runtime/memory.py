@@ -79,6 +79,23 @@ class Memory:
                 raise
             # Another thread was faster.
 
+    def require(self, payload: wire.Payload) -> None:
+        """See to it that the memory in which a worker stored a payload is here.
+
+        From then on no death can lose it: who takes a value takes its memory too.
+
+        Raises:
+            ObjectLostError: it is not; this process had no descriptor left to receive it.
+        """
+        if is_stored(payload) and payload[1] not in self.segments:
+            try:
+                self._segment(payload[1])
+            except ObjectLostError:
+                raise ObjectLostError(
+                    f"the descriptor of its segment {payload[1]} did not arrive; "
+                    "this process may have too many open files (ulimit -n)"
+                ) from None
+
     def _segment(self, number: int) -> tuple[int, int]:
         if number not in self.segments:
             # It was sent before the message that names it, on the other socket.

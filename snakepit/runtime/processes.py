@@ -19,7 +19,7 @@ from typing import Any, final
 
 from ..config import VISIBLE, environment
 from ..deadline import Deadline
-from ..errors import ProtocolError, RuntimeStartError
+from ..errors import ObjectLostError, ProtocolError, RuntimeStartError
 from ..faults import signal_name
 from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
@@ -224,7 +224,7 @@ class Processes:
             messages = connection.read()
             if messages:
                 self._inbox.take(connection, messages)
-        except (ProtocolError, UnknownCall) as error:
+        except (ProtocolError, UnknownCall, ObjectLostError) as error:
             self._distrust(connection, error)
             return False
         if connection.ended:
@@ -235,13 +235,14 @@ class Processes:
     def _distrust(self, connection: Connection, error: Exception) -> None:
         import logging
 
-        logging.getLogger("snakepit").error(
-            "worker %d is ended: it sent what it must not: %s", connection.number, error
-        )
+        reason = f"it sent what no worker may: {error}"
+        if isinstance(error, ObjectLostError):
+            reason = f"what it stored cannot be reached: {error}"
+        logging.getLogger("snakepit").error("worker %d is ended: %s", connection.number, reason)
         self._core.pump.unwatch(connection.mailbox_fd)
         self._core.pump.unwatch(connection.control_fd)
         connection.ended = True
-        connection.distrusted = str(error)
+        connection.distrusted = reason
         self.kill(connection.number)
 
     def _heard_control(self, connection: Connection, mask: int) -> None:

@@ -43,6 +43,7 @@ class Inbox:
         Raises:
             ProtocolError: a message that no worker may send.
             UnknownCall: an answer to no question.
+            ObjectLostError: a value whose memory never came.
         """
         core = self._core
         take = self._take
@@ -55,9 +56,13 @@ class Inbox:
                     for message in messages:
                         if type(message) is wire.Result:
                             connection.ahead -= 1
+                            for value in message.values:
+                                if type(value) is not bytes:
+                                    core.memory.require(value)
                             self._scheduler.result(connection.number, *message)
                             continue
                         if type(message) is wire.Yield:
+                            core.memory.require(message.payload)
                             self._scheduler.item(connection.number, *message)
                             continue
                         handler = take.get(type(message))
@@ -106,6 +111,7 @@ class Inbox:
         self._scheduler.want(number, (ticket,), values=True)
 
     def _put(self, connection: Connection, message: wire.Put) -> None:
+        self._core.memory.require(message.payload)
         self._scheduler.put(message.id, message.payload, message.refs, connection.number)
 
     def _want(self, connection: Connection, message: wire.Want) -> None:
