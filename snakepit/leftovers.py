@@ -108,6 +108,6 @@ class Census:
 
     def left(self) -> str:
         """Return what is still more after a grace period; empty if nothing is."""
-        if wait_until(lambda: not self.surplus()):
+        if wait_until(lambda: not self.surplus(), timeout=GRACE):
             return ""
         return "; ".join(self.surplus())

@@ -54,6 +54,9 @@ LEAVES = """
 import subprocess
 import sys
 
+import snakepit.leftovers
+
+snakepit.leftovers.GRACE = 0.5  # what is left here stays: nothing is gained by a long wait
 left = []
 
 

@@ -20,12 +20,18 @@ One whose worker processes are real, and die by SIGKILL at a named point of thei
     assert kills.deaths == 1
 """
 
-from .kill_points import KillPlan, KillPoint, Kills, killing_runtime
-from .memory import MemoryStream, memory_pair
-from .runtimes import Stage, scripted_runtime
-from .steps import apply, die, fail, in_turn, reply, silence, then, torn, write
-from .workers import ScriptedWorker, Step
-from .zygotes import FakeZygote
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .kill_points import KillPlan, KillPoint, Kills, killing_runtime
+    from .memory import MemoryStream, memory_pair
+    from .runtimes import Stage, scripted_runtime
+    from .steps import apply, die, fail, in_turn, reply, silence, then, torn, write
+    from .workers import ScriptedWorker, Step
+    from .zygotes import FakeZygote
 
 __all__ = [
     "MemoryStream",
@@ -49,3 +55,39 @@ __all__ = [
     "torn",
     "write",
 ]
+
+# The workers that die import this package too, and need nothing of the driver.
+_HOMES: Final = {
+    "KillPlan": ".kill_points",
+    "KillPoint": ".kill_points",
+    "Kills": ".kill_points",
+    "killing_runtime": ".kill_points",
+    "MemoryStream": ".memory",
+    "memory_pair": ".memory",
+    "Stage": ".runtimes",
+    "scripted_runtime": ".runtimes",
+    "apply": ".steps",
+    "die": ".steps",
+    "fail": ".steps",
+    "in_turn": ".steps",
+    "reply": ".steps",
+    "silence": ".steps",
+    "then": ".steps",
+    "torn": ".steps",
+    "write": ".steps",
+    "ScriptedWorker": ".workers",
+    "Step": ".workers",
+    "FakeZygote": ".zygotes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for, when it first is."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

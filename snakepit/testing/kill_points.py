@@ -28,11 +28,11 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
-from ..runtime.driver import DriverRuntime
-from ..runtime.zygote import ZygoteClient
-from .runtimes import hosted
+if TYPE_CHECKING:
+    from ..runtime.driver import DriverRuntime
+    from ..runtime.zygote import ZygoteClient
 
 VARIABLE: Final = "SNAKEPIT_TEST_KILL_PLAN"
 ENTRY: Final = "snakepit.testing.mortal:main"
@@ -165,6 +165,8 @@ def killing_runtime(plan: KillPlan, **options: Any) -> Iterator[Kills]:
     Raises:
         RuntimeError: this process has a runtime already.
     """
+    from .runtimes import hosted  # here, because the workers import this module and need no driver
+
     with TemporaryDirectory(prefix="snakepit-kills-") as folder:
         tally = Tally(os.path.join(folder, "passings"))
         start = partial(_start, {VARIABLE: plan.spell(tally)})
@@ -173,4 +175,6 @@ def killing_runtime(plan: KillPlan, **options: Any) -> Iterator[Kills]:
 
 
 def _start(extra: Mapping[str, str], *, env: Mapping[str, str], **rest: Any) -> ZygoteClient:
+    from ..runtime.zygote import ZygoteClient
+
     return ZygoteClient.start(env={**env, **extra}, entry=ENTRY, **rest)

@@ -8,8 +8,8 @@ from . import planted_streams, planted_supervision, simulate
 from .planted import PLANTED, Plant, make_with
 from .simulate import plan, run, search, shrink
 
-EVENTS = 200_000
-SHARES = 4
+EVENTS = 100_000
+SHARES = 2
 
 
 @pytest.mark.parametrize("share", range(SHARES))
