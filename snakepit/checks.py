@@ -22,6 +22,9 @@ RESERVES: Final = "+"
 IN_GROUP: Final = "_group_"
 """In such a name, between the plain name and the group's."""
 
+INTERPRETER: Final = "SNAKEPIT_ENV_PY_EXECUTABLE"
+"""Among an environment's pairs: the command of the interpreter that it names."""
+
 MAX_BYTES: Final = 1 << 49
 MAX_QUANTITY: Final = 1_000_000_000
 MAX_INTENSITY: Final = 1000

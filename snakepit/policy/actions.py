@@ -8,16 +8,23 @@ from .calls import Call
 
 
 class Spawn(NamedTuple):
-    """Start worker process `worker`; `label` names it to people, `gpus` are its to use."""
+    """Start worker process `worker`; `label` names it to people, `gpus` are its to use.
+
+    The zygote of `interpreter` forks it.
+    """
 
     worker: int
     label: str
     env: tuple[tuple[str, str], ...]
     gpus: tuple[int, ...] = ()
+    interpreter: str = ""
 
 
 class StartZygote(NamedTuple):
-    """Start another process to fork workers; answered by `zygote_started` or `replace_zygote`."""
+    """Start a process to fork workers of an interpreter; answered by `Zygotes.started`, `replace`
+    or `refused`."""
+
+    interpreter: str
 
 
 class Send(NamedTuple):

@@ -376,6 +376,16 @@ class ActorTable:
             else:
                 self._completion.fail_with(call, "group_removed")
 
+    def unmade(self, worker: Worker, fields: Mapping[str, Any]) -> None:
+        """The actor's process, which nobody has begun to fork, never will be."""
+        actor = worker.actor
+        assert actor is not None
+        self._release(worker)
+        actor.worker = None
+        if actor.state is not DEAD:
+            reason = actor.leaving or ("killed" if actor.killed else "interpreter")
+            self.end(actor, {**fields, "reason": reason})
+
     # --- resources ----------------------------------------------------------------------
 
     def _take(self, worker: Worker, needs: tuple[tuple[str, int], ...]) -> None:

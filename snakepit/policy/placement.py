@@ -47,7 +47,12 @@ class Placement:
     """The queues and the workers of all pools, and the resources that they share."""
 
     def __init__(
-        self, resources: Resources, actions: deque[Action], pools: list[Pool], cores: int
+        self,
+        resources: Resources,
+        actions: deque[Action],
+        pools: list[Pool],
+        cores: int,
+        home: str,
     ) -> None:
         self.resources = resources
         self.cores = cores
@@ -58,7 +63,7 @@ class Placement:
         self.klasses = self._classes.klasses
         self.workers: dict[int, Worker] = {}
         self.waiting: dict[Klass, None] = {}
-        self.starts = Starts(actions)
+        self.starts = Starts(actions, home)
         self._next_worker = 1
         self.watching = False
         self.busy = 0  # workers with a call that does not wait
@@ -177,17 +182,8 @@ class Placement:
         if not waiting or (len(waiting) == 1 and klass in waiting):
             return False
         ours = dict(klass.needs)
-        return any(self._competes(other, ours) for other in waiting if other is not klass)
-
-    def _competes(self, other: Klass, ours: dict[str, int]) -> bool:
         free = self.resources.free
-        shared = False
-        for name, amount in other.needs:
-            if name in ours:
-                shared = True
-            elif free.get(name, 0) < amount:
-                return False
-        return shared
+        return any(other.competes(ours, free) for other in waiting if other is not klass)
 
     @staticmethod
     def _has_room(worker: Worker, micros: float) -> bool:
@@ -368,7 +364,8 @@ class Placement:
         env, gpus = (shape.template.env, shape.klass.gpus) if shape else (pool.env, pool.gpus)
         if gpus:
             self.devices.equip(worker, gpus)
-        self.starts.add(Spawn(worker.number, label, env, worker.gpus))
+        worker.interpreter = self.starts.interpreter(env)
+        self.starts.add(Spawn(worker.number, label, env, worker.gpus, worker.interpreter))
         return worker
 
     def started(self, worker: Worker) -> None:
@@ -379,12 +376,21 @@ class Placement:
 
     def call_off(self, pool: Pool) -> None:
         """Give up those of the pool's workers that nobody has begun to fork."""
-        for number in self.starts.call_off(pool.workers):
-            del pool.workers[number]
+        self.give_up(self.starts.call_off(pool.workers))
+
+    def give_up(self, numbers: list[int]) -> list[Worker]:
+        """Forget workers that nobody has begun to fork; return those that actors wait for."""
+        actors: list[Worker] = []
+        for number in numbers:
             worker = self.workers.pop(number)
             worker.to("died")
             self.devices.strip(worker)
-            pool.starting -= 1
+            if worker.actor is None:
+                del worker.pool.workers[number]
+                worker.pool.starting -= 1
+            else:
+                actors.append(worker)
+        return actors
 
     def _grow(self, klass: Klass) -> None:
         if not self._can_start(klass):

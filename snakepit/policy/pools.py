@@ -66,6 +66,16 @@ class Klass:
         self.queue: deque[Call] = deque()
         self.open: deque[Worker] = deque()
 
+    def competes(self, held: dict[str, int], free: dict[str, int]) -> bool:
+        """Tell whether all that its next call lacks is some of what others hold."""
+        shared = False
+        for name, amount in self.needs:
+            if name in held:
+                shared = True
+            elif free.get(name, 0) < amount:
+                return False
+        return shared
+
 
 @final
 class Pool:

@@ -72,15 +72,17 @@ class Scheduler:
         pools: Sequence[Pool],
         cores: int,
         window: Callable[[], RestartWindow],
+        home: str = "",
     ) -> None:
         """`resources` are the totals by name, in whole or fractional units; `cores` run calls.
 
-        `window` makes what counts restarts in vain: the zygote's, and each actor's.
+        `window` makes what counts restarts in vain: each zygote's, and each actor's. `home` names
+        the interpreter of whatever asks for none.
         """
         self.actions: deque[Action] = deque()
         self.resources = Resources({k: round(v * UNIT) for k, v in resources.items()})
         self.objects = ObjectTable(self._gone)
-        self.placement = Placement(self.resources, self.actions, list(pools), cores)
+        self.placement = Placement(self.resources, self.actions, list(pools), cores, home)
         self.completion = Completion(self.objects, self.actions, self._ready, self._refuse)
         self.streams = Streams(self.objects, self.completion, self.actions)
         self.actors = ActorTable(
@@ -92,9 +94,10 @@ class Scheduler:
         )
         self._recovery = Recovery(self.placement, self.completion)
         self.supervision = Supervision(
-            self.placement, self.completion, self.actors, self._recovery, self.actions, window(),
+            self.placement, self.completion, self.actors, self._recovery, self.actions, window,
             self.close,
         )  # fmt: skip
+        self.zygotes = self.supervision.zygotes
         self._timers = Timers(self.placement, self.supervision, self.actors, self.actions)
         self.placement.find_waiter = self._find_waiter
         self.placement.place_actor = self.actors.place

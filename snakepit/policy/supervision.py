@@ -1,13 +1,13 @@
 """Supervision as in OTP: what died in vain is started again later and later, and then no more.
 
     worker's process  ends in vain again and again  ->  its pool fails: its calls do, until it heals
-    zygote            ends in vain again and again  ->  the runtime fails: every call does, for good
+    zygote            ends in vain again and again  ->  see `zygotes`
     actor's process   ends again and again before the actor is made  ->  the actor is dead (`lives`)
 
 A worker died in vain if it had begun no call: while it started, or with calls in its mailbox that
 it never came to. What dies in a call, or after one, is that call's matter (`recovery`): its retries
-and the poison rule bound it. A zygote ended in vain if no worker of it had begun a call. So kills
-at random never add up while calls flow: each call that begins is progress, and clears the count.
+and the poison rule bound it. So kills at random never add up while calls flow: each call that
+begins is progress, and clears the count.
 
 No worker is started between a death in vain and the end of the back-off, and then one at a time
 until one has served, so that nothing is forked in a busy loop. What ends together counts once: a
@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, final
+from typing import Any, final
 
-from .actions import Action, Arm, StartZygote
+from .actions import Action, Arm
 from .calls import DONE
 from .completion import Completion
 from .lives import ActorTable
@@ -30,11 +30,7 @@ from .pools import RESTING, TRIAL, Pool, Refusal
 from .recovery import Recovery
 from .restart import RestartWindow, went_with_zygote
 from .workers import LIVE, STARTING, Worker
-
-Close = Callable[[str, Mapping[str, Any]], None]
-
-ZYGOTE: Final = "zygote"
-"""The key of the timer that ends its back-off."""
+from .zygotes import Close, Zygotes
 
 
 @final
@@ -48,24 +44,22 @@ class Supervision:
         actors: ActorTable,
         recovery: Recovery,
         actions: deque[Action],
-        window: RestartWindow,
+        window: Callable[[], RestartWindow],
         close: Close,
     ) -> None:
-        """`window` counts the zygotes that ended in vain; `close` ends the runtime."""
+        """`window` makes what counts the zygotes that ended in vain; `close` ends the runtime."""
         self._placement = placement
         self._completion = completion
         self._actors = actors
         self._actions = actions
         self._recovery = recovery
-        self._window = window
-        self._close = close
-        self._worked = False
+        self.zygotes = Zygotes(placement, actors, actions, window, close, self.fail)
 
     # --- workers and pools --------------------------------------------------------------
 
     def served(self, worker: Worker) -> None:
         """A worker has begun its first call: what started it works."""
-        self._worked = True
+        self.zygotes.of(worker.interpreter).worked = True
         if worker.actor is None:
             worker.pool.window.clear()
             worker.pool.to("served")
@@ -97,22 +91,22 @@ class Supervision:
         if not resting:
             pool.window.add(now)
         if not pool.workers and (trial or pool.window.exceeded):
-            self._fail(pool, cause)
+            self.fail(pool, cause)
         elif not resting:
             pool.to("lost")
             self._arm(pool, pool.window.delay)
 
-    def _fail(self, pool: Pool, cause: Mapping[str, Any]) -> None:
+    def fail(self, pool: Pool, cause: Mapping[str, Any], kind: str = "pool_failed") -> None:
         """No worker can be had: whoever waits for one is told why, and whoever comes meanwhile."""
         pool.to("fail")
         window = pool.window
         self._arm(pool, window.longest)
-        fields = {**cause, **window.fields(), "pool": pool.name, "cool_down": window.longest}
-        self._refuse(pool, ("pool_failed", fields))
+        fields = {**window.fields(), **cause, "pool": pool.name, "cool_down": window.longest}
+        self._refuse(pool, (kind, fields))
         for call in self._placement.take_queued(pool):
             # An earlier one's failure may have ended it already.
             if call.state is not DONE:
-                self._completion.fail_with(call, "pool_failed", **fields)
+                self._completion.fail_with(call, kind, **fields)
 
     def _arm(self, pool: Pool, delay: float) -> None:
         self._actions.append(Arm(delay, f"retry:{pool.turn}:{pool.name}"))
@@ -132,31 +126,3 @@ class Supervision:
             if klass.pool is pool and not klass.creates and klass.refusal is pool.failure:
                 klass.refusal = failure
         pool.failure = failure
-
-    # --- the zygote ---------------------------------------------------------------------
-
-    def zygote_lost(self) -> None:
-        """What forks the workers has ended; they are told to have died next, one by one."""
-        self._placement.starts.hold(True)
-
-    def replace_zygote(self, cause: Mapping[str, Any], now: float) -> None:
-        """All that went with it has been told, or the one that was to come cannot be started."""
-        window = self._window
-        if self._worked:
-            window.clear()
-            self.start_zygote()
-            return
-        window.add(now)
-        if window.exceeded:
-            self._close("runtime_failed", {**cause, **window.fields()})
-        else:
-            self._actions.append(Arm(window.delay, ZYGOTE))
-
-    def start_zygote(self) -> None:
-        """Have another one started, if there is one to be had."""
-        self._worked = False
-        self._actions.append(StartZygote())
-
-    def zygote_started(self) -> None:
-        """Another, which `StartZygote` asked for, takes what is to be forked."""
-        self._placement.starts.hold(False)

@@ -9,8 +9,9 @@ from .actions import Action, AskBack, Kill, Retire
 from .lives import ActorTable
 from .placement import Placement
 from .pools import Pool
-from .supervision import ZYGOTE, Supervision
+from .supervision import Supervision
 from .workers import Worker
+from .zygotes import ZYGOTE
 
 
 @final
@@ -43,7 +44,7 @@ class Timers:
         elif kind == "restart":
             self._actors.restart(int(rest))
         elif kind == ZYGOTE:
-            self._supervision.start_zygote()
+            self._supervision.zygotes.start(rest)
         elif kind == "force":
             number, _, call = rest.partition(":")
             guilty = self._placement.workers.get(int(number))

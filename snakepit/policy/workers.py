@@ -35,6 +35,7 @@ class Worker:
         units: how many times the needs of `klass` it holds at the moment.
         backlog: predicted microseconds of what is in flight.
         blocked: calls that wait in get() or wait(), with the ids and whether they need all.
+        interpreter: whose zygote makes its process.
         gpus: the numbers of the GPUs that its process may use, of each the `share`.
         mark: how many results it had returned at the last look for overruns; while that is all,
             it is given nothing ahead.
@@ -46,6 +47,7 @@ class Worker:
         "blocked",
         "gpus",
         "inflight",
+        "interpreter",
         "klass",
         "mark",
         "nested",
@@ -70,6 +72,7 @@ class Worker:
         self.klass: Klass | None = None
         self.units = 0
         self.gpus: tuple[int, ...] = ()
+        self.interpreter = ""
         self.share = 0
         self.nested = 0
         self.backlog = 0.0

@@ -81,7 +81,7 @@ class Core:
         self.cores = scheduler.placement.cores
         self.spawn: Callable[[do.Spawn], None] = lambda spawn: None
         self.kill: Callable[[int], None] = lambda number: None
-        self.start_zygote: Callable[[], None] = lambda: None
+        self.start_zygote: Callable[[str], None] = lambda interpreter: None
         self._encode = Encoder()
         self._touched: list[Connection] = []
         self._lazy: list[Connection] = []
@@ -315,8 +315,8 @@ class Core:
     def _spawn(self, action: do.Spawn) -> None:
         self.spawn(action)
 
-    def _start_zygote(self, _: do.StartZygote) -> None:
-        self.start_zygote()
+    def _start_zygote(self, action: do.StartZygote) -> None:
+        self.start_zygote(action.interpreter)
 
     def _kill(self, action: do.Kill) -> None:
         self.kill(action.worker)

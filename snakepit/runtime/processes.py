@@ -145,7 +145,7 @@ class Processes:
         def lose() -> None:
             orphans.extend((n, self._begun(each)) for n, each in core.connections.items())
             self._lost = True
-            core.scheduler.supervision.zygote_lost()
+            core.scheduler.zygotes.lost("")
 
         core.update(lose)
         for number, begun in orphans:
@@ -155,9 +155,9 @@ class Processes:
 
     def _replace(self, cause: dict[str, Any]) -> None:
         if not self._core.closed:
-            self._core.scheduler.supervision.replace_zygote(cause, monotonic())
+            self._core.scheduler.zygotes.replace("", cause, monotonic())
 
-    def start_zygote(self) -> None:
+    def start_zygote(self, interpreter: str) -> None:
         """Start another zygote; the core's lock is held."""
         try:
             self._zygote = self._make_zygote()
@@ -167,7 +167,7 @@ class Processes:
         self._lost = False
         if self._preloaded:
             self._send(wire.Preload(sorted(self._preloaded)))
-        self._core.scheduler.supervision.zygote_started()
+        self._core.scheduler.zygotes.started("")
 
     def _begun(self, connection: Connection) -> int:
         """Return the sequence of the last call that a worker has begun."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from snakepit.checks import INTERPRETER
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
 from snakepit.policy.actors import ALIVE, DEAD, PENDING, STARTING
@@ -74,7 +75,7 @@ class Checker:
             if kind is do.Send:
                 self._sent(action)  # type: ignore[arg-type]
             elif kind is do.Spawn:
-                self._spawn(action.worker)  # type: ignore[union-attr]
+                self._spawn(action)  # type: ignore[arg-type]
             elif kind is do.Free:
                 world.require(action.id not in frees, f"{action!r} twice")  # type: ignore[union-attr]
                 frees[action.id] = action.payload  # type: ignore[union-attr]
@@ -131,14 +132,20 @@ class Checker:
         task.nested = action.nested
         worker.sent[call.id] = task
 
-    def _spawn(self, number: int) -> None:
+    def _spawn(self, action: do.Spawn) -> None:
         world = self.world
+        number = action.worker
         world.require(number not in self.spawned, f"worker {number} is spawned twice")
         self.spawned.add(number)
         record = world.scheduler.placement.workers[number]
         groups = record.actor.groups if record.actor is not None else None
         limits = {name: group.limit for name, group in groups.items()} if groups else None
-        worker = Worker(world, number, record.pool.name, record.actor is not None, limits)
+        worker = Worker(
+            world, number, record.pool.name, record.actor is not None, limits, action.interpreter
+        )
+        template = record.actor.creation.shape.template if record.actor else record.pool
+        wanted = dict(template.env).get(INTERPRETER, "")
+        world.require(action.interpreter == wanted, f"{worker!r} is forked by {action}")
         self.watch.spawned(worker)
         world.workers[number] = worker
         world.crew.append(worker)

@@ -32,7 +32,8 @@ class Outcomes:
         call = task.call
         own = name == "result" and args[1] == call.id
         world.require(
-            world.closed or not task.where, f"{task!r} ended while worker {task.where} has it"
+            world.closed or world.scheduler.closed or not task.where,
+            f"{task!r} ended while worker {task.where} has it",
         )
         entry = world.scheduler.objects.entries.get(call.id)
         if entry is not None:
@@ -136,7 +137,9 @@ class Outcomes:
     def _legal_pool_failed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
-        return task.kind == TASK and self.watch.pool_failed(task, payload[1])
+        return task.kind == TASK and self.watch.pool_failed(task, payload[0], payload[1])
+
+    _legal_interpreter_failed = _legal_pool_failed
 
     def _legal_runtime_failed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

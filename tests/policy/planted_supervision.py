@@ -119,8 +119,8 @@ def let_old_timers_ring(scheduler: Any) -> None:
 
 def lose_the_reason(scheduler: Any) -> None:
     """The calls of a pool that fails are not told what died."""
-    fail = scheduler.supervision._fail
-    scheduler.supervision._fail = lambda pool, cause: fail(pool, {})
+    fail = scheduler.supervision.fail
+    scheduler.supervision.fail = lambda pool, cause: fail(pool, {})
 
 
 def take_calls_when_failed(scheduler: Any) -> None:
@@ -144,25 +144,25 @@ def blame_the_pool_for_the_zygote(scheduler: Any) -> None:
 
 def start_zygotes_for_ever(scheduler: Any) -> None:
     """However many end in vain."""
-    window = scheduler.supervision._window
-    scheduler.supervision._window = Patient(window.intensity, window.period)
+    window = scheduler.zygotes._window()
+    scheduler.zygotes._window = lambda: Patient(window.intensity, window.period)
 
 
 def credit_the_next_zygote(scheduler: Any) -> None:
     """The work of one is counted for all that follow."""
-    start = scheduler.supervision.start_zygote
+    start = scheduler.zygotes.start
 
-    def generous() -> None:
-        worked = scheduler.supervision._worked
-        start()
-        scheduler.supervision._worked = worked
+    def generous(interpreter: str) -> None:
+        worked = scheduler.zygotes.of(interpreter).worked
+        start(interpreter)
+        scheduler.zygotes.of(interpreter).worked = worked
 
-    scheduler.supervision.start_zygote = generous
+    scheduler.zygotes.start = generous
 
 
 def fork_without_a_zygote(scheduler: Any) -> None:
     """Workers are asked for while there is none."""
-    scheduler.placement.starts.hold = lambda held: None
+    scheduler.placement.starts.hold = lambda interpreter: None
 
 
 def remake_actors_in_a_hurry(scheduler: Any) -> None:
@@ -173,7 +173,7 @@ def remake_actors_in_a_hurry(scheduler: Any) -> None:
 
 def remake_actors_for_ever(scheduler: Any) -> None:
     """However often the constructor dies."""
-    window = scheduler.supervision._window
+    window = scheduler.zygotes._window()
     scheduler.actors._window = lambda: Patient(window.intensity, window.period)
 
 

@@ -80,10 +80,11 @@ class Worker(Process):
 
     def __init__(
         self, world: World, number: int, pool: str, actor: bool,
-        groups: dict[str, int] | None = None,
+        groups: dict[str, int] | None = None, interpreter: str = "",
     ) -> None:  # fmt: skip
         super().__init__(world, number)
         self.pool = pool
+        self.interpreter = interpreter
         self.actor = actor
         self.groups = groups
         self.state = "new"

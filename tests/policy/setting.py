@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
+from snakepit.checks import INTERPRETER
 from snakepit.policy.resources import UNIT
 from snakepit.wire.messages import CREATE, METHOD, PLAIN, TASK, Template
 
@@ -81,6 +82,12 @@ def make_setting(random: Random, steps: int) -> Setting:
         pools.append(("other", 1, random.randint(1, 4)))
     names = [name for name, _, _ in pools]
 
+    others = random.choice((0, 0, 1, 2))
+
+    def env() -> tuple[tuple[str, str], ...]:
+        number = random.randint(0, others)
+        return ((INTERPRETER, f"python{number}"),) if number else ()
+
     def needs() -> tuple[tuple[str, int], ...]:
         while True:
             chosen = random.choice(NEEDS)
@@ -90,7 +97,8 @@ def make_setting(random: Random, steps: int) -> Setting:
 
     tasks = tuple(
         template(
-            TASK, f"task{i}", returns=random.choice((0, 1, 1, 1, 2, 3, -1)), resources=needs(),
+            TASK, f"task{i}", env=env(),
+            returns=random.choice((0, 1, 1, 1, 2, 3, -1)), resources=needs(),
             backpressure=random.choice((0, 2)), pool=random.choice(names),
             max_retries=random.choice((0, 0, 1, 3, 3, -1)),
         )
@@ -98,7 +106,7 @@ def make_setting(random: Random, steps: int) -> Setting:
     )  # fmt: skip
     actors = tuple(
         template(
-            CREATE, f"Actor{i}", resources=random.choice(((), (), (), needs())),
+            CREATE, f"Actor{i}", env=env(), resources=random.choice(((), (), (), needs())),
             pool=random.choice(names), max_restarts=random.choice((0, 0, 1, 2, -1)),
             actor_name=random.choice(("", "", "one")), groups=random.choice(GROUPS),
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from snakepit.checks import INTERPRETER
 from snakepit.policy import actions as do
 from snakepit.policy.calls import DONE, Call, IllegalTransition
 from snakepit.policy.pools import FAILED, POOL_TRANSITIONS, PROBING, RESTING, RUNNING, TRIAL
@@ -229,13 +230,13 @@ def test_a_pools_states_are_a_table(rig: Rig) -> None:
 
 def lose_zygote(rig: Rig, begun: bool = False, **cause: Any) -> list[do.Action]:
     """Have the zygote end, and its workers with it."""
-    rig.scheduler.supervision.zygote_lost()
-    held = {spawn.worker for spawn in rig.scheduler.placement.starts._waiting}
+    rig.scheduler.zygotes.lost("")
+    held = {spawn.worker for spawn in rig.scheduler.placement.starts.queued()}
     for number in list(rig.scheduler.placement.workers):
         if number not in held:
             assert spawned(rig.die(number, int(begun), zygote="ended")) == []
     cause = {"exit_code": 3, "signal": None, "stderr": "no", **cause}
-    rig.scheduler.supervision.replace_zygote(cause, rig.now)
+    rig.scheduler.zygotes.replace("", cause, rig.now)
     return rig.take()
 
 
@@ -247,12 +248,12 @@ def test_a_zygote_that_has_worked_is_replaced_at_once_and_spawns_wait_for_it(rig
         waiting = rig.submit()
         rig.take()
         assert kinds(lose_zygote(rig)) == ["StartZygote"]
-        rig.scheduler.supervision.zygote_started()
+        rig.scheduler.zygotes.started("")
         rig.scheduler.hello(only(rig.take(), do.Spawn).worker)
         rig.take()
         rig.result(waiting)
         assert kinds(lose_zygote(rig)) == ["StartZygote"]
-        rig.scheduler.supervision.zygote_started()
+        rig.scheduler.zygotes.started("")
         rig.take()
     assert rig.scheduler.closed is None
 
@@ -263,7 +264,7 @@ def test_a_call_that_has_begun_is_work_too(rig: Rig) -> None:
         rig.scheduler.hello(*spawned(rig.take()))
         assert kinds(rig.take()) == ["Send"]
         assert kinds(lose_zygote(rig, begun=True)) == ["StartZygote"]
-        rig.scheduler.supervision.zygote_started()
+        rig.scheduler.zygotes.started("")
     assert rig.scheduler.closed is None
 
 
@@ -276,7 +277,7 @@ def test_zygotes_that_end_in_vain_fail_the_runtime_with_the_reason(rig: Rig) -> 
         arm = only(lose_zygote(rig), do.Arm)
         assert arm.delay == LEAST_DELAY * 2**number
         assert kinds(rig.run_out(arm)) == ["StartZygote"]
-        rig.scheduler.supervision.zygote_started()
+        rig.scheduler.zygotes.started("")
         rig.take()
     lose_zygote(rig, stderr="no such file")
     for call in (task, method, rig.submit(), rig.method(creation)):
@@ -295,7 +296,7 @@ def test_one_that_cannot_be_started_counts_too(rig: Rig) -> None:
     actions = lose_zygote(rig)
     for _ in range(2):
         assert kinds(rig.run_out(only(actions, do.Arm))) == ["StartZygote"]
-        rig.scheduler.supervision.replace_zygote({"reason": "no interpreter"}, rig.now)
+        rig.scheduler.zygotes.replace("", {"reason": "no interpreter"}, rig.now)
         actions = rig.take()
     assert rig.failure(call)[1]["reason"] == "no interpreter"
 
@@ -316,3 +317,70 @@ def test_constructors_are_calls_of_an_actor(rig: Rig) -> None:
     rig.take()
     rig.result(creation, values=())
     assert kinds(lose_zygote(rig)) == ["StartZygote"]
+
+
+# --- other interpreters -----------------------------------------------------------------------
+
+OTHER = ((INTERPRETER, "other"),)
+
+
+def test_the_first_call_that_needs_an_interpreter_has_its_zygote_started(rig: Rig) -> None:
+    first, second = rig.submit(env=OTHER), rig.submit(env=OTHER)
+    assert rig.take() == [do.StartZygote("other")]
+    rig.scheduler.zygotes.started("other")
+    spawns = [action for action in rig.take() if type(action) is do.Spawn]
+    assert {spawn.interpreter for spawn in spawns} == {"other"}
+    for spawn in spawns:
+        rig.scheduler.hello(spawn.worker)
+    assert {call for _, call in sent(rig.take())} >= {first.id, second.id}
+
+
+def test_another_zygotes_end_is_no_matter_of_those_at_home(rig: Rig) -> None:
+    rig.workers(1)
+    rig.submit(env=OTHER)
+    for _ in range(2):
+        assert rig.take() == [do.StartZygote("other")]
+        rig.scheduler.zygotes.lost("other")
+        rig.scheduler.zygotes.replace("other", {"exit_code": 1}, rig.now)
+        rig.scheduler.actions.extend(rig.run_out(only(rig.take(), do.Arm)))
+    call = rig.submit(resources=())
+    assert kinds([a for a in rig.take() if type(a) is not do.StartZygote]) == ["Send"]
+    rig.result(call)
+
+
+def test_an_interpreter_that_fails_fails_what_waits_for_it_and_is_tried_again(rig: Rig) -> None:
+    task, home = rig.submit(env=OTHER), rig.submit()
+    creation = rig.create(env=OTHER)
+    method = rig.method(creation)
+    rig.take()
+    rig.scheduler.zygotes.refused("other", {"reason": "no snakepit"})
+    arm = only(rig.take(), do.Arm)
+    assert rig.failure(task)[0] == "interpreter_failed"
+    assert rig.failure(task)[1]["reason"] == "no snakepit"
+    kind, fields = rig.failure(method)
+    assert (kind, fields["reason"], fields["interpreter"]) == (
+        "actor_died", "interpreter", "other"
+    )  # fmt: skip
+    assert home.state is not DONE and rig.scheduler.closed is None
+    assert rig.failure(rig.submit(env=OTHER))[0] == "interpreter_failed"
+    rig.run_out(arm)
+    again = rig.submit(env=OTHER, resources=())
+    assert rig.take() == [do.StartZygote("other")]
+    # One that ends in vain is enough now.
+    rig.scheduler.zygotes.replace("other", {"exit_code": 1}, rig.now)
+    assert rig.failure(again)[0] == "interpreter_failed"
+
+
+def test_a_zygote_that_nobody_wants_is_not_replaced(rig: Rig) -> None:
+    call = rig.submit(env=OTHER)
+    rig.take()
+    rig.scheduler.zygotes.started("other")
+    rig.scheduler.hello(*spawned(rig.take()))
+    rig.take()
+    rig.result(call)
+    rig.scheduler.zygotes.lost("other")
+    rig.die(call.worker, 1, zygote="was killed")
+    rig.scheduler.zygotes.replace("other", {}, rig.now)
+    assert rig.take() == []
+    rig.submit(env=OTHER)
+    assert rig.take() == [do.StartZygote("other")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from snakepit.checks import INTERPRETER
 from snakepit.policy import actions as do
 from snakepit.policy.actors import ALIVE, DEAD, Actor
 from snakepit.policy.calls import READY
@@ -63,6 +64,7 @@ class PoolBook(Spell):
         self.state = "well"
         self.key = ""
         self.cause: dict[str, Any] = {}
+        self.kind = "pool_failed"
 
     @property
     def rests(self) -> bool:
@@ -78,8 +80,11 @@ class Watch:
         self.world = world
         self.pools = {name: PoolBook(*self._limits()) for name, _, _ in world.setting.pools}
         self.actors: dict[int, Spell] = {}
-        self.zygote = Spell(*self._limits())
-        self.worked = False
+        self.zygotes: dict[str, Spell] = {}
+        self.worked: set[str] = set()
+        self.trials: set[str] = set()  # interpreters of which one more that ends in vain fails
+        self._over = False  # the runtime ends now
+        self._home = False  # the zygote at home is to be replaced
         self._doomed: tuple[Actor, bool] | None = None
 
     def _limits(self) -> tuple[int, float]:
@@ -90,6 +95,7 @@ class Watch:
     def before(self, name: str, args: tuple[Any, ...]) -> None:
         """Take down what the event means."""
         self._doomed = None
+        self._over = self._home = False
         if self.world.closed:
             return
         if name == "died":
@@ -105,15 +111,47 @@ class Watch:
                     book.state = "probing" if book.state == "resting" else "trial"
                     book.key = ""
         elif name == "replace_zygote":
-            if self.worked:
-                self.zygote.clear()
-            else:
-                self.zygote.add(self.world.now)
+            self._replace(*args)
+        elif name == "refuse_zygote":
+            self._interpreter_failed(*args)
+
+    def pool(self, name: str) -> PoolBook:
+        """Return the book of a pool; of those for environments when there is the first need."""
+        if name not in self.pools:
+            self.pools[name] = PoolBook(*self._limits())
+        return self.pools[name]
+
+    def zygote(self, interpreter: str) -> Spell:
+        """Return the book of an interpreter's zygotes."""
+        return self.zygotes.setdefault(interpreter, Spell(*self._limits()))
+
+    def _replace(self, interpreter: str, cause: dict[str, Any]) -> None:
+        spell = self.zygote(interpreter)
+        self._home = interpreter == ""
+        if interpreter in self.worked:
+            spell.clear()
+            self.trials.discard(interpreter)
+            return
+        spell.add(self.world.now)
+        if self._home:
+            self._over = spell.too_many
+        elif spell.too_many or interpreter in self.trials:
+            self._interpreter_failed(interpreter, cause)
+
+    def _interpreter_failed(self, interpreter: str, cause: dict[str, Any]) -> None:
+        self.trials.add(interpreter)
+        self.zygote(interpreter).not_before = 0.0
+        for pool in self.world.scheduler.placement.pools.values():
+            book = self.pool(pool.name)
+            if dict(pool.env).get(INTERPRETER) == interpreter and book.state != "failed":
+                book.state, book.key = "failed", ""
+                book.kind, book.cause = "interpreter_failed", cause
+                book.not_before = self.world.now + book.longest
 
     def _served(self, worker: Worker) -> None:
-        self.worked = True
+        self.worked.add(worker.interpreter)
         if not worker.actor:
-            book = self.pools[worker.pool]
+            book = self.pool(worker.pool)
             book.clear()
             book.state, book.key = "well", ""
 
@@ -127,12 +165,13 @@ class Watch:
             self._died_in_vain(worker, cause)
 
     def _died_in_vain(self, worker: Worker, cause: dict[str, Any]) -> None:
-        book = self.pools[worker.pool]
+        book = self.pool(worker.pool)
         trial, resting = book.state == "trial", book.state == "resting"
         if not resting:
             book.add(self.world.now)
         if not self._others(worker) and (trial or book.too_many):
             book.state, book.key, book.cause = "failed", "", cause
+            book.kind = "pool_failed"
             book.not_before = self.world.now + book.longest
         elif not resting:
             book.state, book.key = "resting", ""
@@ -172,10 +211,11 @@ class Watch:
         if world.closed:
             return
         closed = world.scheduler.closed
-        if name == "replace_zygote" and not self.worked and self.zygote.too_many:
+        if self._over:
             said = closed is not None and closed[0] == "runtime_failed"
             world.require(said, "zygotes died in vain too often, and the runtime goes on")
-            world.require(closed[1]["restarts"] == len(self.zygote.times), f"closed with {closed}")
+            restarts = len(self.zygote("").times)
+            world.require(closed[1]["restarts"] == restarts, f"closed with {closed}")
             world.closed = True
             return
         world.require(closed is None, f"the runtime has ended with {closed}")
@@ -195,13 +235,15 @@ class Watch:
     def _zygote(self, name: str, actions: list[do.Action]) -> None:
         for action in actions:
             if type(action) is do.StartZygote:
-                self.world.require(not self.world.zygote, "a second zygote is started")
+                python = action.interpreter
+                self.world.require(python not in self.world.zygotes, "a second zygote is started")
                 self.world.require(
-                    self.world.now >= self.zygote.not_before - SLACK, "no back-off of the zygote"
+                    self.world.now >= self.zygote(python).not_before - SLACK,
+                    "no back-off of the zygote",
                 )
-                self.worked = False
-        kinds = {type(action) for action in actions}
-        if name == "replace_zygote":
+                self.worked.discard(python)
+        if name == "replace_zygote" and self._home:
+            kinds = {type(action) for action in actions}
             self.world.require(
                 kinds & {do.StartZygote, do.Arm}, "no zygote will take the lost one's place"
             )
@@ -221,19 +263,21 @@ class Watch:
     @staticmethod
     def _waits_for(task: Task, pool: str) -> bool:
         return (
-            task.kind == TASK and task.call.state is READY and task.call.shape.template.pool == pool
+            task.kind == TASK
+            and task.call.state is READY
+            and task.call.shape.klass.pool.name == pool
         )
 
     def spawned(self, worker: Worker) -> None:
         """A process is to be forked; its worker is not among the world's yet."""
         world = self.world
-        world.require(world.zygote, f"{worker!r} is forked by nobody")
+        world.require(worker.interpreter in world.zygotes, f"{worker!r} is forked by nobody")
         if worker.actor:
             actor = world.scheduler.placement.workers[worker.number].actor
             assert actor is not None
             self._in_time(self.actors.get(actor.id), worker)
             return
-        book = self.pools[worker.pool]
+        book = self.pool(worker.pool)
         world.require(not book.rests, f"{worker!r} is started while {worker.pool} is {book.state}")
         self._in_time(book, worker)
         if book.state != "well":
@@ -246,13 +290,15 @@ class Watch:
             f"{worker!r} is started before the back-off is over",
         )
 
-    def pool_failed(self, task: Task, fields: dict[str, Any]) -> bool:
+    def pool_failed(self, task: Task, kind: str, fields: dict[str, Any]) -> bool:
         """Whether a task may fail like this now."""
-        book = self.pools[task.call.shape.template.pool]
+        pool = task.call.shape.klass.pool.name
+        book = self.pool(pool)
         said = {key: fields.get(key) for key in book.cause}
         return (
             book.state == "failed"
+            and book.kind == kind
             and said == book.cause
-            and fields["restarts"] == len(book.times)
-            and fields["pool"] == task.call.shape.template.pool
+            and (kind == "interpreter_failed" or fields["restarts"] == len(book.times))
+            and fields["pool"] == pool
         )

@@ -29,6 +29,9 @@ from .setting import Setting
 
 Make = Callable[[dict[str, float], list[Pool], int, Callable[[], RestartWindow]], Scheduler]
 
+HOME: Final = ""
+"""The interpreter of what names none."""
+
 INSTANT: Final = 0.001
 """Seconds from one event to the next."""
 
@@ -56,9 +59,9 @@ class World:
         self.rushed = False
         self.released = False
         self.closed = False
-        self.zygote = True
-        self.stillborn = False  # it will end before it does anything
-        self.mourning = False  # it has ended, and not all of its workers are known to have
+        self.zygotes = {HOME}  # interpreters whose zygote takes what is to be forked
+        self.stillborn: set[str] = set()  # those that will end before they do anything
+        self.mourning: set[str] = set()  # those of which not all workers are known to have ended
         self.driver = Process(self, DRIVER)
         self.workers: dict[int, Worker] = {}
         self.crew: list[Worker] = []
@@ -129,8 +132,8 @@ class World:
     def step(self) -> None:
         """Let one thing happen somewhere."""
         dice = self.dice
-        if self.stillborn:
-            self.end_zygote()
+        for interpreter in sorted(self.stillborn):
+            self.end_zygote(interpreter)
         kind = dice.below(100)
         if kind < 85 and self.crew:
             dice.pick(self.crew).act(dice)
@@ -143,8 +146,8 @@ class World:
             if dice.below(12):
                 busy = [worker for worker in self.crew if worker.stack]
                 dice.pick(busy or self.crew).die({"signal": "SIGKILL"})
-            else:
-                self.end_zygote()
+            elif self.zygotes:
+                self.end_zygote(dice.pick(sorted(self.zygotes)))
 
     def fire(self, index: int) -> None:
         """Let a timer run out, in its time or late."""
@@ -163,23 +166,25 @@ class World:
     def bury(self, worker: Worker) -> None:
         """Tell the scheduler that a worker has died, after all that it had sent."""
         self.event("died", worker.number, worker.cause, worker.started)
-        self._end_mourning()
+        self._end_mourning(worker.interpreter)
 
-    def end_zygote(self) -> None:
-        """Kill the zygote, and with it all workers; another comes when they are told to be dead."""
-        self.stillborn = False
-        if self.zygote and not self.closed:
-            self.zygote = False
-            self.mourning = True
+    def end_zygote(self, interpreter: str) -> None:
+        """Kill a zygote, and its workers; another comes when they are told to be dead."""
+        self.stillborn.discard(interpreter)
+        if interpreter in self.zygotes and not self.closed:
+            self.zygotes.discard(interpreter)
+            self.mourning.add(interpreter)
             for worker in self.crew:
-                worker.die({"signal": "SIGKILL", "zygote": "was killed"})
-            self.event("zygote_lost")
-            self._end_mourning()
+                if worker.interpreter == interpreter:
+                    worker.die({"signal": "SIGKILL", "zygote": "was killed"})
+            self.event("zygote_lost", interpreter)
+            self._end_mourning(interpreter)
 
-    def _end_mourning(self) -> None:
-        if self.mourning and not self.crew:
-            self.mourning = False
-            self.event("replace_zygote", {"signal": "SIGKILL"})
+    def _end_mourning(self, interpreter: str) -> None:
+        left = any(worker.interpreter == interpreter for worker in self.crew)
+        if interpreter in self.mourning and not left:
+            self.mourning.discard(interpreter)
+            self.event("replace_zygote", interpreter, {"signal": "SIGKILL"})
 
     # --- events ---------------------------------------------------------------------------
 
@@ -373,17 +378,22 @@ class World:
     def _prestart(self, pool: str, count: int) -> None:
         self.scheduler.prestart(pool, count)
 
-    def _zygote_lost(self) -> None:
-        self.scheduler.supervision.zygote_lost()
+    def _zygote_lost(self, interpreter: str) -> None:
+        self.scheduler.zygotes.lost(interpreter)
 
-    def _replace_zygote(self, cause: dict[str, Any]) -> None:
+    def _replace_zygote(self, interpreter: str, cause: dict[str, Any]) -> None:
         if not self.closed:
-            self.scheduler.supervision.replace_zygote(cause, self.now)
+            self.scheduler.zygotes.replace(interpreter, cause, self.now)
 
-    def _zygote_started(self) -> None:
-        self.zygote = True
-        self.stillborn = not self.rushed and self.dice.chance(self.setting.zygote_dies)
-        self.scheduler.supervision.zygote_started()
+    def _refuse_zygote(self, interpreter: str, cause: dict[str, Any]) -> None:
+        if not self.closed:
+            self.scheduler.zygotes.refused(interpreter, cause)
+
+    def _zygote_started(self, interpreter: str) -> None:
+        self.zygotes.add(interpreter)
+        if not self.rushed and self.dice.chance(self.setting.zygote_dies):
+            self.stillborn.add(interpreter)
+        self.scheduler.zygotes.started(interpreter)
 
     def _close(self) -> None:
         self.closed = True
@@ -433,10 +443,7 @@ class World:
         if kind is do.Arm:
             self.timers.append((self.now + action.delay, action.key))  # type: ignore[union-attr]
         elif kind is do.StartZygote:
-            if not self.rushed and self.dice.chance(self.setting.zygote_fails):
-                self.event("replace_zygote", {"reason": "no interpreter"}, defer=True)
-            else:
-                self.event("zygote_started", defer=True)
+            self._start_zygote(action.interpreter)  # type: ignore[union-attr]
         elif kind is do.Spawn:
             if not self.rushed and self.dice.chance(self.setting.spawn_fails):
                 self.event("died", action.worker, {"spawn": "no descriptors"}, 0, defer=True)  # type: ignore[union-attr]
@@ -447,6 +454,15 @@ class World:
             # A message to a process that has ended is nobody's: the shell drops it.
             if worker is not None and worker.state != "dead":
                 self._post(worker, action)
+
+    def _start_zygote(self, interpreter: str) -> None:
+        fails = not self.rushed and self.dice.chance(self.setting.zygote_fails)
+        if fails and interpreter != HOME and self.dice.below(4) == 0:
+            self.event("refuse_zygote", interpreter, {"reason": "no snakepit"}, defer=True)
+        elif fails:
+            self.event("replace_zygote", interpreter, {"reason": "no interpreter"}, defer=True)
+        else:
+            self.event("zygote_started", interpreter, defer=True)
 
     def _perform_send(self, action: do.Send) -> None:
         worker = self.workers.get(action.worker)
