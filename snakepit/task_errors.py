@@ -107,6 +107,10 @@ def _own(exc: BaseException) -> dict[str, Any]:
 
 def _dress(error: TaskError, remote: _Remote) -> None:
     own = error.__dict__
+    if remote.traceback:
+        from .sources import with_sources
+
+        remote = remote._replace(traceback=with_sources(remote.traceback))
     own[_REMOTE] = remote
     own.update(zip(_FIELDS, remote))
     # Past the user's __setattr__, which may refuse, as a frozen dataclass does.

@@ -170,7 +170,7 @@ def test_the_notebook_runs(folder: Path) -> None:
     assert said == 6
     printed = "".join(out.text for cell in code for out in cell.outputs if "text" in out)
     assert "3\n2\n1\n" in printed and "interrupted\n" in printed
-    assert "line 3, in parse" in printed and "ValueError" in printed
+    assert "line 3, in parse\n    return int(text)\n" in printed and "ValueError" in printed
 
 
 def test_an_interrupted_kernel_goes_on(kernel: Kernel, tmp_path: Path) -> None:
