@@ -22,6 +22,9 @@ RESERVES: Final = "+"
 IN_GROUP: Final = "_group_"
 """In such a name, between the plain name and the group's."""
 
+GROUPS: Final = "+placement groups"
+"""The namespace of the names of placement groups, which are actors."""
+
 INTERPRETER: Final = "SNAKEPIT_ENV_PY_EXECUTABLE"
 """Among an environment's pairs: the command of the interpreter that it names."""
 

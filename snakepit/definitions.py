@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .checks import IN_GROUP, RESERVES, UNITS
 from .protocol import Definition
-from .wire.messages import Template
+from .wire.messages import CREATE, METHOD, Template
 
 if TYPE_CHECKING:
     from .payload import Packed
@@ -40,6 +41,36 @@ def complete(definition: Definition, namespace: str) -> tuple[Template, Packed |
 
     code = pack_code(definition.target)
     return template._replace(code=code.digest), code.packed
+
+
+def function_of(template: Template, creation: Template | None) -> str:
+    """Return the full name of what a call runs.
+
+    Args:
+        template: the call's.
+        creation: that of the actor's constructor, if the call is of an actor.
+    """
+    kind = creation.function if creation is not None else template.function
+    if template.kind == CREATE:
+        return f"{kind}.__init__"
+    return f"{kind}.{template.method}" if template.kind == METHOD else kind
+
+
+def assigned(template: Template) -> dict[str, float]:
+    """Return what a task or actor is given; of a placement group under the plain names."""
+    found: dict[str, float] = {}
+    for name, amount in template.resources:
+        if amount and not name.startswith(RESERVES):
+            found[name.partition(IN_GROUP)[0]] = amount / UNITS
+    return found
+
+
+def group_of(template: Template) -> str | None:
+    """Return the id of the placement group that a task or actor runs in."""
+    for name, _ in template.resources:
+        if IN_GROUP in name and not name.startswith(RESERVES):
+            return name.rpartition("_")[2]
+    return None
 
 
 def _pack_types(types: tuple[type[BaseException], ...], name: str) -> bytes:

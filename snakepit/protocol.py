@@ -73,6 +73,15 @@ class ActorRecord(NamedTuple):
         )
 
 
+class GroupRecord(NamedTuple):
+    """What `placement_groups` tells of one: the actor that keeps it, the description that was given
+    at its creation, and whether its resources are set aside by now."""
+
+    id: int
+    methods: Any
+    created: bool
+
+
 @runtime_checkable
 class Runtime(Protocol):
     """A place where calls can be made. Ids are those of `snakepit.ids`; times are seconds.
@@ -168,6 +177,10 @@ class Runtime(Protocol):
 
     def named_actors(self) -> list[tuple[str, str]]:
         """Return the namespace and name of each living actor that has a name."""
+        ...
+
+    def placement_groups(self) -> list[GroupRecord]:
+        """Return the placement groups that live."""
         ...
 
     def hold(self, identifier: int) -> None:

@@ -23,7 +23,7 @@ from snakepit.errors import ActorAlreadyExistsError, GetTimeoutError
 from snakepit.handles import HandleCounts, Handles
 from snakepit.ids import first_id
 from snakepit.payload import pack, pack_call
-from snakepit.protocol import ActorRecord, Definition, Reference, Runtime
+from snakepit.protocol import Definition, Reference, Runtime
 from snakepit.values import INLINE, Values, take_references
 from snakepit.wire import messages as wire
 from snakepit.wire.codec import SUBMIT
@@ -32,6 +32,7 @@ from .awaiting import Awaiting
 from .callbacks import Callbacks
 from .consuming import Consumer
 from .current import CALL
+from .directory import Directory
 from .interruption import Interruption
 from .mailbox import Mailbox
 from .waiting import Loop, Waiting
@@ -83,6 +84,10 @@ class WorkerRuntime:
         self.take = consumer.take
         self.expect = consumer.expect
         self.redeem = consumer.redeem
+        directory = Directory(self)
+        self.find_actor = directory.find_actor
+        self.named_actors = directory.named_actors
+        self.placement_groups = directory.placement_groups
         self.awaiting = Awaiting(self, self._wants, values)
         self.until_done = self.awaiting.until_done
         self.await_many = self.awaiting.await_many
@@ -176,7 +181,7 @@ class WorkerRuntime:
         """See `Runtime.create`."""
         actor = self._call(definition, 0, args, kwargs, methods)
         name = definition.template.actor_name
-        if name and not self._ask("has_name", actor):
+        if name and not self.ask("has_name", actor):
             self.drop(actor)
             where = definition.template.namespace or self.namespace
             raise ActorAlreadyExistsError(
@@ -333,7 +338,7 @@ class WorkerRuntime:
         if timeout == 0:
             self.send_want(want)
             # Ask something that is answered after what was wanted.
-            self._ask("nothing")
+            self.ask("nothing")
             return ready()
         deadline = Deadline.after(timeout)
         call = self._parent()
@@ -364,7 +369,8 @@ class WorkerRuntime:
 
     # --- questions ------------------------------------------------------------------------
 
-    def _ask(self, operation: str, *arguments: Any) -> Any:
+    def ask(self, operation: str, *arguments: Any) -> Any:
+        """Ask the driver something; return its answer."""
         with self.lock:
             self._next_request += 1
             request = self._next_request
@@ -382,43 +388,31 @@ class WorkerRuntime:
 
     def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
         """See `Runtime.cancel`."""
-        refusal = self._ask("cancel", identifier, force, recursive)
+        refusal = self.ask("cancel", identifier, force, recursive)
         if refusal is not None:
             raise ValueError(refusal)
 
     def kill(self, actor: int, *, no_restart: bool) -> None:
         """See `Runtime.kill`."""
-        self._ask("kill", actor, no_restart)
+        self.ask("kill", actor, no_restart)
 
     def pending_calls(self, actor: int) -> int:
         """See `Runtime.pending_calls`."""
-        count: int = self._ask("pending_calls", actor)
+        count: int = self.ask("pending_calls", actor)
         return count
 
     def cancelled(self) -> bool:
         """See `Runtime.cancelled`."""
         return self._interruption.cancelled(self._parent())
 
-    def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
-        """See `Runtime.find_actor`."""
-        where = self.namespace if namespace is None else namespace
-        found = self._ask("find_actor", where, name)
-        if found is None:
-            raise ActorRecord.missing(name, where)
-        return ActorRecord(*found)
-
-    def named_actors(self) -> list[tuple[str, str]]:
-        """See `Runtime.named_actors`."""
-        return [(namespace, name) for namespace, name in self._ask("named_actors")]
-
     def relieve(self, needed: int) -> bool:
         """Have everybody else give free memory of the store back; see `Values`."""
-        self._ask("relieve", needed)
+        self.ask("relieve", needed)
         return True
 
     def describe(self) -> dict[str, Any]:
         """See `Runtime.describe`."""
-        facts: dict[str, Any] = self._ask("describe", self._parent())
+        facts: dict[str, Any] = self.ask("describe", self._parent())
         return {
             **facts,
             "worker": self.number,

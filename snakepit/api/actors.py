@@ -20,6 +20,7 @@ from .options import (
     actor_template,
     check_options,
     finds_by_name,
+    full_name,
     group_names,
     merge,
 )
@@ -158,7 +159,7 @@ class ActorClass(ActorFactory[T]):
         retries = self._options.get("max_task_retries", 0)
         pending = self._options.get("max_pending_calls", 0)
         table = describe_class(cls, retries, group_names(self._options), pending)
-        template = actor_template(cls.__name__, self._options, table.flavour)
+        template = actor_template(cls.__name__, self._options, table.flavour, full_name(cls))
         super().__init__(
             Definition(cls, template),
             Signature(constructor_parameters(cls)),
@@ -177,7 +178,9 @@ class ActorClass(ActorFactory[T]):
         checked = check_options("an actor", given, ACTOR_CHECKS, ACTOR_LATER)
         own = self._definition
         merged = merge(self._options, checked)
-        template = actor_template(own.template.name, merged, self._table.flavour)
+        template = actor_template(
+            own.template.name, merged, self._table.flavour, own.template.function
+        )
         finds = finds_by_name(merged)
         known = self._variants.get((template, finds))
         if known is not None:

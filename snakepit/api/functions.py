@@ -20,6 +20,7 @@ from .options import (
     TASK_LATER,
     TaskOptions,
     check_options,
+    full_name,
     merge,
     task_template,
 )
@@ -114,7 +115,8 @@ class RemoteFunction(TaskCall[Out]):
         dynamic = options.get("num_returns") == DYNAMIC
         target = Dynamic(self._function) if dynamic else self._function
         name = getattr(self, "__name__", type(self._function).__name__)
-        template = task_template(name, {**options, "num_returns": 1} if dynamic else options)
+        asked = {**options, "num_returns": 1} if dynamic else options
+        template = task_template(name, asked, full_name(self._function))
         return Definition(target, template, options.get("retry_exceptions", False))
 
     @overload

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 from ..checks import (
+    GROUPS,
     IN_GROUP,
     RESERVES,
     UNITS,
@@ -21,10 +22,11 @@ from ..checks import (
     wrong_type,
     wrong_value,
 )
-from ..errors import NotSupportedError, OptionError
-from ..protocol import Definition
-from .actors import ActorClass, ActorFactory
+from ..errors import ActorAlreadyExistsError, NotSupportedError, OptionError
+from ..protocol import Definition, current
+from .actors import ActorClass
 from .calls import get, kill, wait
+from .context import running
 from .handles import ActorHandle
 from .refs import ObjectRef
 
@@ -178,12 +180,12 @@ def placement_group(
     Args:
         bundles: quantities by name, of `CPU`, `memory` and custom resources.
         strategy: PACK, SPREAD, STRICT_PACK or STRICT_SPREAD; there is one machine for all of them.
-        name: for people.
+        name: for `get_placement_group`; one group at a time may have it.
         lifetime: None; "detached" is not supported.
 
     Raises:
         TypeError: an argument has a wrong type.
-        OptionError: an argument has a value that is not allowed.
+        OptionError: an argument has a value that is not allowed, or the name is taken.
         NotSupportedError: a bundle has GPUs, or the group would be detached.
     """
     if not isinstance(bundles, (list, tuple)):
@@ -197,7 +199,14 @@ def placement_group(
     if lifetime is not None:
         raise NotSupportedError(f"lifetime={lifetime!r}: a placement group ends with the program")
     identifier = os.urandom(8)
-    keeper = _keeper(identifier.hex(), checked, name)
+    told = (identifier.hex(), name, strategy, checked)
+    try:
+        keeper = _keeper(told)
+    except ActorAlreadyExistsError:
+        raise OptionError(
+            f"name: a placement group named {name!r} exists; get_placement_group() returns it, or "
+            "choose another name"
+        ) from None
     return PlacementGroup(identifier, name, strategy, checked, keeper)
 
 
@@ -208,7 +217,8 @@ def remove_placement_group(group: PlacementGroup) -> None:
     kill(group._keeper)
 
 
-def _keeper(group: str, bundles: tuple[Bundle, ...], name: str) -> ActorHandle[_Keeper]:
+def _keeper(told: tuple[str, str, str, tuple[Bundle, ...]]) -> ActorHandle[_Keeper]:
+    group, name, _, bundles = told
     totals: dict[str, int] = {"CPU": 0}
     aside: dict[str, int] = {}
     for index, bundle in enumerate(bundles):
@@ -221,11 +231,16 @@ def _keeper(group: str, bundles: tuple[Bundle, ...], name: str) -> ActorHandle[_
     template = own.template._replace(
         name=f"placement group {name or group}",
         resources=(*sorted(totals.items()), *sorted(aside.items())),
+        actor_name=name,
+        namespace=GROUPS if name else "",
     )
-    factory: ActorFactory[_Keeper] = ActorFactory(
-        Definition(own.target, template), made._signature, made._table
+    runtime = current() or running()
+    # Whoever asks for all groups is told of this one what its methods are, and then what it is.
+    description = (*made._table.description, told)
+    keeper: ActorHandle[_Keeper] = runtime.create(
+        Definition(own.target, template), (), {}, description, made._make
     )
-    return factory.remote()
+    return keeper
 
 
 def _bundle(option: str, value: object) -> Bundle:

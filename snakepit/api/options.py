@@ -266,11 +266,19 @@ def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {option: value for option, value in {**old, **new}.items() if value is not None}
 
 
-def task_template(function: str, options: Mapping[str, Any]) -> Template:
+def full_name(definition: Any) -> str:
+    """Return the module and name of a function or class; of an inner one without the outer."""
+    name = getattr(definition, "__qualname__", type(definition).__name__)
+    module = getattr(definition, "__module__", None) or "__main__"
+    return f"{module}.{name.rpartition('<locals>.')[2]}"
+
+
+def task_template(name: str, options: Mapping[str, Any], function: str = "") -> Template:
     """Return the static part of a task's calls; it takes one CPU unless told otherwise."""
     return _template(
         TASK,
-        options.get("name", function),
+        options.get("name", name),
+        function=function,
         returns=options.get("num_returns", 1),
         resources=_resources(options, UNITS),
         max_retries=options.get("max_retries", DEFAULT_MAX_RETRIES),
@@ -279,7 +287,9 @@ def task_template(function: str, options: Mapping[str, Any]) -> Template:
     )
 
 
-def actor_template(kind: str, options: Mapping[str, Any], flavour: int = PLAIN) -> Template:
+def actor_template(
+    kind: str, options: Mapping[str, Any], flavour: int = PLAIN, function: str = ""
+) -> Template:
     """Return the static part of an actor's creation.
 
     Its resources are what it holds while it lives. None given: the scheduler wants one CPU to
@@ -295,6 +305,7 @@ def actor_template(kind: str, options: Mapping[str, Any], flavour: int = PLAIN) 
     return _template(
         CREATE,
         kind,
+        function=function,
         resources=resources,
         max_restarts=options.get("max_restarts", 0),
         max_task_retries=options.get("max_task_retries", 0),
@@ -372,10 +383,12 @@ def _template(
     env: Pairs = (),
     detached: int = 0,
     max_pending: int = 0,
+    function: str = "",
 ) -> Template:
     return Template(
         kind=kind,
         name=name,
+        function=function,
         code=b"",
         method=method,
         returns=returns,

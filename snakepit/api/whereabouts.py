@@ -50,6 +50,12 @@ class RuntimeContext:
         name: str | None = self._facts.get("task_name")
         return name
 
+    def get_task_function_name(self) -> str | None:
+        """Return the full name of the function or method that runs here, whatever the call is
+        named: `module.function`, `module.Class.method`; None in the driver."""
+        name: str | None = self._facts.get("task_function")
+        return name
+
     def get_actor_id(self) -> str | None:
         """Return the id of the actor that runs here, in hexadecimal; None outside of one."""
         return self._named("actor")

@@ -103,6 +103,11 @@ class Actor:
             yield from lane
         yield from self.unready.values()
 
+    @property
+    def is_going(self) -> bool:
+        """Whether it ends with its present process, however long that takes."""
+        return self.killed or bool(self.leaving)
+
     def to(self, event: str) -> None:
         """Take `event`; the only setter of the state."""
         try:

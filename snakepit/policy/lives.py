@@ -41,7 +41,7 @@ class ActorTable:
         self._window = window
         self.most_in_mailbox = MOST_IN_MAILBOX
         self.names: dict[tuple[str, str], Actor] = {}
-        self._groups = Groups(placement)
+        self.groups = Groups(placement)
 
     # --- made ---------------------------------------------------------------------------
 
@@ -49,7 +49,7 @@ class ActorTable:
         """Take a new actor whose constructor is the call `creation`; it keeps its arguments."""
         actor = entry.actor = Actor(creation, methods)
         template = creation.shape.template
-        self._groups.announce(template.resources)
+        self.groups.announce(actor)
         if template.actor_name:
             actor.name = (template.namespace, template.actor_name)
             if actor.name in self.names:
@@ -88,7 +88,7 @@ class ActorTable:
         actor.to("made")
         actor.window = None
         template = actor.creation.shape.template
-        self._groups.fill(template.resources)
+        self.groups.fill(actor)
         if not template.resources:
             self._release(worker)
         if not template.max_restarts:
@@ -370,7 +370,7 @@ class ActorTable:
             self._objects.unpin((actor.id,))
         if creation.shape.template.detached:
             self._objects.unpin((actor.id,))
-        for call in self._groups.end(creation.shape.template.resources):
+        for call in self.groups.end(actor):
             if call.shape.template.kind == CREATE:
                 self.end(self.of(call.id), {"reason": "group_removed"})
             else:

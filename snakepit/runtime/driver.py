@@ -25,11 +25,12 @@ from ..policy.calls import Call, Shape
 from ..policy.placement import Pool
 from ..policy.restart import RestartWindow
 from ..policy.scheduler import Scheduler
-from ..protocol import ActorRecord, Definition, Reference, Runtime, resolved, watch_forks
+from ..protocol import Definition, Reference, Runtime, resolved, watch_forks
 from ..store.platform import OutOfPages
 from ..values import INLINE, take_references
 from ..wire import messages as wire
 from .core import Core
+from .directory import Directory
 from .host import StartZygote
 from .interrupts import Interrupts
 from .processes import Processes
@@ -93,6 +94,10 @@ class DriverRuntime:
         self.wait = waiting.for_some
         self.when_done = waiting.when_done
         self.until_done = partial(resolved, self)
+        directory = Directory(core)
+        self.find_actor = directory.find_actor
+        self.named_actors = directory.named_actors
+        self.placement_groups = directory.placement_groups
         streams = StreamReader(core, self)
         self.take = streams.take
         self.expect = streams.expect
@@ -379,19 +384,6 @@ class DriverRuntime:
     def cancelled(self) -> bool:
         """See `Runtime.cancelled`: nothing runs here that could be."""
         return False
-
-    def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
-        """See `Runtime.find_actor`."""
-        where = self._core.config.namespace if namespace is None else namespace
-        actor = self._core.update(lambda: self._scheduler.find_actor(where, name))
-        if actor is None:
-            raise ActorRecord.missing(name, where)
-        return ActorRecord(actor.id, actor.creation.name, actor.methods)
-
-    def named_actors(self) -> list[tuple[str, str]]:
-        """See `Runtime.named_actors`."""
-        names: list[tuple[str, str]] = self._core.update(lambda: [*self._scheduler.actors.names])
-        return names
 
     def describe(self) -> dict[str, Any]:
         """See `Runtime.describe`."""

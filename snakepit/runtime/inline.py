@@ -24,8 +24,9 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, TypeVar, final
 
+from ..checks import RESERVES
 from ..config import UNITS, Config
-from ..definitions import complete
+from ..definitions import assigned, complete, function_of, group_of
 from ..errors import (
     ActorAlreadyExistsError,
     GetTimeoutError,
@@ -35,7 +36,7 @@ from ..errors import (
 from ..ids import DRIVER, new_run
 from ..payload import pack, unpack_code
 from ..policy.resources import Resources
-from ..protocol import ActorRecord, Definition, Runtime, resolved
+from ..protocol import ActorRecord, Definition, GroupRecord, Runtime, resolved
 from ..wire.messages import ERROR, OK, STREAMING, Template
 from .inline_actors import InlineActor
 from .inline_calls import HERE, Arguments, Here, InlineCalls, raise_what_is_the_drivers
@@ -324,6 +325,16 @@ class InlineRuntime:
         self._objects.count()
         return list(self._names)
 
+    def placement_groups(self) -> list[GroupRecord]:
+        """See `Runtime.placement_groups`: here each is there at once."""
+        self._objects.count()
+        return [
+            GroupRecord(actor.id, actor.methods, True)
+            for actor in list(self._actors.values())
+            if actor.failure is None
+            and any(name.startswith(RESERVES) for name, _ in actor.template.resources)
+        ]
+
     def _forget(self, actor: InlineActor) -> None:
         template = actor.template
         name = (template.namespace, template.actor_name)
@@ -359,13 +370,14 @@ class InlineRuntime:
 
     def _facts_of(self, here: Here) -> dict[str, Any]:
         actor = here.actor
-        needs = here.template.resources if actor is None else actor.template.resources
-        assigned = {name: amount / UNITS for name, amount in needs if amount}
-        count = -(-dict(needs).get("GPU", 0) // UNITS)
+        holder = here.template if actor is None else actor.template
+        count = -(-dict(holder.resources).get("GPU", 0) // UNITS)
         facts = {
             "task": here.call,
             "task_name": here.template.name,
-            "assigned": assigned,
+            "task_function": function_of(here.template, actor and actor.template),
+            "placement_group": group_of(holder),
+            "assigned": assigned(holder),
             "gpus": list(self._config.gpus[:count]),
         }
         if actor is not None:

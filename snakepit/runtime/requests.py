@@ -11,6 +11,7 @@ from ..runtime_env import merged, told
 from ..wire import messages as wire
 from .connection import Connection
 from .core import Core
+from .directory import living_groups
 from .whereabouts import environment, whereabouts
 
 
@@ -182,6 +183,9 @@ class Inbox:
 
     def _answer_named_actors(self, connection: Connection) -> tuple[int, Any]:
         return wire.OK, list(self._scheduler.actors.names)
+
+    def _answer_placement_groups(self, connection: Connection) -> tuple[int, Any]:
+        return wire.OK, living_groups(self._scheduler)
 
     def _answer_has_name(self, connection: Connection, actor: int) -> tuple[int, Any]:
         entry = self._core.entries.get(actor)

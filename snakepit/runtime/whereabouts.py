@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checks import IN_GROUP, RESERVES, UNITS
-from ..policy.calls import Call
+from ..definitions import assigned, function_of, group_of
 from ..policy.scheduler import Scheduler
 from ..runtime_env import Pairs
 from ..wire.messages import TASK
@@ -32,15 +31,18 @@ def whereabouts(
         return {}
     call = worker.inflight.get(identifier)
     facts: dict[str, Any] = {"task_name": call.name if call is not None else None, "actor": None}
+    actor = worker.actor
+    creation = actor.creation.shape.template if actor is not None else None
+    if call is not None:
+        facts["task_function"] = function_of(call.shape.template, creation)
     facts["gpus"] = [gpus[device] for device in worker.gpus]
     if call is not None and call.shape.template.kind == TASK:
-        facts["assigned"] = _assigned(call)
-        facts["placement_group"] = _group_of(call)
-    actor = worker.actor
+        facts["assigned"] = assigned(call.shape.template)
+        facts["placement_group"] = group_of(call.shape.template)
     if actor is not None:
         facts["actor"] = actor.id
-        facts["assigned"] = _assigned(actor.creation)
-        facts["placement_group"] = _group_of(actor.creation)
+        facts["assigned"] = assigned(actor.creation.shape.template)
+        facts["placement_group"] = group_of(actor.creation.shape.template)
         facts["actor_name"] = actor.name[1] if actor.name else None
         facts["actor_methods"] = actor.methods
         facts["reconstructed"] = actor.restarts > 0
@@ -57,19 +59,3 @@ def environment(scheduler: Scheduler, number: int) -> Pairs:
         return ()
     actor = worker.actor
     return worker.pool.env if actor is None else actor.creation.shape.template.env
-
-
-def _group_of(call: Call) -> str | None:
-    for name, _ in call.shape.template.resources:
-        if IN_GROUP in name and not name.startswith(RESERVES):
-            return name.rpartition("_")[2]
-    return None
-
-
-def _assigned(call: Call) -> dict[str, float]:
-    """Return what a call was given; of a placement group under the plain names."""
-    found: dict[str, float] = {}
-    for name, amount in call.shape.template.resources:
-        if amount and not name.startswith(RESERVES):
-            found[name.partition(IN_GROUP)[0]] = amount / UNITS
-    return found

@@ -7,11 +7,18 @@ module of its own are imported by those who use them.
 from __future__ import annotations
 
 from .actor_pool import ActorPool
+from .debug import log_once
 from .helpers import as_completed, map_unordered
 from .names import list_named_actors
 
 # The functions, which take the name of their module, as in Ray.
-from .placement_group import placement_group, remove_placement_group
+from .placement_group import (
+    get_current_placement_group,
+    get_placement_group,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from .serialization import deregister_serializer, inspect_serializability, register_serializer
 
 __all__ = [
@@ -19,7 +26,11 @@ __all__ = [
     "as_completed",
     "map_unordered",
     "list_named_actors",
+    "log_once",
+    "get_current_placement_group",
+    "get_placement_group",
     "placement_group",
+    "placement_group_table",
     "remove_placement_group",
     "inspect_serializability",
     "register_serializer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypedDict, overload
 
 from ..api.context import running
-from ..checks import check_bool
+from ..checks import GROUPS, check_bool
 from ..protocol import current
 
 
@@ -36,7 +36,8 @@ def list_named_actors(all_namespaces: bool = False) -> list[str] | list[NamedAct
     """
     check_bool("all_namespaces", all_namespaces)
     runtime = current() or running()
-    found = sorted(runtime.named_actors())
+    # Without those that keep placement groups, whose names are the groups'.
+    found = sorted(each for each in runtime.named_actors() if each[0] != GROUPS)
     if all_namespaces:
         return [NamedActor(namespace=namespace, name=name) for namespace, name in found]
     here = runtime.describe().get("namespace") or ""

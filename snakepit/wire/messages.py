@@ -42,6 +42,8 @@ class Template(NamedTuple):
     methods that name none is "". A method has its `group`. With `backpressure` a generator yields
     at most so many items that were not taken; 0 is no limit. A `detached` actor keeps itself. The
     methods of one that has `max_pending` say so too: calls of one process that may be unanswered.
+    `function` is the full name of the function or class, whatever the calls are named; methods have
+    none but that of their actor's class.
     """
 
     kind: int
@@ -66,6 +68,7 @@ class Template(NamedTuple):
     backpressure: int = 0
     detached: int = 0
     max_pending: int = 0
+    function: str = ""
 
 
 # --- both ways on a mailbox ------------------------------------------------------------------

@@ -14,7 +14,7 @@ from snakepit import protocol
 from snakepit.api.refs import ObjectRef
 from snakepit.errors import GetTimeoutError
 from snakepit.ids import new_run
-from snakepit.protocol import ActorRecord, Definition
+from snakepit.protocol import ActorRecord, Definition, GroupRecord
 
 Make = Callable[[Any, int], Any]
 
@@ -150,6 +150,9 @@ class FakeRuntime:
 
     def named_actors(self) -> list[tuple[str, str]]:
         return list(self._names)
+
+    def placement_groups(self) -> list[GroupRecord]:
+        return []
 
     def hold(self, identifier: int) -> None:
         self.handles[identifier] += 1

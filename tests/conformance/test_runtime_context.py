@@ -170,3 +170,31 @@ def test_the_context_names_the_namespace(ray: Any) -> None:
         return ray.get_runtime_context().namespace
 
     assert ray.get(namespace.remote()) == ray.get_runtime_context().namespace
+
+
+def test_the_name_of_the_function_that_runs(ray: Any) -> None:
+    @ray.remote
+    def named() -> Any:
+        return ray.get_runtime_context().get_task_function_name()
+
+    module = __name__.rpartition(".")[2]
+    for call in (named, named.options(name="mine")):
+        assert ray.get(call.remote()).endswith(f"{module}.named")
+
+
+def test_the_name_of_the_method_that_runs(ray: Any) -> None:
+    @ray.remote
+    class Knows:
+        def __init__(self) -> None:
+            self.made_by = ray.get_runtime_context().get_task_function_name()
+
+        def names(self) -> Any:
+            return ray.get_runtime_context().get_task_function_name(), self.made_by
+
+    knows = Knows.options(name="somebody").remote()
+    method, constructor = ray.get(knows.names.options(name="mine").remote())
+    assert method.endswith(".Knows.names") and constructor.endswith(".Knows.__init__")
+
+
+def test_no_function_runs_in_the_driver(ray: Any) -> None:
+    assert ray.get_runtime_context().get_task_function_name() is None

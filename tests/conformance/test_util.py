@@ -247,3 +247,22 @@ def test_map_unordered_of_nothing(ray: Any) -> None:
         return 2 * x
 
     assert list(util(ray).map_unordered(double, [])) == []
+
+
+def test_what_is_logged_once(ray: Any) -> None:
+    log_once = importlib.import_module(f"{ray.__name__}.util").log_once
+    assert [log_once(key) for key in ("once a", "once a", "once b")] == [True, False, True]
+
+
+def test_each_process_logs_once(ray: Any) -> None:
+    log_once = importlib.import_module(f"{ray.__name__}.util").log_once
+
+    @ray.remote
+    class Logs:
+        def log(self) -> bool:
+            found: bool = importlib.import_module(f"{ray.__name__}.util").log_once("in each")
+            return found
+
+    actors = [Logs.remote(), Logs.remote()]
+    assert log_once("in each") is True
+    assert ray.get([each.log.remote() for each in actors * 2]) == [True, True, False, False]

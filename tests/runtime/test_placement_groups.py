@@ -8,9 +8,13 @@ import pytest
 
 import snakepit
 from snakepit import errors
+from snakepit.util import list_named_actors
 from snakepit.util.placement_group import (
     PlacementGroup,
+    get_current_placement_group,
+    get_placement_group,
     placement_group,
+    placement_group_table,
     remove_placement_group,
 )
 from snakepit.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -183,3 +187,51 @@ def test_wrong_strategies_are_refused(runtime: Any) -> None:
     with pytest.raises(TypeError, match="placement_group must be a PlacementGroup"):
         remove_placement_group(3)  # type: ignore[arg-type]
     assert group.wait(30)
+
+
+@snakepit.remote(num_cpus=0)
+def look_up(name: str) -> Any:
+    found = get_placement_group(name)
+    return found.id.hex(), found.bundle_specs, placement_group_table(found)["state"]
+
+
+def test_a_group_is_looked_up_from_anywhere(runtime: Any) -> None:
+    group = placement_group([{"CPU": 1}], name="pair")
+    assert group.wait(30)
+    expected = (group.id.hex(), [{"CPU": 1.0}], "CREATED")
+    assert snakepit.get(look_up.remote("pair")) == expected
+    assert list(placement_group_table()) == [group.id.hex()]
+    assert list_named_actors(all_namespaces=True) == []
+    with pytest.raises(errors.OptionError, match="a placement group named 'pair' exists"):
+        placement_group([{"CPU": 1}], name="pair")
+    found = get_placement_group("pair")
+    assert found.wait(30) and found == group
+    # What was looked up keeps nothing alive.
+    del group
+    assert wait_until(lambda: placement_group_table() == {})
+    assert placement_group_table(found)["state"] == "REMOVED"
+    with pytest.raises(ValueError, match="no placement group is named 'pair'"):
+        get_placement_group("pair")
+
+
+def test_a_group_whose_task_runs_on_without_it(runtime: Any, gate: Gate, tally: Tally) -> None:
+    @snakepit.remote
+    def ask(gate: Gate, tally: Tally) -> Any:
+        before = get_current_placement_group()
+        tally.add()
+        gate.wait()
+        return before is not None, get_current_placement_group()
+
+    group = placement_group([{"CPU": 1}])
+    running = ask.options(scheduling_strategy=in_group(group)).remote(gate, tally)
+    assert wait_until(lambda: tally.count == 1)
+    remove_placement_group(group)
+    gate.open()
+    assert snakepit.get(running) == (True, None)
+
+
+def test_wrong_lookups_are_refused(runtime: Any) -> None:
+    with pytest.raises(TypeError, match="placement_group_name must be a string"):
+        get_placement_group(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="placement_group must be a PlacementGroup"):
+        placement_group_table("pair")  # type: ignore[call-overload]

@@ -10,9 +10,11 @@ from snakepit import ActorHandle, ObjectRef
 from snakepit.util import (
     ActorPool,
     as_completed,
+    get_current_placement_group,
     inspect_serializability,
     list_named_actors,
     map_unordered,
+    placement_group_table,
     register_serializer,
 )
 from snakepit.util.multiprocessing import AsyncResult, Pool
@@ -45,6 +47,14 @@ def actor_pools() -> None:
     assert_type(pool.has_next(), bool)
     pool.map(call, ["a"])  # type: ignore[arg-type]
     ActorPool(Worker)  # type: ignore[arg-type]
+
+
+def groups() -> None:
+    group = get_current_placement_group()
+    if group is not None:
+        assert_type(placement_group_table(group)["bundles"], dict[int, dict[str, float]])
+        assert_type(placement_group_table()["id"]["state"], str)
+        placement_group_table(group)["stats"]  # type: ignore[typeddict-item]
 
 
 async def queues() -> None:

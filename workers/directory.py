@@ -1,0 +1,36 @@
+"""Which actors have names, and which placement groups there are, as a worker asks the driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from snakepit.protocol import ActorRecord, GroupRecord
+
+if TYPE_CHECKING:
+    from .client import WorkerRuntime
+
+
+@final
+class Directory:
+    """Asks for what the driver alone knows."""
+
+    __slots__ = ("_runtime",)
+
+    def __init__(self, runtime: WorkerRuntime) -> None:
+        self._runtime = runtime
+
+    def find_actor(self, name: str, namespace: str | None) -> ActorRecord:
+        """See `Runtime.find_actor`."""
+        where = self._runtime.namespace if namespace is None else namespace
+        found = self._runtime.ask("find_actor", where, name)
+        if found is None:
+            raise ActorRecord.missing(name, where)
+        return ActorRecord(*found)
+
+    def named_actors(self) -> list[tuple[str, str]]:
+        """See `Runtime.named_actors`."""
+        return [(namespace, name) for namespace, name in self._runtime.ask("named_actors")]
+
+    def placement_groups(self) -> list[GroupRecord]:
+        """See `Runtime.placement_groups`."""
+        return [GroupRecord(*found) for found in self._runtime.ask("placement_groups")]
