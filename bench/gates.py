@@ -79,6 +79,11 @@ GATES: tuple[Gate, ...] = (
     Gate("generator_stream", "≥", 10, rival=("ray", "generator_stream")),
     Gate("async_1_1_sync", "≥", 25, rival=("ray", "async_1_1_sync")),
     Gate("async_1_1_async", "≥", 20, rival=("ray", "async_1_1_async")),
+    Gate("pool_map", "≥", 1, rival=("pool", "pool_map")),
+    Gate("pool_map_100", "≥", 1, rival=("pool", "pool_map_100")),
+    Gate("pool_map_1", "≥", 1, rival=("pool", "pool_map_1")),
+    Gate("actor_pool_map", "≥", 1, rival=("pool", "pool_map_1")),
+    Gate("grid_search", "≥", 1, rival=("joblib", "grid_search")),
     Gate("actor_1_1_concurrent", "≥", 15, rival=("ray", "actor_1_1_concurrent")),
 )
 

@@ -87,6 +87,24 @@ class Peer:
         """End an actor."""
         raise NotOffered("no actors")
 
+    def pool_map(
+        self, function: Callable[[int], int], items: Iterable[int], chunk: int | None
+    ) -> list[int]:
+        """`map` of a Pool in the manner of the standard library, in chunks."""
+        raise NotOffered("no Pool")
+
+    def actor_pool_map(self, items: Iterable[int]) -> int:
+        """`map` of an ActorPool, a call an item; returns how many results came."""
+        raise NotOffered("no ActorPool")
+
+    def placement_groups(self, count: int) -> None:
+        """Make groups of one bundle, wait until all are reserved, remove them."""
+        raise NotOffered("no placement groups")
+
+    def joblib_backend(self) -> str:
+        """The name of the backend by which joblib's loops run here."""
+        raise NotOffered("no backend of joblib")
+
     # The peer's own functions, not wrappers of them: a wrapper's call would weigh in rows that are
     # about one microsecond.
     @property

@@ -65,6 +65,12 @@ class Pool(Peer):
         """`get` each."""
         return [handle.get() for handle in handles]
 
+    def pool_map(
+        self, function: Callable[[int], int], items: Iterable[int], chunk: int | None
+    ) -> list[int]:
+        """`map`."""
+        return self.pool.map(function, items, chunk)
+
 
 class ExecutorPeer(Peer):
     """Whatever follows concurrent.futures."""
@@ -170,3 +176,7 @@ class Joblib(Peer):
     def burst(self, count: int) -> int:
         """One loop."""
         return sum(self.parallel(self.delayed(echo)(i) for i in range(count)))
+
+    def joblib_backend(self) -> str:
+        """Its own."""
+        return "loky"

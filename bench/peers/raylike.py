@@ -45,9 +45,11 @@ class RayLike(Peer):
         self.declared: dict[Callable[[Any], Any], Any] = {echo: self.echo}
         self.counter = self.api.remote(Counter)
         self.own = programs(self.api)
+        self.pools: dict[str, Any] = {}
 
     def stop(self) -> None:
         """Shut the runtime down."""
+        self.pools.clear()
         self.api.shutdown()
 
     def call(self, value: int) -> int:
@@ -92,6 +94,40 @@ class RayLike(Peer):
     def touch_all(self, actors: list[Any]) -> list[int]:
         """One call to each."""
         return self.gather([actor.add.remote(1) for actor in actors])
+
+    def pool_map(
+        self, function: Callable[[int], int], items: Iterable[int], chunk: int | None
+    ) -> list[int]:
+        """`map` of the Pool in `util.multiprocessing`."""
+        if "pool" not in self.pools:
+            module: Any = importlib.import_module(f"{self.module}.util.multiprocessing")
+            self.pools["pool"] = module.Pool(WORKERS)
+        results: list[int] = self.pools["pool"].map(function, items, chunk)
+        return results
+
+    def actor_pool_map(self, items: Iterable[int]) -> int:
+        """`map` of the ActorPool in `util`."""
+        if "actors" not in self.pools:
+            module: Any = importlib.import_module(f"{self.module}.util")
+            free = self.api.remote(num_cpus=0)(Counter)
+            self.pools["actors"] = module.ActorPool([free.remote() for _ in range(WORKERS)])
+        results = self.pools["actors"].map(lambda actor, item: actor.add.remote(item), items)
+        return sum(1 for _ in results)
+
+    def placement_groups(self, count: int) -> None:
+        """`placement_group`, `wait`, `remove_placement_group`."""
+        module: Any = importlib.import_module(f"{self.module}.util")
+        groups = [module.placement_group([{"CPU": 0.01}]) for _ in range(count)]
+        if not all(group.wait(30) for group in groups):
+            raise AssertionError("a placement group was not reserved")
+        for group in groups:
+            module.remove_placement_group(group)
+
+    def joblib_backend(self) -> str:
+        """The one that registers under the module's name."""
+        module: Any = importlib.import_module(f"{self.module}.util.joblib")
+        getattr(module, "register_ray" if self.module == "ray" else "register")()
+        return self.module
 
     def kill(self, actor: Any) -> None:
         """`kill(actor)`."""

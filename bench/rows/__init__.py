@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from . import calls, curves, envelope, freethreaded, micro, recovery, start
+from . import calls, curves, ecosystem, envelope, freethreaded, micro, recovery, start
 from .base import FULL, QUICK, Effort, Reading, Row
 
 __all__ = ["FULL", "GROUPS", "QUICK", "ROWS", "Effort", "Group", "Reading", "Row", "parts"]
@@ -22,6 +22,7 @@ GROUPS: dict[str, Group] = {
     "start": Group("Start and idling", start.ROWS),
     "calls": Group("Calls, objects, actors", calls.ROWS),
     "micro": Group("Ray's microbenchmark", micro.ROWS),
+    "ecosystem": Group("In the place of other libraries", ecosystem.ROWS),
     "envelope": Group("The envelope of one machine", envelope.ROWS),
     "curves": Group("Cost by size", curves.ROWS),
     "recovery": Group("Recovery", recovery.ROWS),

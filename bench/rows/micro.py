@@ -18,12 +18,12 @@ BATCH = 1000
 REFS = 10_000
 NESTED = 1000
 STREAMED = 10_000
+GROUPS = 50
 CLIENTS = 4
 LARGE_ITEMS = 104_857_600  # int64: 0.84 GB
 PART_MB = 80
 
 LEFT_OUT = {
-    "placement group create/removal": "its row has not been written yet",
     "client: …": "there is no gateway for clients in other processes yet in snakepit",
 }
 
@@ -121,6 +121,12 @@ def streamed(peer: Peer, effort: Effort) -> float:
             get(ref)
 
     return rate(read, effort, per=STREAMED)
+
+
+def groups_made(peer: Peer, effort: Effort) -> float:
+    """Placement groups of one bundle, made, waited for and removed, fifty at a time."""
+    count = effort.count(GROUPS, 5)
+    return rate(lambda: peer.placement_groups(count), effort, per=count)
 
 
 def with_servers(
@@ -293,6 +299,7 @@ ROWS = (
         BOTH,
     ),
     Row("generator_stream", "items of a streaming generator", "1/s", False, streamed, BOTH),
+    Row("placement_groups", "placement group create/removal", "1/s", False, groups_made, BOTH),
     of_kind("actor_1_1_concurrent", "1:1 actor calls concurrent", server_async, "threaded"),
     of_kind("async_1_1_sync", "1:1 async-actor calls sync", server_sync),
     of_kind("async_1_1_async", "1:1 async-actor calls async", server_async),

@@ -62,7 +62,7 @@ def test_the_page_says_what_there_is_nothing_of(run: Run) -> None:
     part = run.parts[0]._replace(rows=["client_get"], rounds=[cells])
     page = markdown(Run([*run.parts, part]))
     assert "- single client get calls: no object store" in page
-    assert "- placement group create/removal: its row has not been written yet." in page
+    assert "- client: …: there is no gateway" in page
     assert page.count("Made by") == 2
     assert "A row that several parts measured is shown as the last one has it." in page
 
