@@ -51,7 +51,7 @@ def test_groups_are_found_and_known_to_who_runs_in_them() -> None:
     expected = ({"CPU": 1.0}, group.id.hex(), "inline")
     assert snakepit.get(look.options(scheduling_strategy=inside).remote()) == expected
     assert snakepit.get(look.remote()) == ({"CPU": 1.0}, None, None)
-    member = Member.options(scheduling_strategy=inside).remote()
+    member = Member.options(num_cpus=1, scheduling_strategy=inside).remote()
     names = [f"{__name__}.Member.{name}" for name in ("look", "__init__")]
     assert snakepit.get(member.look.remote()) == (*names, "inline")
     remove_placement_group(group)
