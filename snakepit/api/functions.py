@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, Unpack, final, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    Unpack,
+    final,
+    overload,
+)
 
 from ..protocol import Definition, current
 from ..wire.messages import STREAMING
@@ -27,16 +40,26 @@ from .options import (
 from .portable import Portable
 from .signature import Signature, flavour_of, parameters_of
 
+if TYPE_CHECKING:
+    from .refs import ObjectRef
+
+P = ParamSpec("P")
+Rest = ParamSpec("Rest")
+First = TypeVar("First")
+Second = TypeVar("Second")
 Out = TypeVar("Out", covariant=True)
 
 MAX_VARIANTS: Final = 64
 """How many sets of options a function or class remembers: each has a definition of its own."""
 
 
-class TaskCall(Portable, Generic[Out]):
+class TaskCall(Portable, Generic[P, Out]):
     """A function with its options, ready to be called: what `f.options(...)` returns.
 
-    `Out` is what `.remote()` returns: `ObjectRef[int]` for a function that returns an int.
+    `P` are the function's parameters, and `Out` is what `.remote()` returns: `ObjectRef[int]` for
+    a function that returns an int. To type checkers each of the first two arguments by position
+    may be a reference to what the function wants; with one in the third or fourth place they
+    leave the call's arguments alone.
     """
 
     __slots__ = ("_high", "_low", "_make")
@@ -50,7 +73,58 @@ class TaskCall(Portable, Generic[Out]):
         self._low, self._high = signature.low, signature.high
         self._make = maker_of(definition.template.returns)
 
-    def remote(self, *args: Any, **kwargs: Any) -> Out:
+    @overload
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> Out: ...
+
+    @overload
+    def remote(
+        self: TaskCall[Concatenate[First, Rest], Out],
+        first: ObjectRef[First],
+        /,
+        *args: Rest.args,
+        **kwargs: Rest.kwargs,
+    ) -> Out: ...
+
+    @overload
+    def remote(
+        self: TaskCall[Concatenate[First, Second, Rest], Out],
+        first: First,
+        second: ObjectRef[Second],
+        /,
+        *args: Rest.args,
+        **kwargs: Rest.kwargs,
+    ) -> Out: ...
+
+    @overload
+    def remote(
+        self: TaskCall[Concatenate[First, Second, Rest], Out],
+        first: ObjectRef[First],
+        second: ObjectRef[Second],
+        /,
+        *args: Rest.args,
+        **kwargs: Rest.kwargs,
+    ) -> Out: ...
+
+    @overload
+    def remote(
+        self, first: Any, second: Any, third: ObjectRef[Any], /, *args: Any, **kwargs: Any
+    ) -> Out: ...
+
+    @overload
+    def remote(
+        self,
+        first: Any,
+        second: Any,
+        third: Any,
+        fourth: ObjectRef[Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Out: ...
+
+    def remote(  # type: ignore[misc] # mypy does not see that it takes whatever the others do.
+        self, *args: Any, **kwargs: Any
+    ) -> Any:
         """Start the function in a worker process; references among its arguments are resolved.
 
         Args:
@@ -67,8 +141,7 @@ class TaskCall(Portable, Generic[Out]):
         if kwargs or not self._low <= len(args) <= self._high:
             self._signature.check(f"{self._definition.template.name}.remote", args, kwargs)
         runtime = current() or running()
-        made: Out = runtime.submit(self._definition, args, kwargs, self._make)
-        return made
+        return runtime.submit(self._definition, args, kwargs, self._make)
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: a remote function runs by `.remote()`.
@@ -87,13 +160,13 @@ class TaskCall(Portable, Generic[Out]):
 
 
 @final
-class RemoteFunction(TaskCall[Out]):
+class RemoteFunction(TaskCall[P, Out]):
     """A function that `remote` decorated; the function itself is its `__wrapped__`."""
 
     __name__: str
-    __wrapped__: Callable[..., Any]
+    __wrapped__: Callable[P, Any]
 
-    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    def __init__(self, function: Callable[P, Any], options: Mapping[str, Any]) -> None:
         """Made by `remote`.
 
         Raises:
@@ -107,7 +180,7 @@ class RemoteFunction(TaskCall[Out]):
         if flavour == "generator":
             self._options.setdefault("num_returns", STREAMING)
         self._function = function
-        self._variants: dict[Any, TaskCall[Any]] = {}
+        self._variants: dict[Any, TaskCall[P, Any]] = {}
         super().__init__(self._define(self._options), Signature(parameters_of(function)))
 
     def _define(self, options: Mapping[str, Any]) -> Definition:
@@ -122,12 +195,12 @@ class RemoteFunction(TaskCall[Out]):
     @overload
     def options(
         self, *, num_returns: int | Literal["streaming", "dynamic"], **options: Unpack[TaskOptions]
-    ) -> TaskCall[Any]: ...
+    ) -> TaskCall[P, Any]: ...
 
     @overload
-    def options(self, **options: Unpack[TaskOptions]) -> TaskCall[Out]: ...
+    def options(self, **options: Unpack[TaskOptions]) -> TaskCall[P, Out]: ...
 
-    def options(self, **options: Any) -> TaskCall[Any]:
+    def options(self, **options: Any) -> TaskCall[P, Any]:
         """Return the function with other options; those not named stay as they were decorated.
 
         Raises:
@@ -143,7 +216,7 @@ class RemoteFunction(TaskCall[Out]):
             return known
         if len(self._variants) >= MAX_VARIANTS:
             self._variants.clear()
-        made: TaskCall[Any] = TaskCall(definition, self._signature)
+        made: TaskCall[P, Any] = TaskCall(definition, self._signature)
         return self._variants.setdefault(key, made)
 
 

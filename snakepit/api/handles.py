@@ -88,8 +88,8 @@ class ActorMethod(Generic[P, Out]):
     """A method of an actor, to be called by `.remote(...)`.
 
     Type checkers know its parameters and result if `method` decorates it, and its class derives
-    from `snakepit.actor.Actor`; else it is an `ActorMethod[..., Any]`. Each of the first two
-    arguments by position may be a reference to what the method wants.
+    from `snakepit.actor.Actor`; else it is an `ActorMethod[..., Any]`. References may be
+    arguments as they may of a `TaskCall`.
     """
 
     __slots__ = ("_core", "_definition", "_high", "_low", "_make", "_signature")
@@ -134,7 +134,24 @@ class ActorMethod(Generic[P, Out]):
         **kwargs: Rest.kwargs,
     ) -> Out: ...
 
-    def remote(  # type: ignore[misc] # mypy does not see that it takes whatever the four do.
+    @overload
+    def remote(
+        self, first: Any, second: Any, third: ObjectRef[Any], /, *args: Any, **kwargs: Any
+    ) -> Out: ...
+
+    @overload
+    def remote(
+        self,
+        first: Any,
+        second: Any,
+        third: Any,
+        fourth: ObjectRef[Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Out: ...
+
+    def remote(  # type: ignore[misc] # mypy does not see that it takes whatever the others do.
         self, *args: Any, **kwargs: Any
     ) -> Any:
         """Call the method; calls that one process makes run in the order that it made them.

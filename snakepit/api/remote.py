@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .actors import ActorClass, ActorFactory
 from .functions import RemoteFunction, TaskCall
@@ -15,7 +15,15 @@ from .typed import Actor
 
 T = TypeVar("T")
 R = TypeVar("R")
+P = ParamSpec("P")
 A = TypeVar("A", bound=Actor)
+
+
+class _Free:
+    """What no function says that it returns, so that it stands for `Any` and type variables.
+
+    Checkers would else take these for iterators, and their functions for generator functions.
+    """
 
 
 class _Decorator(Protocol):
@@ -31,38 +39,44 @@ class _Decorator(Protocol):
     ) -> ActorClass[T]: ...
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, target: Callable[..., Iterator[R]], /
-    ) -> RemoteFunction[ObjectRefGenerator[R]]: ...
+    def __call__(self, target: Callable[..., _Free], /) -> RemoteFunction[..., Any]: ...
 
     @overload
-    def __call__(self, target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self, target: Callable[P, Iterator[R]], /
+    ) -> RemoteFunction[P, ObjectRefGenerator[R]]: ...
+
+    @overload
+    def __call__(self, target: Callable[P, R], /) -> RemoteFunction[P, ObjectRef[R]]: ...
 
 
 class _TaskDecorator(Protocol):
     """What `remote` with options for functions returns."""
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, target: Callable[..., Iterator[R]], /
-    ) -> RemoteFunction[ObjectRefGenerator[R]]: ...
+    def __call__(self, target: Callable[..., _Free], /) -> RemoteFunction[..., Any]: ...
 
     @overload
-    def __call__(self, target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self, target: Callable[P, Iterator[R]], /
+    ) -> RemoteFunction[P, ObjectRefGenerator[R]]: ...
+
+    @overload
+    def __call__(self, target: Callable[P, R], /) -> RemoteFunction[P, ObjectRef[R]]: ...
 
 
 class _StreamDecorator(Protocol):
     """What `remote(num_returns="streaming")` returns."""
 
     def __call__(
-        self, target: Callable[..., Iterable[R]], /
-    ) -> RemoteFunction[ObjectRefGenerator[R]]: ...
+        self, target: Callable[P, Iterable[R]], /
+    ) -> RemoteFunction[P, ObjectRefGenerator[R]]: ...
 
 
 class _ManyDecorator(Protocol):
     """What `remote` with a number of returns returns."""
 
-    def __call__(self, target: Callable[..., Any], /) -> RemoteFunction[Any]: ...
+    def __call__(self, target: Callable[P, Any], /) -> RemoteFunction[P, Any]: ...
 
 
 class _ActorDecorator(Protocol):
@@ -83,15 +97,19 @@ def remote(target: type[A], /) -> type[A]: ...  # type: ignore[overload-overlap]
 def remote(target: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
 
 
+@overload
+def remote(target: Callable[..., _Free], /) -> RemoteFunction[..., Any]: ...
+
+
 # A function that is annotated to return an iterator is taken for a generator function.
 @overload
 def remote(  # type: ignore[overload-overlap]
-    target: Callable[..., Iterator[R]], /
-) -> RemoteFunction[ObjectRefGenerator[R]]: ...
+    target: Callable[P, Iterator[R]], /
+) -> RemoteFunction[P, ObjectRefGenerator[R]]: ...
 
 
 @overload
-def remote(target: Callable[..., R], /) -> RemoteFunction[ObjectRef[R]]: ...
+def remote(target: Callable[P, R], /) -> RemoteFunction[P, ObjectRef[R]]: ...
 
 
 @overload
@@ -110,8 +128,11 @@ def remote(
 def remote(*, num_returns: int, **options: Unpack[TaskOptions]) -> _ManyDecorator: ...
 
 
+# Of a type variable pyright cannot say that the one decorator takes what the other takes.
 @overload
-def remote(**options: Unpack[CommonOptions]) -> _Decorator: ...
+def remote(  # pyright: ignore[reportOverlappingOverload]
+    **options: Unpack[CommonOptions],
+) -> _Decorator: ...
 
 
 @overload

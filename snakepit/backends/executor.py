@@ -111,10 +111,10 @@ class Executor(Interface):
         self._flow = Flow(
             width, strict=width < int(cpus) or not ahead, inside=not hasattr(runtime, "shutdown")
         )
-        self._functions: dict[Any, TaskCall[Any]] = {}
+        self._functions: dict[Any, TaskCall[..., Any]] = {}
         self._setup = None if initializer is None else snakepit.put(_Setup(initializer, initargs))
-        self._any: TaskCall[Any] = RemoteFunction(_call, self._options)
-        self._any_after: TaskCall[Any] = RemoteFunction(_call_after, self._options)
+        self._any: TaskCall[..., Any] = RemoteFunction(_call, self._options)
+        self._any_after: TaskCall[..., Any] = RemoteFunction(_call_after, self._options)
         # As with the standard library, the calls of a script that ends without shutdown() run.
         atexit.register(self._flow.drain)
         weakref.finalize(self, atexit.unregister, self._flow.drain).atexit = False
@@ -150,7 +150,7 @@ class Executor(Interface):
             return self._flow.submit(lambda: anything.remote(fn, *args, **kwargs))
         return self._flow.submit(lambda: task.remote(*args, **kwargs))
 
-    def _task(self, fn: Callable[..., Any]) -> TaskCall[Any] | None:
+    def _task(self, fn: Callable[..., Any]) -> TaskCall[..., Any] | None:
         """Return the function as a task of its own, if each pickle of it is the same."""
         if type(fn) is not FunctionType or fn.__closure__ or flavour_of(fn) != "plain":
             return None

@@ -79,7 +79,7 @@ def those_ready(
 
 @overload
 def map_unordered(
-    fn: TaskCall[ObjectRef[T]],
+    fn: TaskCall[..., ObjectRef[T]],
     items: Iterable[Any],
     *,
     backpressure_size: int | None = 100,
@@ -90,7 +90,7 @@ def map_unordered(
 
 @overload
 def map_unordered(
-    fn: TaskCall[ObjectRef[T]],
+    fn: TaskCall[..., ObjectRef[T]],
     items: Iterable[Any],
     *,
     backpressure_size: int | None = 100,
@@ -111,7 +111,7 @@ def map_unordered(
 
 
 def map_unordered(
-    fn: TaskCall[Any] | ActorMethod[..., Any],
+    fn: TaskCall[..., Any] | ActorMethod[..., Any],
     items: Iterable[Any],
     *,
     backpressure_size: int | None = 100,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, assert_type
+from typing import Any, TypeVar, assert_type
 
 import snakepit
 from snakepit import ActorClass, ActorHandle, ObjectRef, ObjectRefGenerator, RemoteFunction
 from snakepit.actor import Actor, ActorProxy
+
+R = TypeVar("R")
 
 
 @snakepit.remote
@@ -56,7 +58,7 @@ class Lasting:
 
 
 def functions() -> None:
-    assert_type(double, RemoteFunction[ObjectRef[int]])
+    _: RemoteFunction[[int], ObjectRef[int]] = double
     assert_type(double.remote(1), ObjectRef[int])
     assert_type(double.remote(double.remote(1)), ObjectRef[int])
     assert_type(describe.remote(1, unit="km"), ObjectRef[str])
@@ -79,6 +81,75 @@ def few(n: int) -> Iterator[str]:
 @snakepit.remote(num_returns="streaming")
 def listed(n: int) -> Iterable[bytes]:
     return iter([b"x"] * n)
+
+
+@snakepit.remote
+def mixed(first: int, second: str, third: float, fourth: bytes = b"") -> int:
+    return first
+
+
+@snakepit.remote
+def total(*numbers: int, **named: str) -> int:
+    return sum(numbers)
+
+
+@snakepit.remote
+def same(value: R) -> R:
+    return value
+
+
+@snakepit.remote
+def anything(value: Any) -> Any:
+    return value
+
+
+@snakepit.remote
+def applied(function: Callable[[int], int], number: int) -> int:
+    return function(number)
+
+
+def arguments() -> None:
+    number, text = snakepit.put(1), snakepit.put("km")
+    assert_type(describe.remote(number, text), ObjectRef[str])
+    assert_type(describe.remote(1, text), ObjectRef[str])
+    assert_type(describe.remote(number, unit="km"), ObjectRef[str])
+    assert_type(describe.options(name="a").remote(number, text), ObjectRef[str])
+    assert_type(mixed.remote(1, "a", snakepit.put(1.0)), ObjectRef[int])
+    assert_type(mixed.remote(1, text, 1.0, snakepit.put(b"")), ObjectRef[int])
+    assert_type(total.remote(), ObjectRef[int])
+    assert_type(total.remote(*[1, 2, 3], unit="km"), ObjectRef[int])
+    assert_type(total.remote(number, number, number), ObjectRef[int])
+    assert_type(applied.remote(lambda n: n + 1, number), ObjectRef[int])
+    assert_type(snakepit.get(anything.remote(number)), Any)
+    same.remote(1)
+    same.remote(text)
+    numbers.remote(number)
+    split.remote(text)
+
+
+def passed_on(value: int | ObjectRef[int], unit: str | ObjectRef[str]) -> None:
+    assert_type(describe.remote(value, unit), ObjectRef[str])
+
+
+def argument_mistakes() -> None:
+    double.remote("one")  # type: ignore[call-overload]
+    double.remote()  # type: ignore[call-overload]
+    double.remote(1, 2)  # type: ignore[call-overload]
+    double.remote(figure=1)  # type: ignore[call-overload]
+    describe.remote(1, units="km")  # type: ignore[call-overload]
+    describe.remote(snakepit.put(1), 2)  # type: ignore[call-overload]
+    mixed.remote(1, snakepit.put("km"), "three")  # type: ignore[call-overload]
+    total.remote(1, "two")  # type: ignore[call-overload]
+    applied.remote(1, 2)  # type: ignore[call-overload]
+    numbers.remote("one")  # type: ignore[call-overload]
+    few.remote("one")  # type: ignore[call-overload]
+    listed.remote("one")  # type: ignore[call-overload]
+    split.remote(1)  # type: ignore[call-overload]
+
+
+def options_keep_parameters() -> None:
+    describe.options(name="a").remote("one")  # type: ignore[call-overload]
+    describe.options(num_returns=2).remote("one")  # type: ignore[call-overload]
 
 
 def generators() -> None:
