@@ -33,6 +33,9 @@ from .mailbox import SPIN, DriverGone, Mailbox
 SLOW: Final = 0.5
 """Seconds that one step may block the loop, and all other calls with it, without a warning."""
 
+MOST_POSTED: Final = 16
+"""Replies that wait for the end of a round of the loop; the driver works on them meanwhile."""
+
 _MISSES: Final = 3
 """Spins in vain, one after the other, until the loop blocks at once."""
 
@@ -146,6 +149,7 @@ class Coroutines:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._begun: set[int] = set()
         self._left = 0
+        self._flushing = False
         self._thread = threading.get_ident()
         self._selector = _Selector(mailbox, self._blocked)
         self._loop = asyncio.SelectorEventLoop(self._selector)
@@ -175,6 +179,14 @@ class Coroutines:
         """See `Beside.take`."""
         self._soon(self._begin, execute, group)
 
+    def posted(self, count: int) -> None:
+        """See `Beside.posted`: replies of one round of the loop are written together."""
+        if count >= MOST_POSTED or self._left <= 1:
+            self._mailbox.flush()
+        elif not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
     def cancel(self, call: int) -> None:
         """See `Beside.cancel`."""
         self._soon(self._cancel, call)
@@ -199,13 +211,23 @@ class Coroutines:
         else:
             self._loop.call_soon_threadsafe(step, *arguments)
 
+    def _flush(self) -> None:
+        self._flushing = False
+        try:
+            self._mailbox.flush()
+        except DriverGone as gone:
+            self._gone(gone)
+
+    def _gone(self, gone: DriverGone) -> None:
+        if not self._over.done():
+            self._over.set_exception(gone)
+
     def _readable(self) -> None:
         try:
             self._mailbox.read_waiting()
             over = self._read()
         except DriverGone as gone:
-            if not self._over.done():
-                self._over.set_exception(gone)
+            self._gone(gone)
             return
         if over and not self._over.done():
             self._over.set_result(None)
@@ -232,8 +254,7 @@ class Coroutines:
         try:
             await self._run(execute)
         except DriverGone as gone:
-            if not self._over.done():
-                self._over.set_exception(gone)
+            self._gone(gone)
         finally:
             self._ended = self._name_of(execute)
             if execute.call == self._creation:

@@ -35,6 +35,10 @@ class Beside(Protocol):
         """A call that is marked as cancelled should end soon; from the control thread."""
         ...
 
+    def posted(self, count: int) -> None:
+        """A reply was left with the mailbox, where `count` wait now to be written."""
+        ...
+
     @property
     def busy(self) -> bool:
         """Whether calls run or wait."""
@@ -45,7 +49,7 @@ class Beside(Protocol):
 class _Group:
     """The threads of one group."""
 
-    __slots__ = ("arrived", "idle", "limit", "queue", "started")
+    __slots__ = ("arrived", "idle", "limit", "queue", "started", "waking")
 
     def __init__(self, limit: int, lock: threading.Lock) -> None:
         self.limit = limit
@@ -53,6 +57,7 @@ class _Group:
         self.arrived = threading.Condition(lock)
         self.started = 0
         self.idle = 0
+        self.waking = False  # one of the idle has been told, and has not taken its call yet
 
 
 @final
@@ -61,21 +66,24 @@ class Threads:
 
     Args:
         groups: names, and how many calls of each run at once.
-        run: runs a call and replies; it must not raise anything but `DriverGone`.
+        run: runs a call and posts its reply; it must not raise anything but `DriverGone`.
+        flush: has what was posted written, by this thread or by one that writes already.
         rested: called when no call is left.
     """
 
-    __slots__ = ("_groups", "_left", "_lock", "_rested", "_run")
+    __slots__ = ("_flush", "_groups", "_left", "_lock", "_rested", "_run")
 
     def __init__(
         self,
         groups: Iterable[tuple[str, int]],
         run: Callable[[Execute], None],
+        flush: Callable[[], None],
         rested: Callable[[], None],
     ) -> None:
         self._lock = threading.Lock()
         self._groups = {name: _Group(limit, self._lock) for name, limit in groups}
         self._run = run
+        self._flush = flush
         self._rested = rested
         self._left = 0
 
@@ -85,12 +93,13 @@ class Threads:
         with self._lock:
             self._left += 1
             start = lane.idle <= len(lane.queue) and lane.started < lane.limit
+            lane.queue.append(execute)
             if start:
                 lane.started += 1
-            name = f"snakepit-{group or 'actor'}-{lane.started}"
-            lane.queue.append(execute)
-            lane.arrived.notify()
+            else:
+                self._wake(lane)
         if start:
+            name = f"snakepit-{group or 'actor'}-{lane.started}"
             threading.Thread(target=self._work, args=(lane,), name=name, daemon=True).start()
 
     def cancel(self, call: int) -> None:
@@ -105,6 +114,10 @@ class Threads:
         if found is not None:
             self._serve(found[1])
 
+    def posted(self, count: int) -> None:
+        """See `Beside.posted`."""
+        self._flush()
+
     @property
     def busy(self) -> bool:
         """See `Beside.busy`."""
@@ -116,12 +129,24 @@ class Threads:
                 lane.idle += 1
                 while not lane.queue:
                     lane.arrived.wait()
+                    lane.waking = False
                 lane.idle -= 1
                 execute = lane.queue.popleft()
+                self._wake(lane)
             try:
                 self._serve(execute)
             except DriverGone:
                 return  # The main thread learns it too, and ends the process.
+
+    @staticmethod
+    def _wake(lane: _Group) -> None:
+        """Have an idle thread look at the queue, one at a time: it wakes the next, if it must.
+
+        All at once would contend for what most of them find done already.
+        """
+        if lane.queue and lane.idle and not lane.waking:
+            lane.waking = True
+            lane.arrived.notify()
 
     def _serve(self, execute: Execute) -> None:
         self._run(execute)

@@ -122,10 +122,18 @@ class WorkerRuntime:
     def reply(self, result: wire.Result) -> None:
         """Answer a call, with the handles that it kept; before any message that relies on them."""
         with self.lock:
-            added, dropped = self.handle_changes()
-            if added:
-                result = result._replace(kept=added)
-            self._mailbox.send(result, *([wire.Handles([], dropped)] if dropped else []))
+            self._mailbox.send(*self._answer(result))
+
+    def post_reply(self, result: wire.Result) -> int:
+        """Answer a call likewise, by the next write; return how many messages wait for that."""
+        with self.lock:
+            return self._mailbox.post(*self._answer(result))
+
+    def _answer(self, result: wire.Result) -> list[Any]:
+        added, dropped = self.handle_changes()
+        if added:
+            result = result._replace(kept=added)
+        return [result, wire.Handles([], dropped)] if dropped else [result]
 
     def report_handles(self) -> None:
         """Tell the driver of changed handles."""

@@ -5,7 +5,8 @@ core is free for it; a thread that waits in `get()` reads likewise, until its an
 
 Guarantees:
 * One thread reads at a time, and messages are handled in the order they came, by the reader.
-* A frame is written whole; frames of one thread keep their order.
+* A frame is written whole; frames of one thread keep their order, also those that `post` leaves to
+  a later write.
 * A signal's exception strikes only while a reader blocks, never between a read and its handling.
 
 Assumptions: the reader's role is a lock. Who finds it taken counts itself among those that stand by
@@ -18,6 +19,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+from collections import deque
 from collections.abc import Callable
 from os import sched_yield
 from time import perf_counter
@@ -53,9 +55,12 @@ class Mailbox:
         "_blocks",
         "_decoder",
         "_encode",
+        "_encode_posted",
         "_handle",
         "_misses",
         "_poll",
+        "_posted",
+        "_posting",
         "_received",
         "_released",
         "_role",
@@ -80,6 +85,9 @@ class Mailbox:
         self._decoder = FrameDecoder()
         self._encode = Encoder()
         self._writing = threading.Lock()
+        self._encode_posted = Encoder()
+        self._posting = threading.Lock()
+        self._posted: deque[bytes] = deque()
         self._role = threading.Lock()
         self._released = threading.Condition()
         self._standing_by = 0
@@ -105,12 +113,56 @@ class Mailbox:
             data = encode(messages[0])
             if len(messages) > 1:
                 data = b"".join([data, *map(encode, messages[1:])])
+            if self._posted:
+                data = self._take_posted() + data
             self._write(data)
 
     def send_fields(self, numbered: tuple[Any, ...]) -> None:
         """Write one message given as its kind's number and its fields (see `Encoder.fields`)."""
         with self._writing:
-            self._write(self._encode.fields(numbered))
+            data = self._encode.fields(numbered)
+            if self._posted:
+                data = self._take_posted() + data
+            self._write(data)
+
+    def post(self, *messages: tuple[Any, ...]) -> int:
+        """Leave messages to the next write, in this thread or another; return how many wait.
+
+        Whoever posts sees to it that `flush` is called.
+        """
+        with self._posting:
+            for message in messages:
+                self._posted.append(self._encode_posted(message))
+        return len(self._posted)
+
+    def flush(self) -> None:
+        """Write what was posted, unless another thread is writing, which then does.
+
+        Raises:
+            DriverGone: nobody reads any more.
+        """
+        # Who writes looks again after letting go, so what was posted meanwhile is not left.
+        while self._posted and self._writing.acquire(blocking=False):
+            try:
+                self._write(self._take_posted())
+            finally:
+                self._writing.release()
+
+    def drain(self) -> None:
+        """Write what was posted, after whoever is writing.
+
+        Raises:
+            DriverGone: nobody reads any more.
+        """
+        with self._writing:
+            if self._posted:
+                self._write(self._take_posted())
+
+    def _take_posted(self) -> bytes:
+        with self._posting:
+            data = b"".join(self._posted)
+            self._posted.clear()
+        return data
 
     def _write(self, data: bytes) -> None:
         try:

@@ -102,6 +102,7 @@ class Worker:
                 self._run(execute)
             elif self._mailbox.wait_for(self._has_work, NEVER) and self._beside is not None:
                 break
+        self._mailbox.drain()
         return self._exit_code or 0
 
     def _is_over(self) -> bool:
@@ -360,7 +361,9 @@ class Worker:
         self.runtime.actor = self.executor.actor_id
         self._label = template.name
         if template.groups and self._beside is None:
-            self._beside = Threads(template.groups, self._run_in_thread, self._mailbox.poke)
+            self._beside = Threads(
+                template.groups, self._run_in_thread, self._mailbox.flush, self._rested
+            )
 
     # --- calls side by side ----------------------------------------------------------------
 
@@ -379,6 +382,11 @@ class Worker:
         self._beside = coroutines
         self.runtime.loop = coroutines
         coroutines.serve(creation)
+
+    def _rested(self) -> None:
+        """No call is left; the reader, who waits for that if the actor is to end, looks again."""
+        if self._exit_code is not None:
+            self._mailbox.poke()
 
     async def _run_coroutine(self, execute: wire.Execute) -> None:
         known = self._begin(execute)
@@ -423,4 +431,9 @@ class Worker:
             self._mailbox.poke()
         if executor.actor_id != self.runtime.actor:
             self._become(known.template)
-        self.runtime.reply(wire.Result(call, *ended, micros, []))
+        beside = self._beside
+        posted = self.runtime.post_reply(wire.Result(call, *ended, micros, []))
+        if beside is None:
+            self._mailbox.flush()
+        else:
+            beside.posted(posted)

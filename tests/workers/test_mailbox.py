@@ -5,14 +5,96 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from snakepit.deadline import NEVER
 from snakepit.wire import codec
 from snakepit.wire import messages as wire
+from snakepit.wire.frames import FrameDecoder
 from snakepit.workers.mailbox import Mailbox
 
 PATIENCE = 30.0
+
+
+class Slow:
+    """A socket whose first write waits for a sign, as it would for a driver that does not read."""
+
+    def __init__(self) -> None:
+        self.ends = socket.socketpair()
+        self.fileno = self.ends[0].fileno
+        self.writing, self.go_on = threading.Event(), threading.Event()
+        self.writes: list[bytes] = []
+
+    def setblocking(self, flag: bool) -> None:
+        pass
+
+    def sendall(self, data: bytes) -> None:
+        self.writing.set()
+        assert self.go_on.wait(PATIENCE)
+        self.writes.append(data)
+
+    def numbers(self) -> list[list[int]]:
+        """What each write had."""
+        found: list[list[int]] = []
+        for data in self.writes:
+            bodies = FrameDecoder().feed(data)
+            found.append([message.number for message in map(codec.decode, bodies)])
+        return found
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    made = Slow()
+    yield made
+    for end in made.ends:
+        end.close()
+
+
+@pytest.fixture
+def mailbox(slow: Slow) -> Iterator[Mailbox]:
+    made = Mailbox(slow, lambda message: None, lambda blocking: None)  # type: ignore[arg-type]
+    yield made
+    os.close(made.descriptors[1])
+
+
+def test_what_is_posted_while_another_thread_writes_goes_out_in_its_next_write(
+    slow: Slow, mailbox: Mailbox
+) -> None:
+    mailbox.post(wire.Ping(1))
+    writer = threading.Thread(target=mailbox.flush)
+    writer.start()
+    assert slow.writing.wait(PATIENCE)
+    for number in (2, 3, 4):
+        assert mailbox.post(wire.Ping(number)) == number - 1
+        mailbox.flush()  # It does not wait for the writer.
+    slow.go_on.set()
+    writer.join(PATIENCE)
+    assert slow.numbers() == [[1], [2, 3, 4]]
+
+
+def test_what_was_posted_goes_before_what_is_sent(slow: Slow, mailbox: Mailbox) -> None:
+    slow.go_on.set()
+    mailbox.post(wire.Ping(1))
+    mailbox.send(wire.Ping(2))
+    mailbox.post(wire.Ping(3), wire.Ping(4))
+    mailbox.drain()
+    mailbox.drain()
+    assert slow.numbers() == [[1, 2], [3, 4]]
+
+
+def test_a_drain_waits_for_who_writes(slow: Slow, mailbox: Mailbox) -> None:
+    mailbox.post(wire.Ping(1))
+    writer = threading.Thread(target=mailbox.flush)
+    writer.start()
+    assert slow.writing.wait(PATIENCE)
+    mailbox.post(wire.Ping(2))
+    threading.Timer(0.01, slow.go_on.set).start()
+    mailbox.drain()
+    assert [number for write in slow.numbers() for number in write] == [1, 2]
+    writer.join(PATIENCE)
 
 
 def test_what_another_thread_read_meanwhile_is_not_waited_for() -> None:
