@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from ..config import check_bool, check_int, check_name, check_timeout
 from ..protocol import ActorExit, Runtime, current
@@ -10,7 +10,9 @@ from .context import running
 from .generators import ObjectRefGenerator
 from .handles import ActorHandle, core_of, weak_handle
 from .refs import ObjectRef, runtime_of, stale
-from .typed import Actor
+
+if TYPE_CHECKING:
+    from .typed import Actor
 
 T = TypeVar("T")
 

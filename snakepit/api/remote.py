@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .actors import ActorClass, ActorFactory
 from .functions import RemoteFunction, TaskCall
@@ -11,12 +11,14 @@ from .generators import ObjectRefGenerator
 from .handles import ActorHandle, ActorMethod
 from .options import ActorOptions, CommonOptions, TaskOptions
 from .refs import ObjectRef
-from .typed import Actor
+
+if TYPE_CHECKING:
+    from .typed import Actor
 
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
-A = TypeVar("A", bound=Actor)
+A = TypeVar("A", bound="Actor")
 
 
 class _Free:

@@ -6,6 +6,9 @@ descriptor can say what it is. So a class that derives from `Actor` is for check
 class, `.remote()` returns `ActorProxy[Counter]`, a union with `type[Counter]`, and what `method`
 decorated is a descriptor: an `ActorMethod` through a handle, and a plain method on an instance.
 The other half of the union, whose attributes are all `Never`, adds nothing to them.
+
+That a class is a callable with the parameters of its constructor both see where it is named, and
+mypy not of a parameter `kind: type[Counter]`: there `kind.remote(1)` is an error to it.
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ from typing import (
 from .handles import ActorHandle
 
 if TYPE_CHECKING:
-    from typing import Never, Self, Unpack
+    from typing import Never, Unpack
 
+    from .functions import TaskCall
     from .generators import ObjectRefGenerator
     from .handles import ActorMethod
     from .options import ActorOptions
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
+Rest = ParamSpec("Rest")
+First = TypeVar("First")
+Second = TypeVar("Second")
 Out = TypeVar("Out", covariant=True)
 
 
@@ -49,17 +56,72 @@ class Actor:
     if TYPE_CHECKING:
 
         @classmethod
-        def remote(cls, *args: Any, **kwargs: Any) -> TypedHandle[Self] | type[Self]:
+        @overload
+        def remote(
+            cls: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+        ) -> TypedHandle[T] | type[T]: ...
+
+        @classmethod
+        @overload
+        def remote(
+            cls: Callable[Concatenate[First, Rest], T],
+            first: ObjectRef[First],
+            /,
+            *args: Rest.args,
+            **kwargs: Rest.kwargs,
+        ) -> TypedHandle[T] | type[T]: ...
+
+        @classmethod
+        @overload
+        def remote(
+            cls: Callable[Concatenate[First, Second, Rest], T],
+            first: First,
+            second: ObjectRef[Second],
+            /,
+            *args: Rest.args,
+            **kwargs: Rest.kwargs,
+        ) -> TypedHandle[T] | type[T]: ...
+
+        @classmethod
+        @overload
+        def remote(
+            cls: Callable[Concatenate[First, Second, Rest], T],
+            first: ObjectRef[First],
+            second: ObjectRef[Second],
+            /,
+            *args: Rest.args,
+            **kwargs: Rest.kwargs,
+        ) -> TypedHandle[T] | type[T]: ...
+
+        @classmethod
+        @overload
+        def remote(
+            cls: Callable[..., T],
+            first: Any,
+            second: Any,
+            third: ObjectRef[Any],
+            /,
+            *args: Any,
+            **kwargs: Any,
+        ) -> TypedHandle[T] | type[T]: ...
+
+        @classmethod  # type: ignore[misc] # As of `TaskCall.remote`.
+        def remote(cls, *args: Any, **kwargs: Any) -> Any:
             """Start an actor: see `ActorClass.remote`."""
             raise NotImplementedError
 
         @classmethod
-        def options(cls, **options: Unpack[ActorOptions]) -> type[Self]:
+        def options(
+            cls: Callable[P, T], **options: Unpack[ActorOptions]
+        ) -> TypedFactory[P, TypedHandle[T] | type[T]]:
             """Return the class with other options: see `ActorClass.options`."""
             raise NotImplementedError
 
 
 if TYPE_CHECKING:
+
+    class TypedFactory(TaskCall[P, Out]):
+        """A class with its options, whose `.remote()` takes what its constructor takes."""
 
     class TypedHandle(ActorHandle[T]):
         """A handle by whose side stands the class, which knows the methods."""

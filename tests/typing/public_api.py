@@ -216,6 +216,9 @@ def actors() -> None:
 
 @snakepit.remote
 class Adder(Actor):
+    def __init__(self, start: int = 0, unit: str = "m") -> None:
+        self.value = start
+
     @snakepit.method
     def add(self, amount: int, unit: str = "m") -> int:
         return amount
@@ -282,6 +285,29 @@ def typed_method_mistakes() -> None:
     adder.later.remote("one")  # type: ignore[call-overload]
     adder.both.remote("one")  # type: ignore[call-overload]
     adder.subtract.remote()  # type: ignore[union-attr]
+
+
+@snakepit.remote(num_cpus=1)
+class Pair(Actor):
+    def __init__(self, left: int, right: str, *rest: float) -> None:
+        self.left = left
+
+
+def typed_constructors() -> None:
+    number, text = snakepit.put(1), snakepit.put("km")
+    assert_type(Adder.remote(1, unit="km"), ActorProxy[Adder])
+    assert_type(Adder.remote(number, text), ActorProxy[Adder])
+    assert_type(Pair.remote(1, text), ActorProxy[Pair])
+    assert_type(Pair.remote(1, "a", snakepit.put(1.0)), ActorProxy[Pair])
+    assert_type(Pair.options(name="a").remote(number, "a"), ActorProxy[Pair])
+
+
+def typed_constructor_mistakes() -> None:
+    Adder.remote("one")  # type: ignore[call-overload]
+    Adder.remote(1, units="km")  # type: ignore[call-overload]
+    Pair.remote()  # type: ignore[call-overload]
+    Pair.remote(snakepit.put(1), 2)  # type: ignore[call-overload]
+    Pair.options(name="a").remote("one", "a")  # type: ignore[call-overload]
 
 
 def life() -> None:

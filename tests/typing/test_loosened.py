@@ -32,6 +32,8 @@ LOOSENED = [
      "**options: Unpack[CallOptions]) -> ActorMethod[..., Out]:", "typed_method_options"),
     ("api/handles.py", "first: First,\n        second: ObjectRef[Second],",
      "first: First,\n        second: Second,", "typed_method_references"),
+    ("api/typed.py", "cls: Callable[P, T], *args: P.args, **kwargs: P.kwargs",
+     "cls: Callable[P, T], *args: Any, **kwargs: Any", "typed_constructor_mistakes"),
     ("api/typed.py", "owner: Any, /) -> ActorMethod[P, Out]:", "owner: Any, /) -> Any:",
      "typed_methods"),
     ("api/functions.py", "*args: P.args, **kwargs: P.kwargs) -> Out:",
