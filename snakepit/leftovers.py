@@ -59,6 +59,8 @@ def _processes() -> dict[str, str]:
         try:
             name = " ".join(child.cmdline()) or child.name()
             found[f"pid {child.pid}"] = f"{child.status()}: {name[:120]}"
+        except psutil.ZombieProcess:  # has ended, and nobody has waited for it
+            found[f"pid {child.pid}"] = psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             continue
     return found

@@ -51,6 +51,15 @@ def test_a_childs_child_is_found() -> None:
     assert census.left() == ""
 
 
+@pytest.mark.usefixtures("_kernel")
+def test_a_child_that_ended_is_found_until_it_is_waited_for() -> None:
+    census = Census()
+    with subprocess.Popen(["/bin/true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert census.surplus() == [f"processes: pid {child.pid} (zombie)"]
+    assert census.left() == ""
+
+
 def test_a_child_of_any_thread_is_found() -> None:
     census = Census()
     started, over = threading.Event(), threading.Event()
