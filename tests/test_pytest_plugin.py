@@ -106,20 +106,39 @@ def test_what_a_test_leaves_behind_is_an_error_of_this_test(pytester: pytest.Pyt
     )
 
 
-@pytest.mark.parametrize(
-    ("ini", "mark", "said"),
-    [
-        ("snakepit_num_cpus = many", "", "*snakepit_num_cpus must be a number*'many'*"),
-        ("", "@pytest.mark.snakepit(4)", "*takes options of snakepit.init by name*"),
-        ("", "@pytest.mark.snakepit(cpus=4)", "*init has no option 'cpus'*"),
-    ],
-)
-def test_wrong_options_are_named(pytester: pytest.Pytester, ini: str, mark: str, said: str) -> None:
-    pytester.makeini(f"[pytest]\n{ini}")
-    pytester.makepyfile(f"import pytest\n{mark}\ndef test_it(snakepit_runtime): pass")
+def test_a_wrong_setting_is_named(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nsnakepit_num_cpus = many")
+    pytester.makepyfile("def test_it(snakepit_runtime): pass")
     result = run(pytester)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([said])
+    result.stdout.fnmatch_lines(["*snakepit_num_cpus must be a number*'many'*"])
+
+
+WRONG_MARKS = """
+import pytest
+
+
+@pytest.mark.snakepit(4)
+def test_by_position(snakepit_runtime): pass
+
+
+@pytest.mark.snakepit(cpus=4)
+def test_unknown(snakepit_runtime): pass
+"""
+
+
+def test_wrong_options_are_named(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(WRONG_MARKS)
+    result = run(pytester)
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of test_by_position*",
+            "*takes options of snakepit.init by name*",
+            "*ERROR at setup of test_unknown*",
+            "*init has no option 'cpus'*",
+        ]
+    )
 
 
 def test_to_load_it_loads_no_runtime() -> None:

@@ -31,7 +31,7 @@ from tests.chaos.leaks import end_workers
 CROWD = scaled(40, 500)
 """Workers at once; 500 in `make soak-faults`."""
 
-SECONDS = scaled(2.0, 60.0)
+SECONDS = scaled(1.0, 60.0)
 """How long loops go on; a minute in `make soak-faults`."""
 
 
