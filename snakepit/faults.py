@@ -193,6 +193,30 @@ def _pool_failed(fields: _Fields) -> errors.SnakepitError:
     )
 
 
+def _no_interpreter(fields: _Fields) -> str:
+    """Say why no process of an interpreter can be had, and when it is tried again."""
+    said: str = fields.get("error") or ""
+    if said:
+        return said
+    return (
+        f"no worker can be had of py_executable={fields.get('interpreter') or ''!r}: the zygote, "
+        f"which they are forked from, died before a call had begun, {_again_and_again(fields)}; "
+        f"the last {_how(fields)}"
+    )
+
+
+def _interpreter_failed(fields: _Fields) -> errors.SnakepitError:
+    cool_down = fields.get("cool_down") or 0.0
+    return errors.RuntimeEnvSetupError(
+        _text(
+            f"{fields.get('call') or 'a call'}: {_no_interpreter(fields)}",
+            f"Calls of this environment fail at once for {cool_down:g} s; the next one then tries "
+            "again",
+            stderr=fields.get("stderr"),
+        )
+    )
+
+
 def _actor(fields: _Fields) -> str:
     return f"actor {fields['actor']}" if fields.get("actor") else "the actor"
 
@@ -227,6 +251,9 @@ def _actor_died(fields: _Fields) -> errors.SnakepitError:
     if reason == "argument":
         text = f"{_actor(fields)} was never made: an argument of its constructor has no value"
         return _actor_error(errors.ActorDiedError, fields, text, fields.get("error") or "")
+    if reason == "interpreter":
+        text = f"{_actor(fields)} was never made: {_no_interpreter(fields)}"
+        return _actor_error(errors.ActorDiedError, {**fields, "error": ""}, text)
     if fields.get("spawn"):
         text = f"{_actor(fields)} is dead: {_no_process(fields)}"
         return _actor_error(errors.ActorDiedError, fields, text)
@@ -336,7 +363,7 @@ def _runtime_failed(fields: _Fields) -> errors.SnakepitError:
     reason = fields.get("reason")
     if not fields.get("restarts"):
         why = f"the runtime has ended: {reason or 'it failed'}"
-        return errors.RuntimeFailedError(why, **_death(fields))
+        return errors.RuntimeFailedError(_text(why, stderr=fields.get("stderr")), **_death(fields))
     return errors.RuntimeFailedError(
         _text(
             "the runtime has failed: the zygote, which all workers are forked from, died before a "
@@ -368,6 +395,7 @@ _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
     "worker_crashed": _worker_crashed,
     "poisoned": _poisoned,
     "pool_failed": _pool_failed,
+    "interpreter_failed": _interpreter_failed,
     "actor_died": _actor_died,
     "actor_init_failed": _actor_init_failed,
     "actor_unavailable": _actor_unavailable,

@@ -1,7 +1,7 @@
-"""The environment of worker processes: variables, working directory, modules, a set-up hook.
+"""The environment of worker processes: variables, working directory, modules, hook, interpreter.
 
 An environment is checked when it is made, and travels as pairs of strings, which a process has
-among its variables when it begins: those of `env_vars` as they are, and for the rest three of our
+among its variables when it begins: those of `env_vars` as they are, and for the rest four of our
 own, which the worker takes out before anything of the user's runs (`workers/surroundings.py`).
 Pairs that are the same mean the same processes, so they are sorted.
 """
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Final, TypeAlias, final
 
-from .checks import check_name, wrong_type, wrong_value
+from .checks import INTERPRETER, check_name, wrong_type, wrong_value
 from .errors import NotSupportedError, OptionError
 
 __all__ = ["RuntimeEnv"]
@@ -26,13 +27,15 @@ DIRECTORY: Final = "SNAKEPIT_ENV_WORKING_DIR"
 MODULES: Final = "SNAKEPIT_ENV_PY_MODULES"
 HOOK: Final = "SNAKEPIT_ENV_SETUP_HOOK"
 
+# Which Python's bytecode a hook that is sent by value has.
+_TAG: Final = sys.implementation.cache_tag
+
 _UNAVAILABLE: Final[dict[str, str]] = {
     "pip": "packages are not installed: install them where this program runs",
     "uv": "packages are not installed: install them where this program runs",
     "conda": "no other environment is activated: start this program in the one that it needs",
     "container": "workers run where the driver runs",
     "image_uri": "workers run where the driver runs",
-    "py_executable": "workers are forked from the driver's interpreter",
     "config": "there is nothing to be set up that takes time",
 }
 """What Ray has and this version has not, and what to do."""
@@ -49,8 +52,9 @@ class RuntimeEnv(dict[str, Any]):
             fields: `env_vars`, variables by name; `working_dir`, a local folder that becomes the
                 working directory and is first on sys.path; `py_modules`, local packages, modules
                 and folders to import from; `worker_process_setup_hook`, a function without
-                arguments, or its dotted name, that runs before a process's first call; `excludes`,
-                which says what not to copy, and nothing is copied.
+                arguments, or its dotted name, that runs before a process's first call;
+                `py_executable`, the Python that the processes run, a path or a command line that
+                becomes it (exec); `excludes`, which says what not to copy, and nothing is copied.
 
         Raises:
             TypeError: a field has a wrong type.
@@ -105,6 +109,8 @@ def told(pairs: Pairs) -> dict[str, Any]:
     if HOOK in all_of_it:
         kind, _, text = all_of_it[HOOK].partition(":")
         found["worker_process_setup_hook"] = text if kind == "name" else "a function"
+    if INTERPRETER in all_of_it:
+        found["py_executable"] = all_of_it[INTERPRETER]
     return found
 
 
@@ -179,9 +185,29 @@ def _pickled(option: str, value: Callable[..., Any]) -> str:
     import cloudpickle
 
     try:
-        return b64encode(cloudpickle.dumps(value)).decode()
+        return f"{_TAG}:{b64encode(cloudpickle.dumps(value)).decode()}"
     except Exception as error:
         raise wrong_type(option, value, f"a function that can be pickled ({error})") from error
+
+
+def _interpreter(option: str, value: object) -> dict[str, str]:
+    import shlex
+    import shutil
+
+    if not isinstance(value, (str, os.PathLike)):
+        raise wrong_type(option, value, "a path of Python, or a command line that begins with it")
+    try:
+        words = shlex.split(value) if isinstance(value, str) else [str(os.fspath(value))]
+    except ValueError as error:
+        raise wrong_value(option, value, f"a command line as a shell reads it ({error})") from None
+    if not words or "\0" in "".join(words):
+        raise wrong_value(option, value, "a path of Python, or a command line that begins with it")
+    program = os.path.expanduser(words[0])
+    found = shutil.which(program)
+    if found is None:
+        allowed = "a file that may be executed" if os.path.exists(program) else "one that exists"
+        raise wrong_value(option, value, f"a path of Python, or its name in PATH: {allowed}")
+    return {INTERPRETER: shlex.join([os.path.abspath(found), *words[1:]])}
 
 
 def _excludes(option: str, value: object) -> dict[str, str]:
@@ -195,5 +221,6 @@ _CHECKS: Final[dict[str, Callable[[str, Any], dict[str, str]]]] = {
     "working_dir": _directory,
     "py_modules": _modules,
     "worker_process_setup_hook": _hook,
+    "py_executable": _interpreter,
     "excludes": _excludes,
 }

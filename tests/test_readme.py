@@ -120,6 +120,7 @@ def test_comments_with_values_are_found() -> None:
         "[8, 9]",
         "6",
         "'careful'",
+        "1",
         "'CREATED'",
         "True",
         "6",

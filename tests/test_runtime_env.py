@@ -79,7 +79,14 @@ def test_hooks() -> None:
         ({"conda": "base"}, NotSupportedError, r"\['conda'\] is not available"),
         ({"container": {"image": "x"}}, NotSupportedError, r"\['container'\] is not available"),
         ({"image_uri": "x"}, NotSupportedError, r"\['image_uri'\] is not available"),
-        ({"py_executable": "python"}, NotSupportedError, r"\['py_executable'\] is not available"),
+        ({"py_executable": 3}, TypeError, "must be a path of Python, or a command line"),
+        ({"py_executable": b"/"}, TypeError, "must be a path of Python, or a command line"),
+        ({"py_executable": ""}, OptionError, "must be a path of Python, or a command line"),
+        ({"py_executable": "a 'b"}, OptionError, r"as a shell reads it \(No closing quotation"),
+        ({"py_executable": "/no/such/python"}, OptionError, "one that exists, not '/no/such/pyth"),
+        ({"py_executable": "no-such-python"}, OptionError, "one that exists, not 'no-such-python"),
+        ({"py_executable": __file__}, OptionError, "that may be executed, not '.*test_runtime_en"),
+        ({"py_executable": "/"}, OptionError, "that may be executed, not '/'"),
     ],
 )
 def test_what_is_wrong_is_named(fields: Any, error: type[Exception], text: str) -> None:

@@ -4,7 +4,8 @@ Purpose: one warm process per run, from which a ready worker costs a fork.
 
 Guarantees:
 * Within moments of the driver's end, however it ended, every process that this one ever started
-  has ended as well, detached daemons included, and then the zygote itself.
+  has ended as well, detached daemons included, and then the zygote itself. So has what the driver
+  started to be a zygote of another interpreter, and hangs.
 * Each `Spawn` is answered by `Spawned` or `SpawnFailed`, and each `Spawned` followed by one `Died`
   unless a `Stop` comes first. `Died` is sent after the worker's process group was killed and what
   it wrote was taken up.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import selectors
 import signal
 import socket
@@ -59,7 +61,13 @@ from .output import STDERR, STDOUT, LabelledLines, Relay, Stream, mark_of
 from .reaper import end_all, ended_children, signal_group
 from .spawn import Birth
 
+NAME: Final = "snakepit-zygote"
+"""What this process is called in ps and top."""
+
 _IDLE_BEFORE_CLEANING: Final = 0.5
+_DRIVER_ENDS: Final = 500
+"""Milliseconds from the end of its sockets to the end of a process that ends."""
+
 HEARD: Final = (signal.SIGCHLD, signal.SIGTERM)
 """The signals that the loop must be told of, by `wakeup`."""
 
@@ -99,6 +107,7 @@ class Zygote:
         self._has_cleaned = False
         self._watches_room = False
         self._running = True
+        self._stopped = False
         self._wakeup = wakeup
         self._selector = selectors.DefaultSelector()
         self._watch(self._channel.fileno(), self._on_channel)
@@ -127,6 +136,16 @@ class Zygote:
         self._by_pid.clear()
         self._by_number.clear()
         end_all(known)
+        if not self._stopped and self._driver_is_dead():
+            _end_unready(self._settings.run)
+
+    def _driver_is_dead(self) -> bool:
+        """Tell whether the end of the channel was the driver's, which follows in a moment."""
+        if not self._settings.has_pidfd:
+            return False
+        poll = select.poll()
+        poll.register(DRIVER, select.POLLIN)
+        return bool(poll.poll(_DRIVER_ENDS))
 
     # --- the loop ----------------------------------------------------------------------------
 
@@ -320,6 +339,7 @@ class Zygote:
             self._drain(worker)
         self._deliver()
         self._running = False
+        self._stopped = True
 
     def _deliver(self) -> None:
         """Send everything that waits, for as long as the driver takes it and lives."""
@@ -341,6 +361,12 @@ def _clean_dead_runs() -> None:
     from snakepit.transport.orphans import clean_dead_runs
 
     clean_dead_runs()
+
+
+def _end_unready(run: str) -> None:
+    from snakepit.transport.orphans import end_unready
+
+    end_unready(run, NAME)
 
 
 def _preload(modules: list[str]) -> None:

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any, final
 
-from snakepit.errors import RuntimeEnvSetupError
+from snakepit.checks import INTERPRETER
+from snakepit.errors import RuntimeEnvSetupError, SerializationError
 from snakepit.runtime_env import DIRECTORY, HOOK, MODULES
 
 
@@ -16,13 +17,15 @@ from snakepit.runtime_env import DIRECTORY, HOOK, MODULES
 class Surroundings:
     """The working directory, the import path, and what is to run before the first call."""
 
-    __slots__ = ("_directory", "_failure", "_hook", "_modules")
+    __slots__ = ("_base", "_directory", "_failure", "_hook", "_modules")
 
     def __init__(self, variables: MutableMapping[str, str]) -> None:
         """Take ours out of `variables`: they are long, and no business of child processes."""
         self._directory = variables.pop(DIRECTORY, "")
         self._modules: list[str] = json.loads(variables.pop(MODULES, "[]"))
         self._hook = variables.pop(HOOK, "")
+        # Another interpreter than the driver's has packages of its own.
+        self._base = list(sys.path) if variables.pop(INTERPRETER, "") else []
         self._failure = ""
 
     @property
@@ -33,7 +36,7 @@ class Surroundings:
     def adopt(self, path: list[str], directory: str) -> None:
         """Import from where the driver does, after what is this process's own, and work there."""
         own = [self._directory] if self._directory else []
-        sys.path[:] = [*own, *self._modules, *path]
+        sys.path[:] = [*own, *self._modules, *path, *self._base]
         directory = self._directory or directory
         if directory and directory != os.getcwd():
             try:
@@ -61,7 +64,12 @@ class Surroundings:
             from base64 import b64decode
             from pickle import loads
 
-            function: Callable[[], Any] = loads(b64decode(text))
+            from snakepit.payload.bytecode import other_bytecode
+
+            tag, _, code = text.partition(":")
+            if tag != sys.implementation.cache_tag:
+                raise SerializationError(other_bytecode("the function", tag))
+            function: Callable[[], Any] = loads(b64decode(code))
             return function
         from importlib import import_module
 

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from snakepit.transport.handover import CHANNEL, DRIVER, LEDGER, STATUS, Settings
 
-from .nursery import HEARD, Zygote
+from .nursery import HEARD, NAME, Zygote
 from .platform import adopt_orphans, name_process
 from .spawn import Birth, Entry, become_worker, close_others
 
@@ -44,7 +44,7 @@ def _prepare(settings: Settings) -> None:
     if os.getsid(0) != os.getpid():  # where posix_spawn cannot make a session
         os.setsid()
     adopt_orphans()
-    name_process("snakepit-zygote")
+    name_process(NAME)
     given = (CHANNEL, STATUS, LEDGER, DRIVER)[: 4 if settings.has_pidfd else 3]
     close_others(given)
     for fd in given:

@@ -21,13 +21,14 @@ def unpack(parts: Sequence[Part]) -> Any:
         The value.
 
     Raises:
-        SerializationError: a module or a name is missing here, or some object refused.
+        SerializationError: a module or a name is missing here, or some object refused, or code is
+            of another Python.
     """
     try:
         if len(parts) == 1:
             return loads(parts[0])
         return loads(parts[0], buffers=parts[1:])
-    except MemoryError:
+    except (MemoryError, SerializationError):
         raise
     except Exception as error:
         raise _explain(error, parts) from error

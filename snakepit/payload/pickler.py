@@ -20,6 +20,7 @@ from cloudpickle import list_registry_pickle_by_value
 from ..carried import reduce_exception
 from .arrow import reduce_batch, reduce_table
 from .buffers import Buffers, reduce_array, reduce_memoryview
+from .bytecode import TAG, load_code
 from .modules import is_stray
 from .references import start_collecting, stop_collecting
 
@@ -144,10 +145,14 @@ def _reduce_to_name(definition: Any) -> Any:
 
 
 def _reduce_code(code: CodeType) -> Any:
-    """Reduce code as cloudpickle does, with its file: a traceback without lines helps nobody."""
+    """Reduce code as cloudpickle does, with its file: a traceback without lines helps nobody.
+
+    And with the name of its bytecode, since an interpreter with another one may get it.
+    """
     reduced: Any = cloudpickle.Pickler.dispatch_table[CodeType](code)
     make, args = reduced
-    return make, tuple(code.co_filename if item == _NO_FILE else item for item in args)
+    args = tuple(code.co_filename if item == _NO_FILE else item for item in args)
+    return load_code, (TAG, make, args)
 
 
 def dump(

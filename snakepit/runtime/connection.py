@@ -29,6 +29,9 @@ class Connection:
         ahead, unsent: calls that it has not answered, and those of them not written yet.
         ended: nothing more can be read from its mailbox.
         greeted: it has said hello.
+        interpreter, foreign: whose zygote it is forked from, and whether that is another one
+            than the driver's.
+        status: where it says what it has begun.
         distrusted: why the driver has it ended, if it has.
     """
 
@@ -42,13 +45,16 @@ class Connection:
         "codes",
         "distrusted",
         "ended",
+        "foreign",
         "greeted",
         "imports",
+        "interpreter",
         "number",
         "outbox",
         "pid",
         "segments",
         "slot",
+        "status",
         "templates",
         "theirs",
         "touched",
@@ -78,6 +84,9 @@ class Connection:
         self.unsent = 0
         self.ended = False
         self.greeted = False
+        self.interpreter = ""
+        self.foreign = False
+        self.status = memoryview(bytearray(16))
         self.distrusted = ""
         self._mailbox = mailbox
         self._decoder = FrameDecoder()

@@ -31,6 +31,7 @@ from ..runtime_env import told
 from ..wire import messages as wire
 from ..wire.codec import EXECUTE, Encoder
 from .connection import Connection
+from .interpreter import path_for_others
 from .interrupts import Interrupts
 from .memory import Memory
 from .pump import Pump
@@ -246,7 +247,7 @@ class Core:
             self._define(connection, shape.number, shape.template)
         if connection.imports != self._imports_version:
             connection.imports = self._imports_version
-            self.post(connection, self._imports)
+            self.post(connection, self._imports_for(connection))
         args = call.args
         if type(args) is not bytes:
             self.memory.share(connection, args)
@@ -389,6 +390,11 @@ class Core:
             if imports != self._imports:
                 self._imports = imports
                 self._imports_version += 1
+
+    def _imports_for(self, connection: Connection) -> wire.Imports:
+        if not connection.foreign:
+            return self._imports
+        return self._imports._replace(path=path_for_others(self._imports.path))
 
     def _cores_are_busy(self) -> bool:
         return self.scheduler.placement.busy >= self.cores

@@ -14,11 +14,7 @@ from typing import Any, Final, TypeVar, final
 from ..config import UNITS, Config
 from ..deadline import Deadline
 from ..definitions import DEFAULT_POOL, complete
-from ..errors import (
-    ActorAlreadyExistsError,
-    RuntimeStartError,
-    SnakepitError,
-)
+from ..errors import ActorAlreadyExistsError, RuntimeStartError, SnakepitError
 from ..ids import DRIVER, new_run
 from ..payload import pack, pack_call
 from ..policy.calls import Call, Shape
@@ -32,6 +28,7 @@ from ..wire import messages as wire
 from .core import Core
 from .directory import Directory
 from .host import StartZygote
+from .interpreter import named_interpreter, own_interpreter
 from .interrupts import Interrupts
 from .processes import Processes
 from .requests import Inbox
@@ -77,7 +74,9 @@ class DriverRuntime:
         self._interrupts = interrupts = Interrupts()
         token = interrupts.enter()
         try:
-            scheduler = Scheduler(totals, [pool], max(1, len(os.sched_getaffinity(0))), window)
+            home = named_interpreter(config.runtime_env) or own_interpreter()
+            cores = max(1, len(os.sched_getaffinity(0)))
+            scheduler = Scheduler(totals, [pool], cores, window, home)
             core = Core(config, self.run, scheduler, interrupts)
         except BaseException:
             interrupts.uninstall()

@@ -20,6 +20,11 @@ class Zygote(Protocol):
         """How it ended; None while it runs."""
         ...
 
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        ...
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when `receive` has something."""
         ...
@@ -77,6 +82,7 @@ class StartZygote(Protocol):
         env: Mapping[str, str],
         log_to_driver: bool,
         open_files: int,
+        interpreter: str,
     ) -> Zygote:
         """Return at once; the readiness arrives as `Started`.
 

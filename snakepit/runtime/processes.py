@@ -1,9 +1,8 @@
-"""Worker processes as the driver sees them: spawned, heard, lost; and the zygote that forks them.
+"""Worker processes as the driver sees them: spawned, heard, lost.
 
-The zygote's word is the authority for a worker's death: whatever the worker still sent is read
-first, then the scheduler decides about the calls that it did not answer. When the zygote itself is
-killed its workers die with it; the driver ends what bears the run's mark, and starts another when
-the scheduler says so: at once, after a back-off, or never (see `policy.supervision`).
+The word of their zygote is the authority for a worker's death: whatever the worker still sent is
+read first, then the scheduler decides about the calls that it did not answer. `zygotes` has what
+becomes of a zygote itself.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from functools import partial
 from time import monotonic
 from typing import Any, final
 
-from ..config import VISIBLE, environment
+from ..checks import INTERPRETER
+from ..config import VISIBLE
 from ..deadline import Deadline
-from ..errors import ObjectLostError, ProtocolError, RuntimeStartError
-from ..faults import signal_name
+from ..errors import ObjectLostError, ProtocolError
 from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
 from ..runtime_env import merged
@@ -28,72 +27,38 @@ from ..transport.streams import Stream
 from ..wire import messages as wire
 from .connection import Connection
 from .core import SLOTS, Core
-from .host import StartZygote, Zygote
+from .host import StartZygote
 from .logs import LogPrinter
 from .requests import Inbox
-from .zygote import ZygoteGone, raise_open_files
+from .zygotes import Line, Zygotes, end_of
 
 
 @final
 class Processes:
-    """The zygote's client and the workers' connections of one runtime."""
+    """The zygotes and the workers' connections of one runtime."""
 
     def __init__(self, core: Core, inbox: Inbox, start_zygote: StartZygote) -> None:
         self._core = core
-        self._start = start_zygote
         self._inbox = inbox
         self._printer = LogPrinter()
         self._printing = threading.Lock()
-        self._outputs: deque[wire.Output] = deque()
+        self._outputs: deque[tuple[Line, wire.Output]] = deque()
         self._free_slots = list(range(SLOTS - 1, 0, -1))
-        self._open_files = raise_open_files()
-        self._preloaded: set[str] = set()
         self._stopping = False
-        self._lost = False  # while there is none that lives
-        self._zygote = self._make_zygote()
+        self.zygotes = Zygotes(core, start_zygote, self._take, self._bury)
         core.spawn = self.spawn
-        core.start_zygote = self.start_zygote
         core.kill = self.kill
 
-    # --- the zygote -----------------------------------------------------------------------
+    def preload(self, module: str) -> None:
+        """Have the zygotes import a module before the next fork, once."""
+        self.zygotes.preload(module)
 
-    def _make_zygote(self) -> Zygote:
-        core = self._core
-        zygote = self._start(
-            run=core.run,
-            slots=SLOTS,
-            ledger_fd=core.memory.ledger.fd,
-            env=environment(),
-            log_to_driver=core.config.log_to_driver,
-            open_files=self._open_files,
-        )
-        core.pump.watch(zygote.fileno(), self._heard_zygote)
-        return zygote
+    # --- what zygotes say -----------------------------------------------------------------
 
-    def _heard_zygote(self, mask: int) -> None:
-        if mask & select.EPOLLOUT:
-            # Off first: a sender that finds no room meanwhile turns it on, and that must last.
-            self._core.pump.want_write(self._zygote.fileno(), False)
-            if not self._zygote.flush():
-                self._core.pump.want_write(self._zygote.fileno(), True)
-        if not mask & ~select.EPOLLOUT:
-            return
-        try:
-            messages = self._zygote.receive()
-        except ZygoteGone:
-            self._lost_zygote()
-            return
-        for message in messages:
-            self._take(message)
-
-    def _send(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
-        if not self._lost and not self._zygote.send(message, fds):
-            self._core.pump.want_write(self._zygote.fileno(), True)
-
-    def _take(self, message: Any) -> None:
+    def _take(self, line: Line, message: Any) -> None:
         kind = type(message)
         if kind is wire.Output:
-            self._outputs.append(message)
+            self._outputs.append((line, message))
             self._core.pump.later(self._print)
         elif kind is wire.Died:
             self._died(message)
@@ -109,69 +74,17 @@ class Processes:
         while self._outputs and self._printing.acquire(blocking=False):
             try:
                 while self._outputs:
-                    self._show(self._outputs.popleft())
+                    self._show(*self._outputs.popleft())
             finally:
                 self._printing.release()
 
-    def _show(self, output: wire.Output) -> None:
+    def _show(self, line: Line, output: wire.Output) -> None:
         try:
             self._printer.show(output)
         finally:
             # Without its credit the zygote would hold back all that comes after.
             if not self._stopping:
-                self._send(wire.Credit(len(output.text)))
-
-    def preload(self, module: str) -> None:
-        """Have the zygote import a module before the next fork, once."""
-        if module not in self._preloaded:
-            self._preloaded.add(module)
-            self._send(wire.Preload([module]))
-
-    def _lost_zygote(self) -> None:
-        core = self._core
-        lost = self._zygote
-        core.pump.unwatch(lost.fileno())
-        if self._stopping:
-            return
-        text = lost.startup_text()
-        lost.kill()
-        end = _end_of(lost.exit_code)
-        how = end["signal"] or f"exit code {lost.exit_code}"
-        reason = f"the zygote, which all workers are forked from, ended ({how})"
-        if text:
-            reason += f"; it printed:\n{text}"
-        orphans: list[tuple[int, int]] = []
-
-        def lose() -> None:
-            orphans.extend((n, self._begun(each)) for n, each in core.connections.items())
-            self._lost = True
-            core.scheduler.zygotes.lost("")
-
-        core.update(lose)
-        for number, begun in orphans:
-            self._bury(number, {"exit_code": None, "signal": "SIGKILL", "zygote": reason}, begun)
-        lost.close()
-        core.update(lambda: self._replace({**end, "stderr": text}))
-
-    def _replace(self, cause: dict[str, Any]) -> None:
-        if not self._core.closed:
-            self._core.scheduler.zygotes.replace("", cause, monotonic())
-
-    def start_zygote(self, interpreter: str) -> None:
-        """Start another zygote; the core's lock is held."""
-        try:
-            self._zygote = self._make_zygote()
-        except RuntimeStartError as error:
-            self._replace({"reason": str(error)})
-            return
-        self._lost = False
-        if self._preloaded:
-            self._send(wire.Preload(sorted(self._preloaded)))
-        self._core.scheduler.zygotes.started("")
-
-    def _begun(self, connection: Connection) -> int:
-        """Return the sequence of the last call that a worker has begun."""
-        return int.from_bytes(self._zygote.status(connection.slot)[:8], "little")
+                self.zygotes.send(line, wire.Credit(len(output.text)))
 
     # --- workers --------------------------------------------------------------------------
 
@@ -181,23 +94,29 @@ class Processes:
         try:
             if not self._free_slots:
                 raise OSError(f"{SLOTS} worker processes run already, as many as there may be")
-            mailbox, control, handed = self._zygote.channels()
+            line = self.zygotes.of(action.interpreter)
+            mailbox, control, handed = line.zygote.channels()
         except OSError as error:
             cause = {"spawn": str(error), "reason": str(error)}
             core.scheduler.died(action.worker, cause, 0, monotonic())
             return
         slot = self._free_slots.pop()
-        self._zygote.status(slot)[:16] = bytes(16)
         connection = self._connect(action.worker, slot, mailbox, control)
+        connection.interpreter = action.interpreter
+        connection.foreign = line.foreign
+        connection.status = line.zygote.status(slot)
+        connection.status[:16] = bytes(16)
         core.post(connection, wire.Welcome(
             wire.VERSION, core.run, core.config.namespace, core.config.object_store_memory
         ))  # fmt: skip
         env = list(merged(core.config.runtime_env, action.env))
+        if not connection.foreign:
+            env = [pair for pair in env if pair[0] != INTERPRETER]
         gpus = core.config.gpus
         if gpus:
             env.append((VISIBLE, ",".join(gpus[number] for number in action.gpus)))
         spawn = wire.Spawn(action.worker, slot, action.label, env)
-        self._send(spawn, handed)
+        self.zygotes.send(line, spawn, handed)
 
     def _connect(
         self, number: int, slot: int, mailbox: Stream, control: socket.socket
@@ -263,16 +182,19 @@ class Processes:
 
     def kill(self, number: int) -> None:
         """Kill a worker's process group, through the zygote, which alone knows that it lives."""
-        self._send(wire.Signal(number, signal.SIGKILL))
+        connection = self._core.connections.get(number)
+        if connection is not None:
+            line = self.zygotes.of(connection.interpreter)
+            self.zygotes.send(line, wire.Signal(number, signal.SIGKILL))
 
     def _died(self, message: wire.Died) -> None:
-        cause = {**_end_of(message.code), "stderr": message.stderr, "pid": message.pid}
+        cause = {**end_of(message.code), "stderr": message.stderr, "pid": message.pid}
         connection = self._core.connections.get(message.number)
         if connection is not None and connection.distrusted:
             cause["distrusted"] = connection.distrusted
         self._bury(message.number, cause)
 
-    def _bury(self, number: int, cause: dict[str, Any], begun: int | None = None) -> None:
+    def _bury(self, number: int, cause: dict[str, Any]) -> None:
         core = self._core
         connection = core.connections.get(number)
         if connection is None:
@@ -280,7 +202,8 @@ class Processes:
         while not connection.ended and self._read(connection):
             pass
         self._read_control(connection)
-        started = self._begun(connection) if begun is None else begun
+        # The last call that it has begun.
+        started = int.from_bytes(connection.status[:8], "little")
         core.pump.unwatch(connection.mailbox_fd)
         core.pump.unwatch(connection.control_fd)
 
@@ -306,16 +229,14 @@ class Processes:
         """End all processes, printing what they still have to say, and close everything."""
         self._stopping = True
         core = self._core
-        core.pump.unwatch(self._zygote.fileno())
 
-        def deliver(message: Any) -> None:
+        def deliver(line: Line, message: Any) -> None:
             if type(message) is wire.Output:
-                self._outputs.append(message)
+                self._outputs.append((line, message))
                 self._print()
 
         self._print()
-        self._zygote.stop(deadline, deliver)
-        self._zygote.close()
+        self.zygotes.stop(deadline, deliver)
         for connection in list(core.connections.values()):
             core.pump.unwatch(connection.mailbox_fd)
             core.pump.unwatch(connection.control_fd)
@@ -325,13 +246,6 @@ class Processes:
     def abandon(self) -> None:
         """In a forked child: close the sockets, touch nothing else."""
         self._stopping = True
-        self._zygote.close()
+        self.zygotes.abandon()
         for connection in self._core.connections.values():
             connection.abandon()
-
-
-def _end_of(code: int | None) -> dict[str, Any]:
-    """Return how a process ended, as fields of a failure."""
-    if code is None or code >= 0:
-        return {"exit_code": code, "signal": None}
-    return {"exit_code": None, "signal": signal_name(-code)}

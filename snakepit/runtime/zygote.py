@@ -18,7 +18,6 @@ import resource
 import select
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, final
@@ -32,14 +31,10 @@ from ..transport.orphans import MARK, end_marked
 from ..transport.streams import Channels, socket_channels
 from ..wire.codec import Encoder, decode
 from ..wire.messages import Died, Spawned, Stop
+from .interpreter import command
 
 DEFAULT_ENTRY: Final = "snakepit.workers.process:main"
 
-# The zygote imports from where the driver imports; its command line ends in the driver's path.
-_BOOTSTRAP: Final = (
-    "import sys; sys.path[:] = sys.argv.pop().split(chr(10)); "
-    "from snakepit.workers.zygote import main; main()"
-)
 _THREAD_LIMITS: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -99,6 +94,7 @@ class ZygoteClient:
         entry: str = DEFAULT_ENTRY,
         log_to_driver: bool = True,
         open_files: int = 0,
+        interpreter: str = "",
     ) -> ZygoteClient:
         """Start a zygote and return at once; its readiness arrives as `Started`.
 
@@ -110,6 +106,7 @@ class ZygoteClient:
             entry: what workers run, `package.module:function`.
             log_to_driver: whether the workers' output is wanted here.
             open_files: the soft limit that workers get back (see `raise_open_files`); 0: as it is.
+            interpreter: the command that starts Python; by default this process's own.
 
         Raises:
             RuntimeStartError: no process could be started.
@@ -128,7 +125,7 @@ class ZygoteClient:
             given = {CHANNEL: theirs.fileno(), STATUS: status, LEDGER: ledger_fd}
             if driver >= 0:
                 given[DRIVER] = driver
-            pid = _spawn(settings, env, given, log)
+            pid = _spawn(interpreter, settings, env, given, log)
             opened.remove(log)
             return cls(run, pid, ours, view, log)
         except BaseException as error:
@@ -229,6 +226,8 @@ class ZygoteClient:
         """
         self._signal(signal.SIGKILL)
         self._end(deadline or Deadline.after(1.0))
+        if self.exit_code == 0:  # a program that started the zygote elsewhere and went away
+            end_marked(self.run)
 
     def close(self) -> None:
         """Close this process's descriptors, and nothing else.
@@ -320,13 +319,15 @@ def _log_file() -> int:
         return os.dup(file.fileno())
 
 
-def _spawn(settings: Settings, env: Mapping[str, str], given: Mapping[int, int], log: int) -> int:
+def _spawn(
+    interpreter: str,
+    settings: Settings,
+    env: Mapping[str, str],
+    given: Mapping[int, int],
+    log: int,
+) -> int:
     """Start the interpreter with descriptor `given[n]` as its n; return its pid."""
-    if not sys.executable:
-        raise OSError("sys.executable does not name the running interpreter")
-    path = [os.getcwd() if entry == "" else entry for entry in sys.path if isinstance(entry, str)]
-    arguments = [sys.executable, *_interpreter_flags(), "-c", _BOOTSTRAP]
-    arguments += [*settings.arguments(), "\n".join(path)]
+    arguments = command(interpreter, settings.arguments())
     copies: list[int] = []
     try:
         # High numbers first, so that no descriptor is overwritten before it is duplicated.
@@ -338,7 +339,8 @@ def _spawn(settings: Settings, env: Mapping[str, str], given: Mapping[int, int],
             (os.POSIX_SPAWN_DUP2, copies[0], 2),
         ]
         actions += [(os.POSIX_SPAWN_DUP2, copy, fd) for copy, fd in zip(copies[1:], given)]
-        return _posix_spawn(arguments, _environment(settings.run, env), actions)
+        env = _environment(settings.run, env, bool(interpreter))
+        return _posix_spawn(arguments, env, actions)
     finally:
         for fd in copies:
             os.close(fd)
@@ -356,27 +358,9 @@ def _posix_spawn(
         return os.posix_spawn(arguments[0], arguments, env, file_actions=actions, setsigmask=())
 
 
-def _environment(run: str, env: Mapping[str, str]) -> dict[str, str]:
+def _environment(run: str, env: Mapping[str, str], foreign: bool) -> dict[str, str]:
+    if foreign:  # another one would look there for its standard library
+        env = {name: text for name, text in env.items() if name != "PYTHONHOME"}
     # Whoever sets the first of them speaks for every library.
     limits = () if _THREAD_LIMITS[0] in env else _THREAD_LIMITS
     return {**dict.fromkeys(limits, "1"), **env, MARK: f"{run}:0"}
-
-
-def _interpreter_flags() -> list[str]:
-    """Return the flags that make another interpreter behave like this one."""
-    flags = sys.flags
-    letters = {
-        "I": flags.isolated,
-        "E": flags.ignore_environment and not flags.isolated,
-        "s": flags.no_user_site and not flags.isolated,
-        "P": flags.safe_path and not flags.isolated,
-        "S": flags.no_site,
-        "B": flags.dont_write_bytecode,
-        "b": flags.bytes_warning,
-        "O": flags.optimize,
-    }
-    found = [f"-{letter * int(count)}" for letter, count in letters.items() if count]
-    found += [f"-W{option}" for option in sys.warnoptions]
-    for name, value in sys._xoptions.items():
-        found += ["-X", name if value is True else f"{name}={value}"]
-    return found

@@ -54,6 +54,7 @@ class Stage:
         env: Mapping[str, str],
         log_to_driver: bool,
         open_files: int,
+        interpreter: str,
     ) -> FakeZygote:
         """See `ZygoteClient.start`."""
         if self.start_failure:

@@ -52,6 +52,7 @@ class FakeZygote:
         asked: every message that the driver sent.
         spawn_failure: while set, no worker can be forked, for this reason.
         paused: while set, whoever asks for a worker waits for `resume`.
+        pid: the process that it would be.
         exit_code: how it ended; None while it runs.
         printed: what it printed itself, for the reason of a failure.
     """
@@ -67,6 +68,7 @@ class FakeZygote:
         self.asked: list[Any] = []
         self.spawn_failure = ""
         self.paused = False
+        self.pid = PID
         self.exit_code: int | None = None
         self.printed = ""
         self._script = script

@@ -44,6 +44,25 @@ def end_marked(run: str, sessions: Collection[int] = (), deadline: Deadline | No
     return _end(belongs, deadline or Deadline.after(1.0))
 
 
+def end_unready(run: str, name: str) -> int:
+    """Kill what the driver of `run`, which is dead, started for zygotes and what never became one.
+
+    An interpreter that hangs before it is a zygote does not look after its driver. Each zygote that
+    is one ends its own processes.
+
+    Args:
+        run: the run's id; the driver's other zygotes have others, which name the same driver.
+        name: what a process is called that has become a zygote.
+    """
+    driver = run.rpartition("-")[0] + "-"
+
+    def belongs(pid: int) -> bool:
+        mark = _mark_of(pid)
+        return mark.startswith(driver) and mark.endswith(":0") and _name_of(pid) != name
+
+    return _end(belongs, Deadline.after(1.0))
+
+
 def clean_dead_runs(deadline: Deadline | None = None) -> int:
     """Kill every process whose run's driver is dead; return how many were ended.
 
@@ -141,6 +160,10 @@ def _namespace(pid: str) -> str:
 
 def _run_of(pid: int) -> str:
     """Return the run that `pid` is marked with; nothing for a zombie, or where unreadable."""
+    return _mark_of(pid).partition(":")[0]
+
+
+def _mark_of(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             environment = file.read()
@@ -150,8 +173,16 @@ def _run_of(pid: int) -> str:
         return ""
     for entry in environment.split(b"\0"):
         if entry.startswith(_FIELD):
-            return entry[len(_FIELD) :].partition(b":")[0].decode("ascii", "replace")
+            return entry[len(_FIELD) :].decode("ascii", "replace")
     return ""
+
+
+def _name_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _session_of(pid: int) -> int:

@@ -119,7 +119,7 @@ def wrong_store(runtime: Any) -> str:
 def wrong_processes(runtime: Any) -> str:
     """Return the processes that are there and not known, or the other way round."""
     core = runtime._core
-    zygote = runtime._processes._zygote.pid
+    zygote = runtime._processes.zygotes.home.zygote.pid
     with core.lock:
         known = {each.pid for each in core.connections.values()}
     try:

@@ -73,7 +73,7 @@ def measured(runtime: Any) -> tuple[footprint.Footprint, footprint.Footprint, Co
     storm.settle(runtime)
     end_workers(runtime)
     storm.settle(runtime)
-    zygote = footprint.of(runtime._processes._zygote.pid)
+    zygote = footprint.of(runtime._processes.zygotes.home.zygote.pid)
     return footprint.of(), zygote, footprint.instances()
 
 

@@ -83,11 +83,11 @@ class Strikes:
         with core.lock:
             pids = sorted(each.pid for each in core.connections.values() if each.pid)
         self._dice.shuffle(pids)
-        zygote = self._runtime._processes._zygote.pid
+        zygote = self._runtime._processes.zygotes.home.zygote.pid
         self.workers += any(kill_child(pid, zygote) for pid in pids)
 
     def _zygote(self) -> None:
-        pid = self._runtime._processes._zygote.pid
+        pid = self._runtime._processes.zygotes.home.zygote.pid
         # One that dies again and again before it is ready ends the runtime, and rightly so.
         if has_children(pid):
             self.zygotes += kill_child(pid, os.getpid())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,14 @@ def test_tasks_of_a_task_inherit_its_variables(ray: Any) -> None:
         return ray.get(inner.remote())
 
     assert ray.get(outer.remote()) == "outer"
+
+
+def test_an_interpreter(ray: Any) -> None:
+    @ray.remote(runtime_env={"py_executable": sys.executable})
+    def look() -> Any:
+        return sys.executable
+
+    assert ray.get(look.remote()) == sys.executable
 
 
 @differs(

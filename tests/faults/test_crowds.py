@@ -96,7 +96,7 @@ def test_actors_made_and_dropped_in_a_loop(runtime: Any) -> None:
         assert wait_until(lambda: not core.memory.adopted), core.memory.adopted
         return (
             len(os.listdir("/proc/self/fd")),
-            len(os.listdir(f"/proc/{driver()._processes._zygote.pid}/fd")),
+            len(os.listdir(f"/proc/{driver()._processes.zygotes.home.zygote.pid}/fd")),
             threading.active_count(),
         )
 

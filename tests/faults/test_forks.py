@@ -143,7 +143,7 @@ def test_the_child_holds_no_socket_of_the_runtime() -> None:
     core = driver()._core
     ours = {c.mailbox_fd for c in core.connections.values()}
     ours |= {c.control_fd for c in core.connections.values()}
-    ours |= {core.pump.fileno(), driver()._processes._zygote.fileno()}
+    ours |= {core.pump.fileno(), driver()._processes.zygotes.home.zygote.fileno()}
     links = {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in ours}
 
     def still_open() -> list[str]:

@@ -188,19 +188,19 @@ def test_a_stopped_worker_can_be_killed_and_cancelled(runtime: Any) -> None:
 
 def test_a_stopped_zygote_is_not_dead(runtime: Any) -> None:
     works_on()
-    zygote = driver()._processes._zygote.pid
+    zygote = driver()._processes.zygotes.home.zygote.pid
     stop(zygote)
     try:
         works_on()  # the workers need it not
         stand(STANDS)
-        assert driver()._processes._zygote.pid == zygote
+        assert driver()._processes.zygotes.home.zygote.pid == zygote
         extra = [Steady.remote() for _ in range(2)]
         counts = [each.count.remote() for each in extra]
         assert snakepit.wait(counts, timeout=0.1)[0] == []
     finally:
         os.kill(zygote, signal.SIGCONT)
     assert snakepit.get(counts, timeout=PATIENCE_S) == [1, 1]
-    assert driver()._processes._zygote.pid == zygote
+    assert driver()._processes.zygotes.home.zygote.pid == zygote
     del extra, counts
     works_on()
     empties()
@@ -214,7 +214,7 @@ def test_everything_stopped_ends_with_the_shutdown(monkeypatch: pytest.MonkeyPat
         works_on()
         steady = Steady.options(num_cpus=0).remote()
         stop(snakepit.get(steady.pid.remote(), timeout=PATIENCE_S))
-        stop(driver()._processes._zygote.pid)
+        stop(driver()._processes.zygotes.home.zygote.pid)
     finally:
         snakepit.shutdown()
     assert wait_until(lambda: not bearing(marker))

@@ -145,7 +145,7 @@ def test_an_actor_whose_processes_die_at_their_start_tells_how_often(impatient: 
 
 def test_processes_that_cannot_be_forked_for_want_of_descriptors(impatient: Path) -> None:
     works_on()
-    zygote = driver()._processes._zygote.pid
+    zygote = driver()._processes.zygotes.home.zygote.pid
     limits = resource.prlimit(zygote, resource.RLIMIT_NOFILE)
     resource.prlimit(zygote, resource.RLIMIT_NOFILE, (8, limits[1]))
     end_workers()
@@ -184,7 +184,9 @@ def test_deaths_of_workers_that_have_served_never_add_up() -> None:
     with snakepit.init(num_cpus=1, restart_intensity=0, restart_period=60):
         for round in range(12):
             worker = get(pid.remote())
-            os.kill(worker if round % 4 else driver()._processes._zygote.pid, signal.SIGKILL)
+            os.kill(
+                worker if round % 4 else driver()._processes.zygotes.home.zygote.pid, signal.SIGKILL
+            )
             # It may be sent before the death is known, and then begin in the dying one.
             assert get(pid.options(max_retries=3).remote()) > 0
         assert pool().window.failures == 0
@@ -199,7 +201,7 @@ def test_a_zygote_that_dies_at_once_each_time_fails_the_runtime(impatient: Path)
     """
     preload(impatient, "fatal", fatal)
     # Workers that it had forked already may have served until then.
-    assert wait_until(lambda: driver()._processes._lost)
+    assert wait_until(lambda: driver()._processes.zygotes.home.lost)
     phoenix = Actor.options(max_restarts=-1, max_task_retries=-1).remote()
     refs = [pid.options(max_retries=-1).remote() for _ in range(5)] + [phoenix.pid.remote()]
     for ref in [*refs, pid.remote(), phoenix.pid.remote()]:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 
 def zygote() -> int:
-    pid: int = driver()._processes._zygote.pid
+    pid: int = driver()._processes.zygotes.home.zygote.pid
     return pid
 
 

@@ -523,7 +523,7 @@ def test_zygotes_that_end_at_once_are_given_up_with_the_reason(until: Until) -> 
             zygote.crash(3, "no such file")
             return zygote
 
-        stage.runtime._processes._start = stillborn
+        stage.runtime._processes.zygotes._start = stillborn
         actor = Actor.remote()
         refs = [task.remote(), actor.method.remote()]
         stage.zygote.crash(3, "no such file")
