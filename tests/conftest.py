@@ -34,7 +34,9 @@ def collections_look_at_what_tests_made() -> None:
     """Put what was there before a module out of the collector's sight.
 
     Thousands of collected tests and what they import make a collection last a third of a second,
-    and many tests ask for one, to see that nothing holds what they made.
+    and many tests ask for one, to see that nothing holds what they made. What is frozen still goes
+    when its last reference does, but no function without the GIL, which only a collection frees: a
+    test that drops one to see it go must have made it itself.
     """
     gc.collect()
     gc.freeze()
