@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from typing import Any
 
 import pytest
 
+from tests.conformance.marks import differs
 from tests.runtime.helpers import wait_until
 
 
@@ -349,3 +352,47 @@ def test_an_actor_knows_that_it_was_restarted(ray: Any) -> None:
     assert ray.get(knows.again.remote()) is False
     ray.get(knows.dies.remote())
     assert ray.get(knows.again.remote()) is True
+
+
+def test_a_call_that_ran_when_its_actor_died_finds_it_unavailable(ray: Any, tally: Any) -> None:
+    @ray.remote(max_restarts=1)
+    class Holds:
+        def hold(self) -> None:
+            tally.add()
+            time.sleep(60)
+
+        def add(self) -> int:
+            return 1
+
+    holds = Holds.remote()
+    held = holds.hold.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.kill(holds, no_restart=False)
+    with pytest.raises(ray.exceptions.ActorUnavailableError):
+        ray.get(held)
+    assert comes_back(ray, holds) == 1
+    assert tally.count == 1
+
+
+@differs(
+    "`exit_actor` ends an actor's other coroutines too, in Ray it waits for them.",
+    because="an actor that leaves is gone at once; a coroutine that waits for ever would keep it.",
+)
+def test_exit_actor_ends_the_coroutines_that_wait(ray: Any, tally: Any, expect: Any) -> None:
+    @ray.remote
+    class Leaves:
+        async def wait(self) -> None:
+            tally.add()
+            await asyncio.Event().wait()
+
+        async def leave(self) -> None:
+            ray.actor.exit_actor()
+
+    leaves = Leaves.remote()
+    waiting = [leaves.wait.remote() for _ in range(3)]
+    assert wait_until(lambda: tally.count == 3)
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(leaves.leave.remote())
+    ended, _ = ray.wait(waiting, num_returns=3, timeout=expect(snakepit=60, ray=1))
+    assert len(ended) == expect(snakepit=3, ray=0)
+    ray.kill(leaves)

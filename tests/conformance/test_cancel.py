@@ -261,3 +261,79 @@ def test_recursive_cancels_what_the_call_called(ray: Any, tally: Any, gate: Any)
     with pytest.raises(ray.exceptions.TaskCancelledError):
         ray.get(ref)
     assert wait_until(lambda: gate.is_open)
+
+
+def test_recursive_reaches_the_calls_of_calls(ray: Any, tally: Any, gate: Any) -> None:
+    @ray.remote(num_cpus=0)
+    def grandchild() -> None:
+        tally.add()
+        try:
+            for _ in range(6000):
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            gate.open()
+            raise
+
+    @ray.remote(num_cpus=0)
+    def child() -> None:
+        ray.get(grandchild.remote())
+
+    @ray.remote(num_cpus=0)
+    def parent() -> None:
+        ray.get(child.remote())
+
+    ref = parent.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+    assert wait_until(lambda: gate.is_open)
+
+
+def test_what_was_called_goes_on_if_recursive_is_false(ray: Any, tally: Any, gate: Any) -> None:
+    @ray.remote(num_cpus=0)
+    def child() -> None:
+        tally.add()
+        gate.wait()
+        tally.add()
+
+    @ray.remote(num_cpus=0)
+    def parent() -> None:
+        ray.get(child.remote())
+
+    ref = parent.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref, recursive=False)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+    gate.open()
+    assert wait_until(lambda: tally.count == 2)
+
+
+def test_recursive_from_a_coroutine_of_an_actor(ray: Any, tally: Any, gate: Any) -> None:
+    @ray.remote(num_cpus=0)
+    def child() -> None:
+        tally.add()
+        try:
+            for _ in range(6000):
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            gate.open()
+            raise
+
+    @ray.remote
+    class Calls:
+        async def call(self) -> None:
+            await child.remote()
+
+        async def alive(self) -> str:
+            return "alive"
+
+    calls = Calls.remote()
+    ref = calls.call.remote()
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.RayError):
+        ray.get(ref)
+    assert wait_until(lambda: gate.is_open)
+    assert ray.get(calls.alive.remote()) == "alive"

@@ -281,3 +281,45 @@ def test_a_group_that_is_not_there(ray: Any) -> None:
     grouped = Grouped.remote()
     with pytest.raises((ValueError, ray.exceptions.RayError)):
         ray.get(grouped.look.options(concurrency_group="missing").remote())
+
+
+def test_methods_without_a_group_share_max_concurrency(ray: Any, gate: Any, tally: Any) -> None:
+    @ray.remote(max_concurrency=2, concurrency_groups={"io": 1})
+    class Grouped:
+        def hold(self) -> int:
+            number: int = tally.add()
+            gate.wait()
+            return number
+
+        @ray.method(concurrency_group="io")
+        def look(self) -> str:
+            return "looked"
+
+    grouped = Grouped.remote()
+    holding = [grouped.hold.remote() for _ in range(3)]
+    assert wait_until(lambda: tally.count == 2)
+    assert ray.get(grouped.look.remote()) == "looked"
+    assert tally.count == 2
+    gate.open()
+    assert sorted(ray.get(holding)) == [1, 2, 3]
+
+
+def test_methods_without_a_group_run_one_at_a_time(ray: Any, gate: Any, tally: Any) -> None:
+    @ray.remote(concurrency_groups={"io": 2})
+    class Grouped:
+        def hold(self) -> int:
+            number: int = tally.add()
+            gate.wait()
+            return number
+
+        @ray.method(concurrency_group="io")
+        def look(self) -> str:
+            return "looked"
+
+    grouped = Grouped.remote()
+    holding = [grouped.hold.remote() for _ in range(2)]
+    assert wait_until(lambda: tally.count == 1)
+    assert ray.get([grouped.look.remote() for _ in range(3)]) == ["looked"] * 3
+    assert tally.count == 1
+    gate.open()
+    assert ray.get(holding) == [1, 2]

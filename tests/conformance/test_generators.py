@@ -290,3 +290,87 @@ def test_cancel_stops_the_producer(ray: Any, tally: Any, gate: Any) -> None:
     ray.get(next(stream))
     ray.cancel(stream)
     assert wait_until(lambda: gate.is_open)
+
+
+def test_what_a_cancelled_generator_yielded_stays_and_then_comes_the_error(
+    ray: Any, tally: Any
+) -> None:
+    import time
+
+    @ray.remote
+    def stalls() -> Any:
+        yield "first"
+        tally.add()
+        for _ in range(6000):
+            time.sleep(0.01)
+
+    stream = stalls.remote()
+    first = next(stream)
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(stream)
+    assert ray.get(first) == "first"
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(next(stream))
+    with pytest.raises(StopIteration):
+        next(stream)
+
+
+def test_a_cancelled_generator_of_coroutines(ray: Any, tally: Any, gate: Any) -> None:
+    @ray.remote
+    class Source:
+        async def stalls(self) -> Any:
+            yield "first"
+            tally.add()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                gate.open()
+
+        async def alive(self) -> str:
+            return "alive"
+
+    source = Source.remote()
+    stream = source.stalls.remote()
+    assert ray.get(next(stream)) == "first"
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(stream)
+    assert wait_until(lambda: gate.is_open)
+    with pytest.raises(ray.exceptions.RayError):
+        ray.get(next(stream))
+    assert ray.get(source.alive.remote()) == "alive"
+
+
+def test_the_error_of_a_coroutine_method_that_yields_is_its_last_item(ray: Any) -> None:
+    @ray.remote
+    class Source:
+        async def fails(self) -> Any:
+            yield 1
+            await asyncio.sleep(0)
+            raise KeyError("inside")
+
+    one, failed = Source.remote().fails.remote()
+    assert ray.get(one) == 1
+    with pytest.raises(KeyError, match="inside"):
+        ray.get(failed)
+
+
+def test_generators_of_coroutines_take_turns(ray: Any) -> None:
+    @ray.remote
+    class Source:
+        def __init__(self) -> None:
+            self.turns = [asyncio.Event(), asyncio.Event()]
+
+        async def items(self, own: int) -> Any:
+            for i in range(3):
+                await self.turns[own].wait()
+                self.turns[own].clear()
+                yield i
+                self.turns[1 - own].set()
+
+        async def begin(self) -> None:
+            self.turns[0].set()
+
+    source = Source.remote()
+    streams = [source.items.remote(own) for own in range(2)]
+    ray.get(source.begin.remote())
+    assert [ray.get(list(stream)) for stream in streams] == [[0, 1, 2], [0, 1, 2]]

@@ -198,3 +198,36 @@ def test_a_value_of_none_and_a_missing_one_are_told_apart(ray: Any) -> None:
 
 def test_many_small_objects(ray: Any) -> None:
     assert ray.get([ray.put(i) for i in range(500)]) == list(range(500))
+
+
+def test_references_three_deep(ray: Any) -> None:
+    innermost = ray.put("found")
+    middle = ray.put([innermost])
+    outer = ray.put({"middle": middle})
+    del innermost, middle
+    found = ray.get(outer)["middle"]
+    assert ray.get(ray.get(found)[0]) == "found"
+
+
+def test_what_a_task_nested_three_deep_outlives_it(ray: Any) -> None:
+    @ray.remote
+    def nest() -> Any:
+        return [ray.put([ray.put([ray.put("found")])])]
+
+    box = ray.get(nest.remote())
+    for _ in range(3):
+        box = ray.get(box[0])
+    assert box == "found"
+
+
+def test_a_task_reads_three_deep_what_the_driver_let_go(ray: Any, gate: Any) -> None:
+    @ray.remote
+    def reads(box: Any) -> Any:
+        gate.wait()
+        for _ in range(3):
+            box = ray.get(box[0])
+        return box
+
+    ref = reads.remote([ray.put([ray.put([ray.put("found")])])])
+    gate.open()
+    assert ray.get(ref) == "found"
