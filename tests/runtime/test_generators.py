@@ -257,7 +257,8 @@ def test_a_cancel_stops_the_producer(gate: Gate, tmp_path: Any) -> None:
 
 
 def test_a_cancel_stops_a_producer_that_waits_for_its_consumer() -> None:
-    generator = count.options(_generator_backpressure_num_objects=1).remote(10)
+    # So many that the cancel comes before the last, however fast the others are taken.
+    generator = count.options(_generator_backpressure_num_objects=1).remote(1_000_000)
     assert snakepit.get(next(generator), timeout=PATIENCE) == 0
     snakepit.cancel(generator)
     with pytest.raises(TaskCancelledError):

@@ -137,7 +137,7 @@ def test_values_go_both_ways(other: str) -> None:
 def test_the_drivers_own_needs_no_second_zygote() -> None:
     executable, _, prefix = get(by(sys.executable).remote())
     assert (executable, prefix) == (sys.executable, sys.prefix)
-    assert shlex.join([sys.executable]) in core_zygotes()._lines
+    assert core_zygotes().of(shlex.join([sys.executable])) is core_zygotes().home
     assert get(by(sys.executable).remote())[0] == sys.executable
 
 
