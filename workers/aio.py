@@ -126,7 +126,8 @@ class Coroutines:
         groups: names, and how many calls of each run at once.
         mailbox: what the loop reads.
         run: runs a call, and replies.
-        read: called after each look at the mailbox: reports handles, and tells when to end.
+        read: called after each look at the mailbox, and when no call is left: reports handles, and
+            tells when to end.
         name_of: what people call a call.
     """
 
@@ -144,7 +145,7 @@ class Coroutines:
         self._read = read
         self._name_of = name_of
         self._creation = 0
-        self._ended = ""  # the call that ended last
+        self._ended: Execute | None = None  # the call that ended last
         self._warned = False
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._begun: set[int] = set()
@@ -225,6 +226,14 @@ class Coroutines:
     def _readable(self) -> None:
         try:
             self._mailbox.read_waiting()
+        except DriverGone as gone:
+            self._gone(gone)
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        """Report handles, and end if that is wanted."""
+        try:
             over = self._read()
         except DriverGone as gone:
             self._gone(gone)
@@ -256,7 +265,7 @@ class Coroutines:
         except DriverGone as gone:
             self._gone(gone)
         finally:
-            self._ended = self._name_of(execute)
+            self._ended = execute
             if execute.call == self._creation:
                 self._selector.forgive()  # A constructor may take its time.
             del self._tasks[execute.call]
@@ -268,7 +277,7 @@ class Coroutines:
                     self._left -= 1
                     self._start(group.waiting.popleft(), group)
             if not self._left:
-                self._loop.call_soon(self._readable)
+                self._look()
 
     def _blocked(self, seconds: float) -> None:
         """One step of the loop took that long: say so once."""
@@ -282,7 +291,7 @@ class Coroutines:
             "%s ended last. Await what takes long, or run it in a thread: "
             "await asyncio.to_thread(...)",
             seconds,
-            self._ended or "none of its calls",
+            self._name_of(self._ended) if self._ended is not None else "none of its calls",
         )
 
     def _cancel(self, call: int) -> None:
