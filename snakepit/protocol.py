@@ -12,10 +12,13 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol, TypeVar, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, final, runtime_checkable
 
 from .errors import ForkedRuntimeError
 from .wire.messages import Template
+
+if TYPE_CHECKING:
+    from .bars import Bar
 
 T = TypeVar("T")
 
@@ -181,6 +184,15 @@ class Runtime(Protocol):
 
     def placement_groups(self) -> list[GroupRecord]:
         """Return the placement groups that live."""
+        ...
+
+    def progress(self, bar: Bar, *, late: bool) -> None:
+        """Show a progress bar of this process, at the driver, as it is now.
+
+        Args:
+            bar: one that has its `id` already is replaced.
+            late: it has time until the next bar or the end of the call; finalizers want that.
+        """
         ...
 
     def hold(self, identifier: int) -> None:

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FOUNDATION = [
-    *"errors carried task_errors sources exceptions faults ids handles".split(),
+    *"errors carried task_errors sources exceptions faults ids handles bars".split(),
     *"checks config runtime_env machine deadline leftovers".split(),
 ]
 LAYERS: dict[str, float] = {

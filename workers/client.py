@@ -35,6 +35,7 @@ from .current import CALL
 from .directory import Directory
 from .interruption import Interruption
 from .mailbox import Mailbox
+from .progress import Bars
 from .waiting import Loop, Waiting
 from .wants import Wants
 
@@ -84,6 +85,8 @@ class WorkerRuntime:
         self.take = consumer.take
         self.expect = consumer.expect
         self.redeem = consumer.redeem
+        self.bars = Bars(mailbox, interruption)
+        self.progress = self.bars.progress
         directory = Directory(self)
         self.find_actor = directory.find_actor
         self.named_actors = directory.named_actors
@@ -121,6 +124,8 @@ class WorkerRuntime:
 
     def reply(self, result: wire.Result) -> None:
         """Answer a call, with the handles that it kept; before any message that relies on them."""
+        if self.bars.late:
+            self.bars.flush()
         with self.lock:
             self._mailbox.send(*self._answer(result))
 

@@ -351,7 +351,7 @@ class Worker:
             self._exit_code = 0
         if executor.actor_id != runtime.actor:
             self._become(known.template)
-        if self._handles.queue:
+        if self._handles.queue or runtime.bars.late:
             runtime.reply(wire.Result(call, outcome, values, contained, micros, []))
         else:
             self._mailbox.send_fields((RESULT, call, outcome, values, contained, micros, ()))

@@ -80,6 +80,7 @@ class Core:
         self.waiters: dict[int, list[Waiter | Callable[[], None]]] = {}
         self.closed = False
         self.cores = scheduler.placement.cores
+        self.progress: Callable[[Connection, wire.Progress], None] = lambda worker, bar: None
         self.spawn: Callable[[do.Spawn], None] = lambda spawn: None
         self.kill: Callable[[int], None] = lambda number: None
         self.start_zygote: Callable[[str], None] = lambda interpreter: None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, final
 
+from ..bars import DISPLAY
 from ..config import UNITS, Config
 from ..deadline import Deadline
 from ..definitions import DEFAULT_POOL, complete
@@ -97,6 +98,7 @@ class DriverRuntime:
         self.find_actor = directory.find_actor
         self.named_actors = directory.named_actors
         self.placement_groups = directory.placement_groups
+        self.progress = DISPLAY.show_own
         streams = StreamReader(core, self)
         self.take = streams.take
         self.expect = streams.expect

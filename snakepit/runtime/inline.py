@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, TypeVar, final
 
+from ..bars import DISPLAY
 from ..checks import RESERVES
 from ..config import UNITS, Config
 from ..definitions import assigned, complete, function_of, group_of
@@ -59,6 +60,7 @@ class InlineRuntime:
         self._closed = False
         self.hold = self._objects.hold
         self.drop = self._objects.drop
+        self.progress = DISPLAY.show_own
         if config.runtime_env:
             _refuse_environment("init()")
         atexit.register(self._shutdown)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TextIO, final
 
+from ..bars import DISPLAY
 from ..wire.messages import Output
 
 
@@ -29,11 +31,15 @@ class LogPrinter:
         prefix = f"({output.label} pid={output.pid}) "
         text = output.text.decode("utf-8", "backslashreplace")
         lines = text.splitlines() or [""]
+        printed = "".join(f"{prefix}{line}\n" for line in lines)
+        DISPLAY.around(partial(self._print, output.stream, stream, printed))
+
+    def _print(self, number: int, stream: TextIO, text: str) -> None:
         try:
-            self._write(stream, "".join(f"{prefix}{line}\n" for line in lines))
+            self._write(stream, text)
             stream.flush()
         except (OSError, ValueError):
-            self._broken[output.stream] = stream
+            self._broken[number] = stream
 
     @staticmethod
     def _write(stream: TextIO, text: str) -> None:

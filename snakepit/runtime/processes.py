@@ -12,10 +12,12 @@ import signal
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any, final
 
+from ..bars import DISPLAY, Bar
 from ..checks import INTERPRETER
 from ..config import VISIBLE
 from ..deadline import Deadline
@@ -42,10 +44,12 @@ class Processes:
         self._inbox = inbox
         self._printer = LogPrinter()
         self._printing = threading.Lock()
-        self._outputs: deque[tuple[Line, wire.Output]] = deque()
+        self._shows: deque[Callable[[], None]] = deque()
         self._free_slots = list(range(SLOTS - 1, 0, -1))
         self._stopping = False
         self.zygotes = Zygotes(core, start_zygote, self._take, self._bury)
+        if core.config.log_to_driver:
+            core.progress = self._progress
         core.spawn = self.spawn
         core.kill = self.kill
 
@@ -58,8 +62,7 @@ class Processes:
     def _take(self, line: Line, message: Any) -> None:
         kind = type(message)
         if kind is wire.Output:
-            self._outputs.append((line, message))
-            self._core.pump.later(self._print)
+            self._show_soon(partial(self._show, line, message))
         elif kind is wire.Died:
             self._died(message)
         elif kind is wire.Spawned:
@@ -71,12 +74,22 @@ class Processes:
 
     def _print(self) -> None:
         """Print what has come, unless another thread is at it: lines must keep their order."""
-        while self._outputs and self._printing.acquire(blocking=False):
+        while self._shows and self._printing.acquire(blocking=False):
             try:
-                while self._outputs:
-                    self._show(*self._outputs.popleft())
+                while self._shows:
+                    self._shows.popleft()()
             finally:
                 self._printing.release()
+
+    def _progress(self, connection: Connection, message: wire.Progress) -> None:
+        """Have a worker's bar shown; the core's lock is held."""
+        owner = self._core.run, connection.number
+        label = f"(pid={connection.pid}) "
+        self._show_soon(partial(DISPLAY.show, owner, label, Bar(*message.bar)))
+
+    def _show_soon(self, show: Callable[[], None]) -> None:
+        self._shows.append(show)
+        self._core.pump.later(self._print)
 
     def _show(self, line: Line, output: wire.Output) -> None:
         try:
@@ -209,6 +222,7 @@ class Processes:
 
         # What goes with the worker is released while it is still known, so that only what
         # others need is inherited.
+        self._show_soon(partial(DISPLAY.end, (core.run, number)))
         core.update(lambda: core.scheduler.died(number, cause, started, monotonic()))
         core.update(lambda: self._inherit(connection))
         connection.close()
@@ -232,7 +246,7 @@ class Processes:
 
         def deliver(line: Line, message: Any) -> None:
             if type(message) is wire.Output:
-                self._outputs.append((line, message))
+                self._shows.append(partial(self._show, line, message))
                 self._print()
 
         self._print()
@@ -241,6 +255,7 @@ class Processes:
             core.pump.unwatch(connection.mailbox_fd)
             core.pump.unwatch(connection.control_fd)
             connection.close()
+            DISPLAY.end((core.run, connection.number))
         core.connections.clear()
 
     def abandon(self) -> None:

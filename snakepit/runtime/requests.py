@@ -34,6 +34,7 @@ class Inbox:
             wire.Define: self._define,
             wire.Code: self._code,
             wire.NeedCode: self._need_code,
+            wire.Progress: self._progress,
             wire.Request: self._request,
             wire.Hello: self._hello,
         }
@@ -149,6 +150,9 @@ class Inbox:
 
     def _need_code(self, connection: Connection, message: wire.NeedCode) -> None:
         self._core.send_code(connection, message.digest)
+
+    def _progress(self, connection: Connection, message: wire.Progress) -> None:
+        self._core.progress(connection, message)
 
     def _hello(self, connection: Connection, message: wire.Hello) -> None:
         if message.version != wire.VERSION:

@@ -6,6 +6,8 @@ module of its own are imported by those who use them.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .actor_pool import ActorPool
 from .debug import log_once
 from .helpers import as_completed, map_unordered
@@ -21,6 +23,9 @@ from .placement_group import (
 )
 from .serialization import deregister_serializer, inspect_serializability, register_serializer
 
+if TYPE_CHECKING:
+    from .progress import tqdm as tqdm
+
 __all__ = [
     "ActorPool",
     "as_completed",
@@ -35,4 +40,14 @@ __all__ = [
     "inspect_serializability",
     "register_serializer",
     "deregister_serializer",
+    "tqdm",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what few programs use when it is first asked for."""
+    if name != "tqdm":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .progress import tqdm
+
+    return tqdm

@@ -33,6 +33,7 @@ from .messages import (
     Output,
     Ping,
     Preload,
+    Progress,
     Put,
     Release,
     Request,
@@ -57,7 +58,7 @@ from .messages import (
 _KINDS: Final[tuple[type[Any], ...]] = (
     Define, Code, Welcome, Imports, Execute, Value, Taken, Answer, Release, Trim, Forget, Exit,
     Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
-    NeedCode, Request,
+    NeedCode, Progress, Request,
     Segment, Cancel, GiveBack, Ping,
     Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
 )  # fmt: skip

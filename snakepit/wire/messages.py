@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-VERSION = 3
+VERSION = 4
 """Both sides of a mailbox state it in their first message and refuse another."""
 
 Payload: TypeAlias = Any
@@ -275,6 +275,12 @@ class NeedCode(NamedTuple):
     """The worker no longer has this definition."""
 
     digest: bytes
+
+
+class Progress(NamedTuple):
+    """A progress bar of the worker as it is now: the fields of `snakepit.bars.Bar`."""
+
+    bar: list[Any]
 
 
 class Request(NamedTuple):

@@ -151,6 +151,9 @@ class FakeRuntime:
     def named_actors(self) -> list[tuple[str, str]]:
         return list(self._names)
 
+    def progress(self, bar: Any, *, late: bool) -> None:
+        self.log.append(("progress", bar, late))
+
     def placement_groups(self) -> list[GroupRecord]:
         return []
 

@@ -16,6 +16,7 @@ from snakepit.util import (
     map_unordered,
     placement_group_table,
     register_serializer,
+    tqdm,
 )
 from snakepit.util.multiprocessing import AsyncResult, Pool
 from snakepit.util.queue import Queue
@@ -47,6 +48,12 @@ def actor_pools() -> None:
     assert_type(pool.has_next(), bool)
     pool.map(call, ["a"])  # type: ignore[arg-type]
     ActorPool(Worker)  # type: ignore[arg-type]
+
+
+def bars() -> None:
+    for number in tqdm(range(3), desc="numbers"):
+        assert_type(number, int)
+    tqdm(desc=3)  # type: ignore[arg-type]
 
 
 def groups() -> None:

@@ -1,0 +1,55 @@
+"""Progress bars of workers, as they arrive at the driver."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from contextlib import redirect_stderr
+
+import pytest
+
+import snakepit
+from snakepit import errors
+from snakepit.util import tqdm
+from tests.runtime.helpers import PATIENCE, wait_until
+
+
+@pytest.mark.usefixtures("runtime")
+def test_bars_of_tasks_and_actors() -> None:
+    @snakepit.remote
+    def fails(count: int) -> None:
+        for n in tqdm(range(count), desc="fails"):
+            assert n < 2
+
+    @snakepit.remote(max_retries=0)
+    def dies() -> None:
+        held = tqdm(total=4, desc="dies", flush_interval_s=0)
+        held.update()
+        os._exit(3)
+
+    @snakepit.remote
+    class Counts:
+        def __init__(self) -> None:
+            self.bar = tqdm(total=3, desc="counts")
+
+        def count(self) -> int:
+            self.bar.update()
+            return os.getpid()
+
+        async def end(self) -> None:
+            self.bar.close()
+
+    with redirect_stderr(io.StringIO()) as stream:
+        with pytest.raises(AssertionError):
+            snakepit.get(fails.remote(4), timeout=PATIENCE)
+        with pytest.raises(errors.WorkerCrashedError):
+            snakepit.get(dies.remote(), timeout=PATIENCE)
+        counts = Counts.remote()
+        pid = snakepit.get([counts.count.remote() for _ in range(3)], timeout=PATIENCE)[0]
+        snakepit.get(counts.end.remote(), timeout=PATIENCE)
+        assert wait_until(lambda: stream.getvalue().count("\n") == 3), stream.getvalue()
+    text = stream.getvalue()
+    assert re.search(r"^\(pid=\d+\) fails:  50%.* 2/4 .*/s\]$", text, re.MULTILINE)
+    assert re.search(r"^\(pid=\d+\) dies:  25%.* 1/4 .*\(its process has ended\)$", text, re.M)
+    assert re.search(rf"^\(pid={pid}\) counts: 100%.* 3/3 ", text, re.MULTILINE)

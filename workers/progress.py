@@ -1,0 +1,54 @@
+"""Progress bars of a worker, on their way to the driver, which shows them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import final
+
+from snakepit.bars import Bar
+from snakepit.wire.messages import Progress
+
+from .interruption import Interruption
+from .mailbox import Mailbox
+
+
+@final
+class Bars:
+    """Tells the driver of bars.
+
+    What a finalizer says waits in `late`, since the finalizer may have come in the middle of a
+    message: it goes with the next bar, or before the next reply.
+    """
+
+    __slots__ = ("_interruption", "_mailbox", "late")
+
+    def __init__(self, mailbox: Mailbox, interruption: Interruption) -> None:
+        self._mailbox = mailbox
+        self._interruption = interruption
+        self.late: deque[Bar] = deque()
+
+    def progress(self, bar: Bar, *, late: bool) -> None:
+        """See `Runtime.progress`."""
+        self.late.append(bar)
+        if late:
+            return
+        interruption = self._interruption
+        if threading.get_ident() != interruption.main:
+            self.flush()
+            return
+        # A cancel that tears a message in two would cost the worker.
+        was_open, interruption.open = interruption.open, False
+        try:
+            self.flush()
+        finally:
+            interruption.open = was_open
+
+    def flush(self) -> None:
+        """Send what waits."""
+        while self.late:
+            try:
+                bar = self.late.popleft()
+            except IndexError:
+                return  # Another thread was faster.
+            self._mailbox.send(Progress(list(bar)))
