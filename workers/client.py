@@ -36,7 +36,7 @@ from .directory import Directory
 from .interruption import Interruption
 from .mailbox import Mailbox
 from .progress import Bars
-from .waiting import Loop, Waiting
+from .waiting import Loop, Waiting, warn_of_blocking
 from .wants import Wants
 
 T = TypeVar("T")
@@ -362,7 +362,7 @@ class WorkerRuntime:
         send = partial(self.send_want, want)
         if call == CALL.get():
             if self.loop is not None and self.loop.here:
-                _warn_of_blocking()
+                warn_of_blocking()
             return self.waiting.beside(send, blocked, ready, deadline)
         return self.waiting.on_stack(send, blocked, ready, deadline, keeps=bool(self.actor))
 
@@ -431,14 +431,3 @@ class WorkerRuntime:
             "worker": self.number,
             "task": self._parent() or None,
         }
-
-
-def _warn_of_blocking() -> None:
-    import warnings
-
-    warnings.warn(
-        "get() and wait() in a coroutine block the event loop, and with it all other calls of this "
-        "actor; write `await ref` instead",
-        RuntimeWarning,
-        stacklevel=6,
-    )

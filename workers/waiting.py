@@ -135,3 +135,15 @@ class Waiting:
     def _return_calls(self, calls: list[int]) -> None:
         if calls:
             self._mailbox.send(wire.GivenBack(calls))
+
+
+def warn_of_blocking() -> None:
+    """Tell of a wait that holds up an event loop; called by what `get` and `wait` both call."""
+    import warnings
+
+    warnings.warn(
+        "get() and wait() in a coroutine block the event loop, and with it all other calls of this "
+        "actor; write `await ref` instead",
+        RuntimeWarning,
+        stacklevel=6,
+    )
