@@ -48,8 +48,13 @@ def test_bars_of_tasks_and_actors() -> None:
         counts = Counts.remote()
         pid = snakepit.get([counts.count.remote() for _ in range(3)], timeout=PATIENCE)[0]
         snakepit.get(counts.end.remote(), timeout=PATIENCE)
-        assert wait_until(lambda: stream.getvalue().count("\n") == 3), stream.getvalue()
-    text = stream.getvalue()
-    assert re.search(r"^\(pid=\d+\) fails:  50%.* 2/4 .*/s\]$", text, re.MULTILINE)
-    assert re.search(r"^\(pid=\d+\) dies:  25%.* 1/4 .*\(its process has ended\)$", text, re.M)
-    assert re.search(rf"^\(pid={pid}\) counts: 100%.* 3/3 ", text, re.MULTILINE)
+        wanted = [
+            r"^\(pid=\d+\) fails:  50%.* 2/4 .*/s\]$",
+            r"^\(pid=\d+\) dies:  25%.* 1/4 .*\(its process has ended\)$",
+            rf"^\(pid={pid}\) counts: 100%.* 3/3 ",
+        ]
+
+        def shown() -> bool:
+            return all(re.search(each, stream.getvalue(), re.MULTILINE) for each in wanted)
+
+        assert wait_until(shown), stream.getvalue()
