@@ -196,6 +196,10 @@ class ObjectStoreFullError(SnakepitError):
         )
 
 
+class DescriptorLimitError(SnakepitError):
+    """A process may open no more files, and a socket or connection was to be carried through it."""
+
+
 class StaleReferenceError(SnakepitError):
     """The reference belongs to a runtime that was shut down, or to another one."""
 

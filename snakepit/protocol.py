@@ -203,6 +203,23 @@ class Runtime(Protocol):
         """Count one less. Called by finalizers: takes no lock, never raises."""
         ...
 
+    def lend(self, fd: int, make: Callable[[Runtime, int], T]) -> T:
+        """Keep a duplicate of a descriptor as the value of a new object, inside other values.
+
+        Raises:
+            DescriptorLimitError: there may be no more descriptors.
+        """
+        ...
+
+    def borrow(self, identifier: int) -> int:
+        """Return a duplicate of a lent descriptor, which is the caller's.
+
+        Raises:
+            DescriptorLimitError: there may be no more descriptors.
+            ObjectLostError: nobody keeps it any more.
+        """
+        ...
+
     def take(self, stream: int, make: Callable[[Runtime, int], None]) -> bool:
         """Take the next item of a generator call that this process made, if it is there.
 

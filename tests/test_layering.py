@@ -22,7 +22,8 @@ LAYERS: dict[str, float] = {
     **dict.fromkeys(FOUNDATION, 0),
     "wire": 1,
     "policy": 1.5,  # pure too, and speaks of calls in the words of the messages
-    **dict.fromkeys(("payload", "store", "transport", "protocol"), 2),
+    "protocol": 1.7,  # values ask the runtime to carry the sockets inside them
+    **dict.fromkeys(("payload", "store", "transport"), 2),
     # Payload, store and protocol put together, for both sides of the mailbox.
     **dict.fromkeys(("values", "definitions", "builtin_methods"), 2.5),
     "runtime": 3,

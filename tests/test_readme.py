@@ -129,6 +129,7 @@ def test_comments_with_values_are_found() -> None:
         "3",
         "['hits']",
         "[('requests', 3.0), ('seconds', 0.4)]",
+        "b'HELLO'",
         "(1024, [3, 2, 1, 0, 1, 2])",
         "[0, 1, 4, 9, 16]",
         "[0, 1, 4, 9]",

@@ -31,9 +31,11 @@ from snakepit.wire.codec import SUBMIT
 from .awaiting import Awaiting
 from .callbacks import Callbacks
 from .consuming import Consumer
+from .control import Control
 from .current import CALL
 from .directory import Directory
 from .interruption import Interruption
+from .lending import Lending
 from .mailbox import Mailbox
 from .progress import Bars
 from .waiting import Loop, Waiting, warn_of_blocking
@@ -62,6 +64,7 @@ class WorkerRuntime:
         handles: Handles,
         interruption: Interruption,
         give_back: Callable[[], list[int]],
+        control: Control,
     ) -> None:
         self.run = run
         self.number = number
@@ -91,6 +94,9 @@ class WorkerRuntime:
         self.find_actor = directory.find_actor
         self.named_actors = directory.named_actors
         self.placement_groups = directory.placement_groups
+        self.lending = lending = Lending(self, mailbox, control, interruption)
+        self.lend = lending.lend
+        self.borrow = lending.borrow
         self.awaiting = Awaiting(self, self._wants, values)
         self.until_done = self.awaiting.until_done
         self.await_many = self.awaiting.await_many

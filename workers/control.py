@@ -1,6 +1,6 @@
 """The worker's control thread: what must not wait until a call has ended.
 
-It takes descriptors of segments, cancels, gives unstarted calls back, trims the arena and answers
+It takes descriptors, cancels, gives unstarted calls back, trims the arena and answers
 pings. It needs the GIL: while C code holds it, none of this happens (see `Interruption`).
 """
 
@@ -68,6 +68,6 @@ class Control:
                 return  # The driver has gone; the zygote ends this process.
             for body in bodies:
                 message = decode(body)
-                segment = type(message) is wire.Segment
-                fds = self._connection.take_descriptors() if segment else ()
+                carries = type(message) in wire.CARRIERS
+                fds = self._connection.take_descriptors() if carries else ()
                 self._take(message, fds)

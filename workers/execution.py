@@ -41,11 +41,12 @@ MOST_NESTED: Final = 256
 
 
 class Ended(NamedTuple):
-    """How a call ended, as `wire.Result` wants it."""
+    """How a call ended, as `wire.Result` wants it, and what to keep until that is sent."""
 
     outcome: int
     values: list[wire.Payload]
     contained: list[list[int]]
+    lent: tuple[Any, ...] = ()
 
 
 @final
@@ -216,7 +217,8 @@ class Executor:
         if template.returns == 1:
             packed = pack(value, what=known.result, root="result")
             payload = self._encode(packed, execute.call)
-            return Ended(wire.OK, [payload], [list(packed.refs)] if packed.refs else [])
+            contained = [list(packed.refs)] if packed.refs else []
+            return Ended(wire.OK, [payload], contained, packed.lent)
         return self._several(value, execute.call, known)
 
     def _arguments(self, execute: wire.Execute) -> tuple[Any, dict[str, Any]]:
@@ -266,7 +268,8 @@ class Executor:
             self._values.release(payload[2] for payload in payloads if is_stored(payload))
             raise
         contained = [list(each.refs) for each in packed]
-        return Ended(wire.OK, payloads, contained if any(contained) else [])
+        lent = tuple(handle for each in packed for handle in each.lent)
+        return Ended(wire.OK, payloads, contained if any(contained) else [], lent)
 
     def _encode(self, packed: Packed, identifier: int) -> wire.Payload:
         parts = packed.parts

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final, final
 
@@ -47,6 +49,18 @@ class Interruption:
         if self.open and self.stack and self.stack[-1] in self._wanted:
             self.open = False
             raise TaskInterrupt("this call was cancelled")
+
+    @contextmanager
+    def held_off(self) -> Iterator[None]:
+        """Let nothing strike the main thread in a section of ours that user code leads to."""
+        if threading.get_ident() != self.main:
+            yield
+            return
+        was_open, self.open = self.open, False
+        try:
+            yield
+        finally:
+            self.open = was_open
 
     def cancelled(self, call: int) -> bool:
         """Tell whether the call was cancelled."""

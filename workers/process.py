@@ -160,7 +160,7 @@ class Worker:
             for number in message.segments:
                 self.values.mappings.discard(number)
         elif kind is wire.Imports:
-            self._adopt_imports(message)
+            self._surroundings.adopt(message.path, message.directory)
         elif kind is wire.Welcome:
             self._welcome(message)
         elif kind is wire.Exit:
@@ -207,6 +207,7 @@ class Worker:
             self._handles,
             self._interruption,
             self._give_back,
+            self._control,
         )
         self._runtime.namespace = message.namespace
         waiting = self._runtime.waiting
@@ -248,9 +249,6 @@ class Worker:
         self._mailbox.send(wire.NeedCode(digest))
         self._mailbox.wait_for(lambda: executor.has_code(digest), NEVER)
 
-    def _adopt_imports(self, message: wire.Imports) -> None:
-        self._surroundings.adopt(message.path, message.directory)
-
     # --- control thread -------------------------------------------------------------------
 
     def _handle_control(self, message: Any, fds: tuple[int, ...]) -> None:
@@ -262,6 +260,8 @@ class Worker:
                 if fds:
                     self.values.mappings.add(message.number, fds[0], message.size)
                 self._segments.notify_all()
+        elif kind is wire.Descriptor:
+            self.runtime.lending.arrived(message.number, fds)
         elif kind is wire.Cancel:
             self._cancel(message)
         elif kind is wire.GiveBack:
@@ -339,7 +339,7 @@ class Worker:
         interruption.stack.append(call)
         started = perf_counter_ns()
         try:
-            outcome, values, contained = executor.run(execute, known)
+            outcome, values, contained, _lent = executor.run(execute, known)
         finally:
             interruption.open = False
             interruption.stack.pop()
@@ -432,7 +432,7 @@ class Worker:
         if executor.actor_id != self.runtime.actor:
             self._become(known.template)
         beside = self._beside
-        posted = self.runtime.post_reply(wire.Result(call, *ended, micros, []))
+        posted = self.runtime.post_reply(wire.Result(call, *ended[:3], micros, []))
         if beside is None:
             self._mailbox.flush()
         else:

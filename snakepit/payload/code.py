@@ -53,9 +53,11 @@ def pack_code(definition: Any) -> Code:
         raise
     except Exception as error:
         from .culprit import explain
+        from .descriptors import refuse
 
         name = getattr(definition, "__name__", type(definition).__name__)
-        raise explain(error, f"the definition of {name}", {name: definition}) from error
+        roots = {name: definition}
+        raise explain(error, f"the definition of {name}", roots, lend=refuse) from error
     digest = blake2b(digest_size=DIGEST_BYTES)
     for part in packed.parts:
         digest.update(len(part).to_bytes(8, "little"))

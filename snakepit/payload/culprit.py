@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, final
 from ..carried import reduce_exception
 from ..errors import SerializationError
 from .buffers import Buffers
+from .descriptors import Lend, pretend
 from .pickler import ValuePickler
 from .references import start_collecting, stop_collecting
 
@@ -32,6 +33,7 @@ _HINTS: Final = (
         "Make it where it is used; what tasks share belongs in an actor",
     ),
     (("_io.", "tempfile."), "Send the path, and open the file inside the task"),
+    (("socket.socket", "multiprocessing.connection."), "Pass it open, as an argument of the call"),
     (
         ("socket.", "ssl.", "sqlite3.", "psycopg", "select."),
         "Open the connection inside the task or actor",
@@ -56,13 +58,16 @@ class _Child(NamedTuple):
     value: Any
 
 
-def explain(error: Exception, what: str, roots: dict[str, Any]) -> SerializationError:
+def explain(
+    error: Exception, what: str, roots: dict[str, Any], *, lend: Lend = pretend
+) -> SerializationError:
     """Turn a failure to pickle into an error that names the offending part.
 
     Args:
         error: the failure.
         what: what was to be sent, such as "the arguments of f".
         roots: the values that were to be sent, by the names that begin their paths.
+        lend: what is done with descriptors inside, to try it again.
 
     Returns:
         An error to raise.
@@ -73,7 +78,7 @@ def explain(error: Exception, what: str, roots: dict[str, Any]) -> Serialization
             "Flatten it, or raise sys.setrecursionlimit on both sides",
             path=next(iter(roots), ""),
         )
-    culprit = find(roots)
+    culprit = find(roots, lend)
     if culprit is None:
         return SerializationError(
             f"cannot send {what}: {reason(error)}. {_DEFAULT_HINT}", path=next(iter(roots), "")
@@ -88,9 +93,9 @@ def explain(error: Exception, what: str, roots: dict[str, Any]) -> Serialization
     )
 
 
-def find(roots: dict[str, Any]) -> Culprit | None:
+def find(roots: dict[str, Any], lend: Lend = pretend) -> Culprit | None:
     """Find the first part that cannot be pickled; None if the search finds none in its bounds."""
-    search = _Search()
+    search = _Search(lend)
     token = start_collecting([])  # references inside are not to blame
     try:
         for name, value in roots.items():
@@ -117,7 +122,7 @@ def find_all(name: str, value: Any, depth: int) -> list[Failure]:
         value: where to look.
         depth: how far down; what lies deeper is blamed on what it is a part of.
     """
-    search = _Search()
+    search = _Search(pretend)
     token = start_collecting([])
     try:
         error = search.trial(value)
@@ -128,7 +133,8 @@ def find_all(name: str, value: Any, depth: int) -> list[Failure]:
 
 @final
 class _Search:
-    def __init__(self) -> None:
+    def __init__(self, lend: Lend) -> None:
+        self._lend = lend
         self._until = monotonic() + MOST_SECONDS
         self._trials = MOST_TRIALS
         # By id; the values are kept, or a new object could take the place of a seen one.
@@ -140,7 +146,7 @@ class _Search:
         if self._trials < 0 or monotonic() > self._until:
             return None
         try:
-            ValuePickler(_Nowhere(), Buffers()).dump(value)
+            ValuePickler(_Nowhere(), Buffers(), lend=self._lend).dump(value)
         except Exception as error:
             # As text: the exception itself would keep, by its traceback, all that was tried.
             return reason(error)

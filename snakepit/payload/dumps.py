@@ -13,6 +13,7 @@ from pickle import dumps
 from types import NoneType
 from typing import Any, Final
 
+from ..errors import DescriptorLimitError, RuntimeClosedError
 from .buffers import LARGE, Buffers, OutOfBand, is_large, is_plain_array
 from .packed import Packed, Part
 
@@ -46,7 +47,7 @@ def pack(value: Any, *, what: str, root: str = "value") -> Packed:
         SerializationError: some of it cannot be pickled; its `path` says what.
     """
     if type(value) in _SCALARS:
-        return _new(Packed, ([dumps(value, 5)], (), False))
+        return _new(Packed, ([dumps(value, 5)], (), False, ()))
     single = OutOfBand(value) if is_large(value) else value
     return _pack(single, 1, what, {root: value})
 
@@ -66,7 +67,7 @@ def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any], *, what: str = "cal
         SerializationError: an argument cannot be pickled; its `path` says what.
     """
     if not args and not kwargs:
-        return _new(Packed, ([NO_ARGUMENTS], (), False))
+        return _new(Packed, ([NO_ARGUMENTS], (), False, ()))
     for value in args:
         kind = type(value)
         if kind not in _SCALARS and (kind is not bytes or len(value) >= LARGE):
@@ -76,7 +77,7 @@ def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any], *, what: str = "cal
             if type(value) not in _SCALARS:
                 break
         else:
-            return _new(Packed, ([dumps((args, kwargs), 5)], (), False))
+            return _new(Packed, ([dumps((args, kwargs), 5)], (), False, ()))
     sent = args, kwargs
     if any(map(is_large, args)) or any(map(is_large, kwargs.values())):
         sent = _out_of_band(args, kwargs)
@@ -86,6 +87,7 @@ def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any], *, what: str = "cal
 def _pack(value: Any, depth: int, what: str, roots: dict[str, Any]) -> Packed:
     buffers = Buffers()
     refs: tuple[int, ...] = ()
+    lent: list[Any] = []
     try:
         grade = _grade(value, depth)
         if grade == _PLAIN:
@@ -93,11 +95,12 @@ def _pack(value: Any, depth: int, what: str, roots: dict[str, Any]) -> Packed:
         if grade == _BUFFERS:
             stream = dumps(value, 5, buffer_callback=buffers.keep)
         else:
-            stream, refs = _slow_pickler()(value, buffers)
-        return finish(stream, buffers, refs)
-    except MemoryError:
+            stream, refs = _slow_pickler()(value, buffers, lent=lent)
+        return finish(stream, buffers, refs, tuple(lent))
+    except (MemoryError, DescriptorLimitError, RuntimeClosedError):
         raise
     except Exception as error:
+        lent.clear()
         from .culprit import explain
 
         raise explain(error, what, roots) from error
@@ -110,11 +113,13 @@ def _slow_pickler() -> Callable[..., tuple[bytes, tuple[int, ...]]]:
     return dump
 
 
-def finish(stream: bytes, buffers: Buffers, refs: tuple[int, ...]) -> Packed:
+def finish(
+    stream: bytes, buffers: Buffers, refs: tuple[int, ...], lent: tuple[Any, ...] = ()
+) -> Packed:
     """Make the parts of a stream and its buffers."""
     parts: list[Part] = [stream, *buffers.parts]
     # A guess that may fail either way; a stream of megabytes is not searched to its end for it.
-    return Packed(parts, refs, stream.find(b"numpy", 0, _NUMPY_SEARCH) >= 0)
+    return Packed(parts, refs, stream.find(b"numpy", 0, _NUMPY_SEARCH) >= 0, lent)
 
 
 def _grade(value: Any, depth: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pickle import loads
 from typing import Any
 
-from ..errors import SerializationError
+from ..errors import DescriptorLimitError, SerializationError
 from .packed import Part
 
 
@@ -23,12 +23,13 @@ def unpack(parts: Sequence[Part]) -> Any:
     Raises:
         SerializationError: a module or a name is missing here, or some object refused, or code is
             of another Python.
+        DescriptorLimitError: there is no descriptor left for a socket inside.
     """
     try:
         if len(parts) == 1:
             return loads(parts[0])
         return loads(parts[0], buffers=parts[1:])
-    except (MemoryError, SerializationError):
+    except (MemoryError, SerializationError, DescriptorLimitError):
         raise
     except Exception as error:
         raise _explain(error, parts) from error

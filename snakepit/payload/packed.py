@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Part = bytes | memoryview
 
@@ -16,8 +16,11 @@ class Packed(NamedTuple):
             change.
         refs: ids of the references found inside, each once.
         uses_numpy: whether reading the value will likely import numpy.
+        lent: handles on the descriptors found inside, whose ids are among `refs`: keep them until
+            those are known to whoever keeps what the value mentions.
     """
 
     parts: list[Part]
     refs: tuple[int, ...]
     uses_numpy: bool
+    lent: tuple[Any, ...] = ()

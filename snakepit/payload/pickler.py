@@ -18,9 +18,11 @@ import cloudpickle
 from cloudpickle import list_registry_pickle_by_value
 
 from ..carried import reduce_exception
+from . import descriptors
 from .arrow import reduce_batch, reduce_table
 from .buffers import Buffers, reduce_array, reduce_memoryview
 from .bytecode import TAG, load_code
+from .descriptors import Lend, refuse
 from .modules import is_stray
 from .references import start_collecting, stop_collecting
 
@@ -57,6 +59,7 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         file: where the stream goes.
         buffers: where the out-of-band buffers go.
         force_exceptions: distrust the reductions that exceptions define themselves.
+        lend: has the descriptors of sockets and connections carried.
     """
 
     # Looked up below instead: the C code is slow to ask a mapping that is no dict, for each object.
@@ -66,8 +69,11 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     # copyreg's table is, and replaced whole, so that it may be read at any time.
     registered: ClassVar[Mapping[type, Callable[[Any], Any]]] = {}
 
-    def __init__(self, file: Any, buffers: Buffers, *, force_exceptions: bool = False) -> None:
+    def __init__(
+        self, file: Any, buffers: Buffers, *, force_exceptions: bool = False, lend: Lend = refuse
+    ) -> None:
         super().__init__(file, 5, buffers.keep)
+        self._lend = lend
         self._force_exceptions = force_exceptions
         # Many objects are of few types; None leaves a type to pickle. No method of this object
         # may be among the values: the cycle would keep the whole pickled value alive.
@@ -98,9 +104,14 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _reduce_code
         if kind in self.registered:
             return self.registered[kind]
-        reduce = _REDUCERS.get((kind.__module__, kind.__name__))
+        name = kind.__module__, kind.__name__
+        reduce = _REDUCERS.get(name)
         if reduce is not None:
             return reduce
+        reduce_open = descriptors.REDUCERS.get(name)
+        if reduce_open is not None:
+            lend = self._lend
+            return lambda obj: reduce_open(obj, lend)
         is_exception = issubclass(kind, BaseException)
         if is_exception and self._force_exceptions:
             return partial(reduce_exception, force=True)
@@ -156,7 +167,11 @@ def _reduce_code(code: CodeType) -> Any:
 
 
 def dump(
-    value: Any, buffers: Buffers, *, force_exceptions: bool = False
+    value: Any,
+    buffers: Buffers,
+    *,
+    force_exceptions: bool = False,
+    lent: list[descriptors.Lent] | None = None,
 ) -> tuple[bytes, tuple[int, ...]]:
     """Pickle a value of any type.
 
@@ -164,13 +179,15 @@ def dump(
         value: what to pickle.
         buffers: where the out-of-band buffers go.
         force_exceptions: distrust the reductions that exceptions define themselves.
+        lent: where handles on the descriptors inside go; None refuses descriptors.
 
     Returns:
         The stream, and the ids of the references inside, each once.
     """
     found: list[int] = []
     file = io.BytesIO()
-    pickler = ValuePickler(file, buffers, force_exceptions=force_exceptions)
+    lend = refuse if lent is None else descriptors.Lender(lent)
+    pickler = ValuePickler(file, buffers, force_exceptions=force_exceptions, lend=lend)
     token = start_collecting(found)
     try:
         pickler.dump(value)

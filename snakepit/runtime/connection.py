@@ -11,7 +11,7 @@ from ..transport.fds import FdConnection, PeerGone
 from ..transport.streams import Stream
 from ..wire.codec import Encoder, decode
 from ..wire.frames import FrameDecoder
-from ..wire.messages import Segment
+from ..wire.messages import CARRIERS
 from .outbox import Outbox
 
 READ_SIZE = 64 << 10
@@ -139,7 +139,8 @@ class Connection:
                 return False
             for body in bodies:
                 message = decode(body)
-                fds = self._control.take_descriptors() if type(message) is Segment else ()
+                carries = type(message) in CARRIERS
+                fds = self._control.take_descriptors() if carries else ()
                 take(message, fds)
         return True
 

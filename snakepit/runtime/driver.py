@@ -99,6 +99,8 @@ class DriverRuntime:
         self.named_actors = directory.named_actors
         self.placement_groups = directory.placement_groups
         self.progress = DISPLAY.show_own
+        self.lend = partial(core.memory.descriptors.lend, self)
+        self.borrow = core.memory.descriptors.borrow
         streams = StreamReader(core, self)
         self.take = streams.take
         self.expect = streams.expect

@@ -58,6 +58,7 @@ class InlineRuntime:
         self._names: dict[tuple[str, str], InlineActor] = {}
         self._actors: dict[int, InlineActor] = {}
         self._closed = False
+        self.borrow = self._objects.borrow
         self.hold = self._objects.hold
         self.drop = self._objects.drop
         self.progress = DISPLAY.show_own
@@ -127,6 +128,7 @@ class InlineRuntime:
         actor = InlineActor(identifier, template, methods, instance, self._forget)
         actor.refs = (*arguments.refs, *(found for _, found in arguments.deps))
         self._objects.pin(actor.refs, 1)
+        arguments = arguments._replace(lent=())
         if template.detached:
             self._objects.pin((identifier,), 1)
         self._actors[identifier] = actor
@@ -229,6 +231,10 @@ class InlineRuntime:
         identifier = self._objects.add("put()", 1)
         self._objects.settle(identifier, 1, Ended(OK, [self._calls.kept(packed)], [packed.refs]))
         return make(self, identifier)
+
+    def lend(self, fd: int, make: Callable[[Runtime, int], T]) -> T:
+        """See `Runtime.lend`."""
+        return make(self, self._objects.lend(fd))
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:
         """See `Runtime.get_one`."""
@@ -401,6 +407,7 @@ class InlineRuntime:
         atexit.unregister(self._shutdown)
         for actor in list(self._actors.values()):
             actor.leave("shutdown")
+        self._objects.close()
 
 
 def _refuse_environment(what: str) -> None:

@@ -32,11 +32,15 @@ HERE: Final[ContextVar[Here | None]] = ContextVar("snakepit_inline", default=Non
 
 
 class Arguments(NamedTuple):
-    """A call's arguments as bytes, the ids inside them, and the references among them."""
+    """A call's arguments as bytes, the ids inside them, and the references among them.
+
+    `lent` are handles that keep the descriptors inside, for as long as this lives.
+    """
 
     parts: list[bytes]
     refs: tuple[int, ...]
     deps: tuple[tuple[Where, int], ...]
+    lent: tuple[Any, ...]
 
 
 @final
@@ -86,7 +90,7 @@ class InlineCalls:
     ) -> Arguments:
         left, named, deps = take_references(args, kwargs, self._runtime)
         packed = pack_call(left, named, what=template.name)
-        return Arguments(stored(packed), packed.refs, deps)
+        return Arguments(stored(packed), packed.refs, deps, packed.lent)
 
     def argument_error(self, arguments: Arguments) -> Ended | None:
         """Return the end of a call one of whose arguments is an error."""

@@ -9,15 +9,17 @@ run in a thread that holds it. Nothing relies on the GIL.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, final
 
 from ..deadline import Deadline
-from ..errors import RuntimeClosedError
+from ..errors import ObjectLostError, RuntimeClosedError
 from ..faults import Failure, to_exception
 from ..payload import Packed, unpack, unpack_exception
+from ..payload.descriptors import duplicate
 from ..wire.messages import ERROR, FAILURE, OK
 
 PENDING = -1
@@ -58,7 +60,7 @@ def _copied(part: Any) -> bytes:
 class Entry:
     """One object, or an actor as a thing that handles refer to."""
 
-    __slots__ = ("actor", "callbacks", "count", "outcome", "payload", "refs", "what")
+    __slots__ = ("actor", "callbacks", "count", "descriptor", "outcome", "payload", "refs", "what")
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -68,6 +70,7 @@ class Entry:
         self.count = 1
         self.callbacks: list[Callable[[], None]] = []
         self.actor: Any = None
+        self.descriptor = -1
 
     def value(self) -> Any:
         """Return a fresh copy of the value, or raise what the call ended in."""
@@ -118,7 +121,7 @@ class InlineObjects:
             while self.noted:
                 identifier = self.noted.popleft()
                 self._change(abs(identifier), 1 if identifier < 0 else -1, gone)
-        _end_actors(gone)
+        _end(gone)
 
     def _change(self, identifier: int, by: int, gone: list[Entry]) -> None:
         waiting = deque([(identifier, by)])
@@ -225,11 +228,44 @@ class InlineObjects:
         with self.changed:
             for identifier in ids:
                 self._change(identifier, by, gone)
-        _end_actors(gone)
+        _end(gone)
+
+    # --- descriptors ----------------------------------------------------------------------
+
+    def lend(self, fd: int) -> int:
+        """Keep a duplicate of a descriptor; return the id of a new object with one handle."""
+        self.count()
+        copy = duplicate(fd)
+        identifier = self.add("a descriptor", 1)
+        with self.changed:
+            entry = self.entries[identifier]
+            entry.descriptor, entry.payload, entry.outcome = copy, [], OK
+        return identifier
+
+    def borrow(self, identifier: int) -> int:
+        """See `Runtime.borrow`."""
+        with self.changed:
+            entry = self.entries.get(identifier)
+            if entry is not None and entry.descriptor >= 0:
+                return duplicate(entry.descriptor)
+        raise ObjectLostError("a socket or connection inside a value is gone with its runtime")
+
+    def close(self) -> None:
+        """Close all descriptors; nobody calls any more."""
+        with self.changed:
+            for entry in self.entries.values():
+                _close(entry)
 
 
-def _end_actors(gone: list[Entry]) -> None:
-    # Their finalizers may call anything, so they run without the lock.
+def _close(entry: Entry) -> None:
+    fd, entry.descriptor = entry.descriptor, -1
+    if fd >= 0:
+        os.close(fd)
+
+
+def _end(gone: list[Entry]) -> None:
+    # The finalizers of actors may call anything, so they run without the lock.
     for entry in gone:
+        _close(entry)
         if entry.actor is not None:
             entry.actor.leave("out of scope")

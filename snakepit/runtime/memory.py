@@ -20,6 +20,7 @@ from ..store.extents import place
 from ..values import Values, is_stored
 from ..wire import messages as wire
 from .connection import Connection
+from .descriptors import Descriptors, is_descriptor
 
 if TYPE_CHECKING:
     from .core import Core
@@ -33,6 +34,7 @@ class Memory:
     """Segments, adopted arenas and the budget of one runtime.
 
     Attributes:
+        descriptors: those of sockets and connections inside values.
         segments: descriptor and size of each arena, by the number of the process that made it.
         adopted: arenas of dead workers in which somebody still reads.
     """
@@ -51,6 +53,7 @@ class Memory:
             relieve=self._relieve,
         )
         self.segments: dict[int, tuple[int, int]] = {}
+        self.descriptors = Descriptors(core)
         self.adopted: dict[int, AdoptedArena] = {}
         self._trim_armed = False
         self._wrote = False
@@ -109,7 +112,9 @@ class Memory:
 
     def take(self, message: Any, fds: tuple[int, ...]) -> None:
         """Take one control message of a worker; the lock may be held or not."""
-        if type(message) is wire.Segment and fds:
+        if type(message) is wire.Descriptor:
+            self.descriptors.take(message.number, fds)
+        elif type(message) is wire.Segment and fds:
             self.segments[message.number] = (fds[0], message.size)
 
     def _publish(self, fd: int, size: int) -> None:
@@ -118,8 +123,10 @@ class Memory:
     # --- freed ----------------------------------------------------------------------------
 
     def free(self, action: do.Free) -> None:
-        """Have an extent used again, by whoever's it is."""
+        """Have an extent used again, by whoever's it is; or close a descriptor."""
         if not is_stored(action.payload):
+            if is_descriptor(action.payload):
+                self.descriptors.free(action.id)
             return
         _, segment, offset, _ = action.payload
         core = self._core
@@ -143,6 +150,7 @@ class Memory:
         Nothing that is to be freed may wait among the scheduler's actions: it would be freed in the
         adopted arena, which does not have it.
         """
+        self.descriptors.sweep(number)
         segment = self.segments.get(number)
         if segment is None:
             self.ledger.reset(slot)
@@ -221,4 +229,5 @@ class Memory:
         for fd, _ in self.segments.values():
             os.close(fd)
         self.segments.clear()
+        self.descriptors.abandon()
         self.ledger.close()

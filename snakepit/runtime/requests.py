@@ -11,6 +11,7 @@ from ..runtime_env import merged, told
 from ..wire import messages as wire
 from .connection import Connection
 from .core import Core
+from .descriptors import is_descriptor
 from .directory import living_groups
 from .whereabouts import environment, whereabouts
 
@@ -113,7 +114,10 @@ class Inbox:
         self._scheduler.want(number, (ticket,), values=True)
 
     def _put(self, connection: Connection, message: wire.Put) -> None:
-        self._core.memory.require(message.payload)
+        if is_descriptor(message.payload):
+            self._core.memory.descriptors.require(connection, message.id)
+        else:
+            self._core.memory.require(message.payload)
         self._scheduler.put(message.id, message.payload, message.refs, connection.number)
 
     def _want(self, connection: Connection, message: wire.Want) -> None:
@@ -219,6 +223,11 @@ class Inbox:
         self._core.act()
         self._core.memory.trim(asking=connection.number)
         return wire.OK, None
+
+    def _answer_descriptor(
+        self, connection: Connection, identifier: int, key: int
+    ) -> tuple[int, Any]:
+        return wire.OK, self._core.memory.descriptors.share(connection, identifier, key)
 
     def _answer_nothing(self, connection: Connection) -> tuple[int, Any]:
         return wire.OK, None

@@ -262,7 +262,7 @@ class ScriptedWorker:
             return
         for body in bodies:
             message = decode(body)
-            if type(message) is wire.Segment:
+            if type(message) in wire.CARRIERS:
                 for fd in self._control.take_descriptors():
                     os.close(fd)
             self._take(message)

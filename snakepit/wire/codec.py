@@ -19,6 +19,7 @@ from .messages import (
     Code,
     Credit,
     Define,
+    Descriptor,
     Died,
     Execute,
     Exit,
@@ -59,7 +60,7 @@ _KINDS: Final[tuple[type[Any], ...]] = (
     Define, Code, Welcome, Imports, Execute, Value, Taken, Answer, Release, Trim, Forget, Exit,
     Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
     NeedCode, Progress, Request,
-    Segment, Cancel, GiveBack, Ping,
+    Segment, Descriptor, Cancel, GiveBack, Ping,
     Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
 )  # fmt: skip
 _NUMBER: Final[dict[type[Any], int]] = {kind: number for number, kind in enumerate(_KINDS)}

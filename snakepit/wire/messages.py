@@ -4,9 +4,10 @@ A value is carried as a *payload*, which this layer does not look into:
 
 * `bytes`: the pickle stream itself, the common case;
 * `[part, part, ...]`: the pickle stream and its out-of-band buffers;
-* `[object, segment, offset, [size, ...]]`: an extent of the store, leased as `object`.
+* `[object, segment, offset, [size, ...]]`: an extent of the store, leased as `object`;
+* `DESCRIPTOR`: no bytes, but a socket's descriptor, which the driver holds as this object.
 
-The two lists differ in the type of their first item. `codec` turns messages into bytes and back.
+The lists differ in the type of their first item. `codec` turns messages into bytes and back.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ VERSION = 4
 
 Payload: TypeAlias = Any
 Where: TypeAlias = int | str
+
+DESCRIPTOR: Final = ["descriptor"]
+"""The payload of an object that is an open socket or connection inside other values."""
 
 OK, ERROR, RETRYABLE, FAILURE, CANCELLED, EXITED = range(6)
 """How a call ended: a value; the user's exception; one that its options retry; a failure record
@@ -299,6 +303,17 @@ class Segment(NamedTuple):
 
     number: int
     size: int
+
+
+class Descriptor(NamedTuple):
+    """One descriptor travels with this: to the driver that of the object `number`, to a worker
+    what it asked for by a `number` of its own."""
+
+    number: int
+
+
+CARRIERS: Final = (Segment, Descriptor)
+"""Messages with which a descriptor travels."""
 
 
 class Cancel(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -256,3 +257,21 @@ def test_half_a_nested_call(nth: int, retries: int) -> None:
             assert_killed(call.error(errors.WorkerCrashedError), "total", "total")
         call.resolved_once()
         del call
+
+
+@pytest.mark.parametrize("point", ONCE_A_WORKER, ids=lambda point: point.value)
+def test_a_socket_on_its_way(point: KillPoint) -> None:
+    @snakepit.remote
+    def answer(sock: socket.socket) -> tuple[bytes, socket.socket]:
+        return sock.recv(5), sock
+
+    ours, theirs = socket.socketpair()
+    with killing(point), ours:
+        with theirs:
+            ours.sendall(b"hello" * 2)  # one for who dies once it has answered
+            ref = answer.remote(theirs)
+        text, sock = snakepit.get(ref, timeout=PATIENCE_S)
+        with sock:
+            assert text == b"hello"
+            del ref
+        assert wait_until(lambda: not len(driver()._core.memory.descriptors))

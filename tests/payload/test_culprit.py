@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from snakepit.errors import SerializationError
-from snakepit.payload import note_reference, pack, pack_call
+from snakepit.payload import note_reference, pack, pack_call, pack_code
 
 Record = collections.namedtuple("Record", "name handle")
 
@@ -173,8 +173,22 @@ def test_common_culprits_come_with_advice(make: Callable[[], Any], hint: str) ->
 
 
 def test_sockets_come_with_advice() -> None:
-    with socket.socket() as plug, pytest.raises(SerializationError, match="connection inside"):
+    with socket.socket() as plug:
+        pass
+    with pytest.raises(SerializationError, match=r"args\[0\].* is closed\)\. Pass it open"):
         pack_call((plug,), {}, what="f")
+
+
+def test_sockets_in_definitions_come_with_advice() -> None:
+    refused = pytest.raises(SerializationError, match=r"plug, of type socket.*\. Pass it open")
+    with socket.socket() as plug, refused:
+        pack_code(lambda: plug)
+
+
+def test_an_open_socket_is_not_blamed_for_a_lock() -> None:
+    refused = pytest.raises(SerializationError, match=r"args\[1\], of type _thread.lock")
+    with socket.socket() as plug, refused:
+        pack_call((plug, threading.Lock()), {}, what="f")
 
 
 def test_an_error_that_comes_and_goes_is_still_reported() -> None:
