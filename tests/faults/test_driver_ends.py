@@ -12,7 +12,7 @@ import pytest
 from faults_harness import MARKER, PATIENCE_S, bearing, drive, driving, script, wait_until
 
 BUSY = """
-import os, sys, time
+import os, signal, sys, time
 import snakepit
 
 @snakepit.remote
@@ -30,12 +30,15 @@ assert snakepit.get(daemon.remote()) == 1
 slow = [work.remote(1000) for _ in range(4)]
 """
 
+HANGS_UP = "signal.signal(1, signal.SIG_DFL); os.kill(os.getpid(), 1); time.sleep(1000)"
+"""By default, since nohup has all that it starts ignore it."""
+
 
 @pytest.mark.parametrize(
     ("ending", "code"),
     [
         ("os.kill(os.getpid(), 15); time.sleep(1000)", -signal.SIGTERM),
-        ("os.kill(os.getpid(), 1); time.sleep(1000)", -signal.SIGHUP),
+        (HANGS_UP, -signal.SIGHUP),
         ("os._exit(7)", 7),
         ("os.abort()", -signal.SIGABRT),
         ("sys.exit(3)", 3),
