@@ -409,7 +409,7 @@ def test_an_exception_carries_none() -> None:
 
 @contextmanager
 def no_more_files() -> Iterator[None]:
-    """This process can open nothing more."""
+    """This process can open nothing more, modules included: what follows has been done before."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = os.dup(0)
     os.close(spare)
@@ -423,6 +423,7 @@ def no_more_files() -> Iterator[None]:
 def test_the_sender_can_open_no_more(pair: Pair) -> None:
     @snakepit.remote
     def poor(sock: socket.socket) -> str:
+        snakepit.get(say.remote(sock, b""))
         with no_more_files():
             try:
                 say.remote(sock, b"never")
@@ -439,11 +440,13 @@ def test_the_sender_can_open_no_more(pair: Pair) -> None:
 def test_the_receiver_can_open_no_more(pair: Pair) -> None:
     @snakepit.remote
     def poor(refs: list[Any]) -> None:
+        snakepit.get(refs[0]).close()
         with no_more_files():
             snakepit.get(refs[0])
 
     ours, theirs = pair
     ref = snakepit.put(theirs)
+    send(ref).close()
     with pytest.raises(errors.DescriptorLimitError, match="ulimit -n"):
         send(poor.remote([ref]))
     with no_more_files(), pytest.raises(errors.DescriptorLimitError, match="ulimit -n"):
