@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, final
@@ -30,15 +30,18 @@ class Interruption:
     Attributes:
         stack: ids of the calls on the main thread's stack, the running one last.
         open: whether user code runs right now, so that an exception may strike.
+        sending: tells whether the main thread may be in the middle of a message, which an exception
+            would tear in two. The user's code calls, puts and asks, all by messages.
     """
 
-    __slots__ = ("_changed", "_wanted", "main", "open", "stack")
+    __slots__ = ("_changed", "_wanted", "main", "open", "sending", "stack")
 
     def __init__(self) -> None:
         self.stack: list[int] = []
         self.open = False
         self._wanted: set[int] = set()
         self.main = threading.main_thread().ident
+        self.sending: Callable[[], bool] = lambda: False
         self._changed = threading.Condition()
 
     def install(self) -> None:
@@ -46,7 +49,8 @@ class Interruption:
         signal.signal(SIGNAL, self._strike)
 
     def _strike(self, number: int, frame: FrameType | None) -> None:
-        if self.open and self.stack and self.stack[-1] in self._wanted:
+        # What does not strike now is tried again: see `strike_until_ended`.
+        if self.open and self.stack and self.stack[-1] in self._wanted and not self.sending():
             self.open = False
             raise TaskInterrupt("this call was cancelled")
 

@@ -102,6 +102,10 @@ class Mailbox:
 
     # --- writing --------------------------------------------------------------------------
 
+    def sending(self) -> bool:
+        """Tell whether a thread is writing right now; safe in signal handlers."""
+        return self._writing.locked()
+
     def send(self, *messages: tuple[Any, ...]) -> None:
         """Write messages, joined.
 

@@ -78,6 +78,7 @@ class Worker:
         self._welcomed = threading.Event()
         self._interruption = Interruption()
         self._mailbox = Mailbox(setup.mailbox, self._handle, self._blocks)
+        self._interruption.sending = self._mailbox.sending
         self._handles = Handles(self._mailbox.poke)
         self._control = Control(setup.control, self._handle_control)
         self._values: Values | None = None

@@ -1,0 +1,66 @@
+"""A cancel strikes the user's code, and never a message on its way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from snakepit.protocol import TaskInterrupt
+from snakepit.wire import messages as wire
+from snakepit.wire.codec import decode
+from snakepit.wire.frames import FrameDecoder
+from snakepit.workers.interruption import SIGNAL, Interruption
+from snakepit.workers.mailbox import Mailbox
+
+PATIENCE = 30.0
+CALL = 7
+SIZE = 4_000_000
+
+
+def test_a_message_is_never_torn() -> None:
+    """The socket is full, so the signal comes between two writes of one message."""
+    ours, theirs = socket.socketpair()
+    mailbox = Mailbox(ours, lambda message: None, lambda blocking: None)
+    interruption = Interruption()
+    interruption.sending = mailbox.sending
+    before = signal.getsignal(SIGNAL)
+    interruption.install()
+    received: list[Any] = []
+    ended = threading.Event()
+
+    def read() -> None:
+        decoder = FrameDecoder()
+        struck = False
+        while not received and (data := theirs.recv(1 << 16)):
+            received.extend(map(decode, decoder.feed(data)))
+            if not struck:
+                struck = True
+                interruption.want(CALL)
+                signal.pthread_kill(interruption.main or 0, SIGNAL)
+        interruption.strike_until_ended(CALL)
+        ended.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    interruption.stack.append(CALL)
+    interruption.open = True
+    try:
+        with pytest.raises(TaskInterrupt):
+            reader.start()
+            mailbox.send(wire.Put(1, b"x" * SIZE, []))
+            ended.wait(PATIENCE)
+        interruption.stack.pop()
+        interruption.ended(CALL)
+        ours.shutdown(socket.SHUT_WR)
+        reader.join(PATIENCE)
+        assert ended.is_set()
+        assert [len(message.payload) for message in received] == [SIZE]
+    finally:
+        signal.signal(SIGNAL, before)
+        ours.close()
+        theirs.close()
+        os.close(mailbox.descriptors[1])
