@@ -432,6 +432,7 @@ def test_the_sender_can_open_no_more(pair: Pair) -> None:
         return ""
 
     _, theirs = pair
+    send(say.remote(theirs, b""))
     with no_more_files(), pytest.raises(errors.DescriptorLimitError, match="ulimit -n"):
         say.remote(theirs, b"never")
     assert f"process {os.getpid()}" not in send(poor.remote(theirs))
