@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 # What tests/interpreters finds on this machine, or builds; each with a virtual environment.
 OTHERS := 3.12 3.13 3.13t
 .PHONY: help demo test lint format types bench simulate kill-driver kill-points chaos leaks \
-	soak-faults clean distclean test-freethreaded conformance-ray $(OTHERS:%=test-%)
+	soak-faults clean distclean test-freethreaded conformance-ray conformance-inline $(OTHERS:%=test-%)
 
 help:
 	@echo 'make demo         index the installed Python sources, in parallel'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-3.12    the same on another interpreter, test-3.13 too; what is not here is said'
 	@echo 'make test-freethreaded  the same on 3.13 without the GIL, built from source if need be'
 	@echo 'make conformance-ray  the tests of Ray'"'"'s documented behaviour, on Ray itself'
+	@echo 'make conformance-inline  the same in inline mode'
 	@echo 'make lint types   ruff; mypy --strict and basedpyright on the package as a wheel installs it'
 	@echo 'make format       let ruff lay out the code'
 	@echo 'make bench        measure against Ray, Dask, multiprocessing and the raw limit (quiet machine)'
@@ -57,6 +58,11 @@ test: $(STAMPS)/test
 # Ray warns of its own affairs, which are not what is tested.
 conformance-ray: $(STAMPS)/test $(STAMPS)/bench
 	@$(PYTEST) -W ignore tests/conformance --backend ray $(PYTEST_ARGS)
+
+# test_programs and test_suite start processes of their own, which are not inline.
+conformance-inline: $(STAMPS)/test
+	@$(PYTEST) tests/conformance --backend inline --ignore tests/conformance/test_programs.py \
+		--ignore tests/conformance/test_suite.py $(PYTEST_ARGS)
 
 test-freethreaded: test-3.13t
 

@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Here because pytest asks no conftest further down for options."""
     parser.addoption(
         "--backend",
-        choices=("snakepit", "ray"),
+        choices=("snakepit", "inline", "ray"),
         default="snakepit",
         help="what tests/conformance runs on",
     )

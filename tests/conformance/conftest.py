@@ -1,4 +1,6 @@
-"""The backend of the conformance suite: `--backend snakepit` (the default) or `--backend ray`.
+"""The backend of the conformance suite: `--backend snakepit` (the default), `inline` or `ray`.
+
+`inline` is snakepit in its inline mode, of which the same is expected where no test says why not.
 
 What a test defines, it defines in its own body: functions and classes then travel by value on both
 backends. What all tests of a module share is the runtime, since Ray takes seconds to start one; of
@@ -24,8 +26,12 @@ CPUS = 4
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is not there yet must fail on snakepit, and must not on Ray."""
-    ours = config.getoption("--backend") == "snakepit"
+    ours = config.getoption("--backend") != "ray"
+    inline = config.getoption("--backend") == "inline"
     for item in items:
+        beside = item.get_closest_marker("not_inline")
+        if beside is not None and inline:
+            item.add_marker(pytest.mark.skip(reason=beside.kwargs["because"]))
         missing, deadly = map(item.get_closest_marker, ("not_yet", "crashes_ray"))
         if missing is not None and ours:
             item.add_marker(pytest.mark.xfail(strict=True, reason=missing.kwargs["reason"]))
@@ -35,9 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> str:
-    """`snakepit` or `ray`."""
-    name: str = request.config.getoption("--backend")
-    return name
+    """`snakepit` or `ray`; inline mode is snakepit too."""
+    return "ray" if request.config.getoption("--backend") == "ray" else "snakepit"
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +64,7 @@ def module(backend: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def settings(backend: str) -> dict[str, Any]:
+def settings(backend: str, request: pytest.FixtureRequest) -> dict[str, Any]:
     """What every `init` of the suite gets."""
     if backend == "ray":
         return {
@@ -67,7 +72,8 @@ def settings(backend: str) -> dict[str, Any]:
             "log_to_driver": False,
             "object_store_memory": 256 << 20,
         }
-    return {"log_to_driver": False}
+    mode = {"mode": "inline"} if request.config.getoption("--backend") == "inline" else {}
+    return {"log_to_driver": False, **mode}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,8 +108,10 @@ def expect(backend: str, request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Gate:
+def gate(tmp_path: Path, request: pytest.FixtureRequest) -> Gate:
     """A gate that is closed."""
+    if request.config.getoption("--backend") == "inline":
+        pytest.skip("a gate is opened while a call runs; inline a call is over when it was made")
     return Gate(str(tmp_path / "gate"))
 
 

@@ -27,3 +27,8 @@ def not_yet(reason: str) -> Any:
 def crashes_ray(how: str) -> Any:
     """Mark what Ray documents and then dies of; not run there, and listed with the differences."""
     return pytest.mark.crashes_ray(how=how)
+
+
+def not_inline(because: str) -> Any:
+    """Mark what inline mode cannot do, where calls run in the driver; not run there."""
+    return pytest.mark.not_inline(because=because)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs
+from tests.conformance.marks import not_inline
 from tests.runtime.helpers import wait_until
 
 
@@ -56,6 +55,7 @@ def mortal_class(ray: Any) -> Any:
     return Mortal
 
 
+@not_inline("the actor has no process of its own")
 def test_an_actor_ends_with_its_last_handle(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.remote()
     pid = ray.get(mortal.pid.remote())
@@ -89,6 +89,7 @@ def test_calls_that_were_made_are_run_before_the_end(ray: Any, tally: Any) -> No
     assert ray.get(Counts.remote().add.remote()) == 1
 
 
+@not_inline("the actor has no process of its own")
 def test_kill_ends_an_actor(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.remote()
     pid = ray.get(mortal.pid.remote())
@@ -98,6 +99,7 @@ def test_kill_ends_an_actor(ray: Any, mortal_class: Any) -> None:
         ray.get(mortal.add.remote())
 
 
+@not_inline("a process dies, and there is one only")
 def test_a_call_to_a_dead_actor_is_an_actor_died_error(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.remote()
     with pytest.raises(ray.exceptions.RayActorError):
@@ -150,6 +152,7 @@ def test_a_task_kills_an_actor(ray: Any, mortal_class: Any) -> None:
     assert wait_until(lambda: is_dead(ray, mortal))
 
 
+@not_inline("the actor has no process of its own")
 def test_exit_actor_ends_an_actor(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.remote()
     pid = ray.get(mortal.pid.remote())
@@ -228,6 +231,7 @@ def test_an_argument_of_a_constructor_that_failed(ray: Any) -> None:
         ray.get(takes.ping.remote())
 
 
+@not_inline("a process dies, and there is one only")
 def test_a_constructor_that_dies(ray: Any) -> None:
     @ray.remote
     class Dies:
@@ -259,6 +263,7 @@ def test_calls_wait_for_the_constructor(ray: Any, gate: Any) -> None:
 # --- Restarts -------------------------------------------------------------------------------
 
 
+@not_inline("a process dies, and there is one only")
 def test_an_actor_is_not_restarted_unless_asked_for(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.remote()
     with pytest.raises(ray.exceptions.RayActorError):
@@ -282,6 +287,7 @@ def comes_back(ray: Any, actor: Any) -> int:
     return answers[0]
 
 
+@not_inline("a process dies, and there is one only")
 def test_a_restarted_actor_begins_anew(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.options(max_restarts=1).remote()
     assert ray.get([mortal.add.remote() for _ in range(3)]) == [1, 2, 3]
@@ -292,6 +298,7 @@ def test_a_restarted_actor_begins_anew(ray: Any, mortal_class: Any) -> None:
     assert ray.get(mortal.pid.remote()) != pid
 
 
+@not_inline("a process dies, and there is one only")
 def test_restarts_come_to_an_end(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.options(max_restarts=1).remote()
     for _ in range(2):
@@ -302,6 +309,7 @@ def test_restarts_come_to_an_end(ray: Any, mortal_class: Any) -> None:
         ray.get(mortal.add.remote())
 
 
+@not_inline("the actor has no process of its own")
 def test_kill_that_lets_it_restart(ray: Any, mortal_class: Any) -> None:
     mortal = mortal_class.options(max_restarts=1).remote()
     pid = ray.get(mortal.pid.remote())
@@ -318,6 +326,7 @@ def test_kill_ends_an_actor_that_has_restarts_left(ray: Any, mortal_class: Any) 
     assert wait_until(lambda: is_dead(ray, mortal))
 
 
+@not_inline("a process dies, and there is one only")
 def test_constructor_arguments_are_kept_for_restarts(ray: Any) -> None:
     @ray.remote(max_restarts=1)
     class Keeps:
@@ -338,6 +347,7 @@ def test_constructor_arguments_are_kept_for_restarts(ray: Any) -> None:
     assert comes_back(ray, keeps) == 3
 
 
+@not_inline("a process dies, and there is one only")
 def test_an_actor_knows_that_it_was_restarted(ray: Any) -> None:
     @ray.remote(max_restarts=1, max_task_retries=1)
     class Knows:
@@ -354,6 +364,7 @@ def test_an_actor_knows_that_it_was_restarted(ray: Any) -> None:
     assert ray.get(knows.again.remote()) is True
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_a_call_that_ran_when_its_actor_died_finds_it_unavailable(ray: Any, tally: Any) -> None:
     @ray.remote(max_restarts=1)
     class Holds:
@@ -372,27 +383,3 @@ def test_a_call_that_ran_when_its_actor_died_finds_it_unavailable(ray: Any, tall
         ray.get(held)
     assert comes_back(ray, holds) == 1
     assert tally.count == 1
-
-
-@differs(
-    "`exit_actor` ends an actor's other coroutines too, in Ray it waits for them.",
-    because="an actor that leaves is gone at once; a coroutine that waits for ever would keep it.",
-)
-def test_exit_actor_ends_the_coroutines_that_wait(ray: Any, tally: Any, expect: Any) -> None:
-    @ray.remote
-    class Leaves:
-        async def wait(self) -> None:
-            tally.add()
-            await asyncio.Event().wait()
-
-        async def leave(self) -> None:
-            ray.actor.exit_actor()
-
-    leaves = Leaves.remote()
-    waiting = [leaves.wait.remote() for _ in range(3)]
-    assert wait_until(lambda: tally.count == 3)
-    with pytest.raises(ray.exceptions.RayActorError):
-        ray.get(leaves.leave.remote())
-    ended, _ = ray.wait(waiting, num_returns=3, timeout=expect(snakepit=60, ray=1))
-    assert len(ended) == expect(snakepit=3, ray=0)
-    ray.kill(leaves)

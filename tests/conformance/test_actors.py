@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.marks import not_inline
+
 
 def test_an_actor_keeps_state(ray: Any, counter_class: Any) -> None:
     counter = counter_class.remote()
@@ -19,6 +21,7 @@ def test_two_actors_have_a_state_each(ray: Any, counter_class: Any) -> None:
     assert ray.get([a.value.remote(), b.value.remote()]) == [1, 10]
 
 
+@not_inline("the actor has no process of its own")
 def test_an_actor_has_a_process_of_its_own(ray: Any, counter_class: Any) -> None:
     a, b = counter_class.remote(), counter_class.remote()
     pids = {os.getpid(), *ray.get([a.pid.remote(), b.pid.remote(), a.pid.remote()])}

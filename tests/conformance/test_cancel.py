@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import crashes_ray
+from tests.conformance.marks import crashes_ray, not_inline
 from tests.runtime.helpers import wait_until
 
 
@@ -69,6 +69,7 @@ def test_a_task_that_waits_for_arguments_never_starts(ray: Any, gate: Any, tally
     assert tally.count == 0
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_a_task_that_runs_is_interrupted(ray: Any, tally: Any) -> None:
     @ray.remote
     def sleeps() -> None:
@@ -102,6 +103,7 @@ def test_a_task_that_runs_gets_a_keyboard_interrupt(ray: Any, gate: Any, tally: 
     assert wait_until(lambda: gate.is_open)
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_force_ends_the_process(ray: Any, tally: Any) -> None:
     @ray.remote
     def sleeps() -> None:
@@ -116,6 +118,7 @@ def test_force_ends_the_process(ray: Any, tally: Any) -> None:
     assert tally.count == 1
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_a_cancelled_task_is_not_tried_again(ray: Any, tally: Any) -> None:
     @ray.remote(max_retries=-1, retry_exceptions=True)
     def sleeps() -> None:

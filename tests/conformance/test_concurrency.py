@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs
+from tests.conformance.marks import differs, not_inline
 from tests.runtime.helpers import wait_until
+
+pytestmark = not_inline("calls run one after the other")
 
 
 @pytest.fixture
@@ -323,3 +325,27 @@ def test_methods_without_a_group_run_one_at_a_time(ray: Any, gate: Any, tally: A
     assert tally.count == 1
     gate.open()
     assert ray.get(holding) == [1, 2]
+
+
+@differs(
+    "`exit_actor` ends an actor's other coroutines too, in Ray it waits for them.",
+    because="an actor that leaves is gone at once; a coroutine that waits for ever would keep it.",
+)
+def test_exit_actor_ends_the_coroutines_that_wait(ray: Any, tally: Any, expect: Any) -> None:
+    @ray.remote
+    class Leaves:
+        async def wait(self) -> None:
+            tally.add()
+            await asyncio.Event().wait()
+
+        async def leave(self) -> None:
+            ray.actor.exit_actor()
+
+    leaves = Leaves.remote()
+    waiting = [leaves.wait.remote() for _ in range(3)]
+    assert wait_until(lambda: tally.count == 3)
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(leaves.leave.remote())
+    ended, _ = ray.wait(waiting, num_returns=3, timeout=expect(snakepit=60, ray=1))
+    assert len(ended) == expect(snakepit=3, ray=0)
+    ray.kill(leaves)

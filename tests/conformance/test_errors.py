@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs
+from tests.conformance.marks import differs, not_inline
 
 
 def test_an_error_is_a_task_error_and_of_its_own_type(ray: Any) -> None:
@@ -222,6 +222,7 @@ def test_sys_exit_in_a_task_is_no_value(ray: Any) -> None:
         ray.get(leaves.remote())
 
 
+@not_inline("a process dies, and there is one only")
 def test_a_task_whose_worker_dies_is_a_worker_crashed_error(ray: Any) -> None:
     import os
 
@@ -233,6 +234,7 @@ def test_a_task_whose_worker_dies_is_a_worker_crashed_error(ray: Any) -> None:
         ray.get(dies.remote())
 
 
+@not_inline("a process dies, and there is one only")
 @differs(
     "A death's error has the fields `exit_code`, `signal`, `stderr` and `pid`.",
     because="Ray tells of potential causes in a sentence, on which a program cannot act.",

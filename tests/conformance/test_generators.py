@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs
+from tests.conformance.marks import differs, not_inline
 from tests.runtime.helpers import wait_until
 
 
@@ -88,6 +88,7 @@ def test_a_generator_runs_ahead_of_its_consumer(ray: Any, tally: Any) -> None:
     assert ray.get(list(stream)) == [0, 1, 2, 3, 4]
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_back_pressure_holds_a_generator_back(ray: Any, tally: Any) -> None:
     @ray.remote(_generator_backpressure_num_objects=1)
     def held() -> Any:
@@ -292,6 +293,7 @@ def test_cancel_stops_the_producer(ray: Any, tally: Any, gate: Any) -> None:
     assert wait_until(lambda: gate.is_open)
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_what_a_cancelled_generator_yielded_stays_and_then_comes_the_error(
     ray: Any, tally: Any
 ) -> None:
@@ -354,6 +356,7 @@ def test_the_error_of_a_coroutine_method_that_yields_is_its_last_item(ray: Any) 
         ray.get(failed)
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_generators_of_coroutines_take_turns(ray: Any) -> None:
     @ray.remote
     class Source:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.marks import not_inline
+
 
 @pytest.fixture
 def util(ray: Any) -> Any:
@@ -112,6 +114,7 @@ def test_the_table_of_groups(ray: Any, util: Any) -> None:
     assert util.placement_group_table(group)["state"] == "REMOVED"
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_a_group_that_waits_is_in_the_table(util: Any) -> None:
     first = util.placement_group([{"widget": 2}])
     assert first.wait(30)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs
+from tests.conformance.marks import differs, not_inline
 
 
 @differs(
@@ -94,6 +94,7 @@ def test_an_actors_cpu_is_only_for_its_start(ray: Any) -> None:
     assert ray.get([actor.ping.remote() for actor in actors]) == ["pong"] * 6
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_an_actor_that_asks_for_a_cpu_holds_it(ray: Any) -> None:
     from tests.runtime.helpers import wait_until
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.marks import not_inline
 
+
+@not_inline("a process dies, and there is one only")
 def test_a_task_whose_worker_died_is_tried_again(ray: Any, tally: Any) -> None:
     @ray.remote
     def dies_twice() -> int:
@@ -19,6 +22,7 @@ def test_a_task_whose_worker_died_is_tried_again(ray: Any, tally: Any) -> None:
     assert ray.get(dies_twice.remote()) == 3
 
 
+@not_inline("a process dies, and there is one only")
 def test_max_retries_says_how_often(ray: Any, tally: Any) -> None:
     @ray.remote(max_retries=1)
     def dies() -> None:
@@ -30,6 +34,7 @@ def test_max_retries_says_how_often(ray: Any, tally: Any) -> None:
     assert tally.count == 2
 
 
+@not_inline("a process dies, and there is one only")
 def test_no_retries_when_there_are_none(ray: Any, tally: Any) -> None:
     @ray.remote(max_retries=0)
     def dies() -> None:
@@ -127,6 +132,7 @@ def test_max_retries_of_minus_one_goes_on(ray: Any, tally: Any) -> None:
     assert ray.get(fails_often.remote()) == 8
 
 
+@not_inline("a process dies, and there is one only")
 def test_a_dead_worker_harms_no_other_task(ray: Any) -> None:
     @ray.remote(max_retries=0)
     def dies() -> None:
@@ -142,6 +148,7 @@ def test_a_dead_worker_harms_no_other_task(ray: Any) -> None:
         ray.get(dead)
 
 
+@not_inline("a process dies, and there is one only")
 def test_a_signal_is_a_crash_too(ray: Any) -> None:
     @ray.remote(max_retries=0)
     def dies() -> None:
@@ -153,6 +160,7 @@ def test_a_signal_is_a_crash_too(ray: Any) -> None:
         ray.get(dies.remote())
 
 
+@not_inline("a process dies, and there is one only")
 def test_a_method_is_not_tried_again_by_itself(ray: Any, tally: Any) -> None:
     @ray.remote(max_restarts=1)
     class Fragile:
@@ -167,6 +175,7 @@ def test_a_method_is_not_tried_again_by_itself(ray: Any, tally: Any) -> None:
     assert tally.count == 1
 
 
+@not_inline("a process dies, and there is one only")
 def test_a_method_with_max_task_retries_is_tried_again(ray: Any, tally: Any) -> None:
     @ray.remote(max_restarts=2, max_task_retries=2)
     class Fragile:

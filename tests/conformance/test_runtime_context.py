@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.marks import not_inline
+
 
 def test_the_driver_has_a_job_and_no_actor(ray: Any) -> None:
     context = ray.get_runtime_context()
@@ -53,6 +55,7 @@ def test_an_actor_has_an_id_that_stays(ray: Any) -> None:
     assert first[1] != second[1]
 
 
+@not_inline("the actor has no process of its own")
 def test_each_process_has_an_id(ray: Any) -> None:
     @ray.remote
     class Knows:
@@ -121,6 +124,7 @@ def test_what_is_free(ray: Any, gate: Any, tally: Any) -> None:
     assert wait_until(lambda: ray.available_resources().get("widget") == 2.0)
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_an_actor_holds_what_it_asks_for(ray: Any) -> None:
     from tests.runtime.helpers import wait_until
 

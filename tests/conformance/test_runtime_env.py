@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs
+from tests.conformance.marks import differs, not_inline
 
 
+@not_inline("environments are refused, since they change the process")
 def test_a_variable_of_a_task(ray: Any) -> None:
     @ray.remote(runtime_env={"env_vars": {"CONFORMANCE": "task"}})
     def look() -> Any:
@@ -20,6 +21,7 @@ def test_a_variable_of_a_task(ray: Any) -> None:
     assert ray.get(look.remote()) == "task"
 
 
+@not_inline("environments are refused, since they change the process")
 def test_a_variable_of_one_call(ray: Any) -> None:
     @ray.remote
     def look() -> Any:
@@ -29,6 +31,7 @@ def test_a_variable_of_one_call(ray: Any) -> None:
     assert ray.get([look.remote(), special.remote()]) == [None, "call"]
 
 
+@not_inline("environments are refused, since they change the process")
 def test_a_variable_of_an_actor(ray: Any) -> None:
     @ray.remote
     class Looks:
@@ -39,6 +42,7 @@ def test_a_variable_of_an_actor(ray: Any) -> None:
     assert ray.get(looks.look.remote()) == "actor"
 
 
+@not_inline("environments are refused, since they change the process")
 def test_tasks_of_a_task_inherit_its_variables(ray: Any) -> None:
     @ray.remote
     def inner() -> Any:
@@ -51,6 +55,7 @@ def test_tasks_of_a_task_inherit_its_variables(ray: Any) -> None:
     assert ray.get(outer.remote()) == "outer"
 
 
+@not_inline("environments are refused, since they change the process")
 def test_an_interpreter(ray: Any) -> None:
     @ray.remote(runtime_env={"py_executable": sys.executable})
     def look() -> Any:
@@ -59,6 +64,7 @@ def test_an_interpreter(ray: Any) -> None:
     assert ray.get(look.remote()) == sys.executable
 
 
+@not_inline("environments are refused, since they change the process")
 @differs(
     "`py_modules` and `working_dir` of a task or an actor may be local paths.",
     because="on one machine each worker sees them; Ray uploads them, for a whole job only.",
@@ -94,6 +100,7 @@ def test_wrong_values_are_refused(ray: Any, env: Any) -> None:
         ray.remote(f).options(runtime_env=env).remote()
 
 
+@not_inline("environments are refused, since they change the process")
 def test_a_runtime_env_is_a_mapping(ray: Any) -> None:
     import importlib
 
@@ -109,6 +116,7 @@ def test_a_runtime_env_is_a_mapping(ray: Any) -> None:
     assert ray.get(look.remote()) == "made"
 
 
+@not_inline("environments are refused, since they change the process")
 def test_the_context_knows_its_environment(ray: Any) -> None:
     @ray.remote(runtime_env={"env_vars": {"CONFORMANCE": "known"}})
     def known() -> Any:

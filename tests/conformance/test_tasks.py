@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs
+from tests.conformance.marks import differs, not_inline
 from tests.runtime.helpers import wait_until
 
 
@@ -22,6 +22,7 @@ def test_a_remote_call_returns_a_reference_at_once_and_get_the_value(ray: Any) -
     assert ray.get(ref) == 49
 
 
+@not_inline("there is one process")
 def test_a_task_runs_in_another_process(ray: Any) -> None:
     @ray.remote
     def pid() -> int:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.marks import not_inline
+
 
 def util(ray: Any, name: str = "util") -> Any:
     """Import a module of the backend."""
@@ -187,6 +189,7 @@ def test_batches(ray: Any, made: Any) -> None:
         made.get_nowait_batch(1)
 
 
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_a_queue_between_tasks(ray: Any, made: Any) -> None:
     @ray.remote
     def produce(queue: Any, n: int) -> None:
@@ -254,6 +257,7 @@ def test_what_is_logged_once(ray: Any) -> None:
     assert [log_once(key) for key in ("once a", "once a", "once b")] == [True, False, True]
 
 
+@not_inline("there is one process")
 def test_each_process_logs_once(ray: Any) -> None:
     log_once = importlib.import_module(f"{ray.__name__}.util").log_once
 
