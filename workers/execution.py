@@ -41,12 +41,16 @@ MOST_NESTED: Final = 256
 
 
 class Ended(NamedTuple):
-    """How a call ended, as `wire.Result` wants it, and what to keep until that is sent."""
+    """How a call ended, as `wire.Result` wants it, and what to keep until that is sent.
+
+    What mentions references is kept: of calls that run side by side, one may tell the driver of a
+    handle that another dropped, before that one's result, which mentions it, has left.
+    """
 
     outcome: int
     values: list[wire.Payload]
     contained: list[list[int]]
-    lent: tuple[Any, ...] = ()
+    keep: tuple[Any, ...] = ()
 
 
 @final
@@ -217,8 +221,9 @@ class Executor:
         if template.returns == 1:
             packed = pack(value, what=known.result, root="result")
             payload = self._encode(packed, execute.call)
-            contained = [list(packed.refs)] if packed.refs else []
-            return Ended(wire.OK, [payload], contained, packed.lent)
+            if not packed.refs:
+                return Ended(wire.OK, [payload], [])
+            return Ended(wire.OK, [payload], [list(packed.refs)], (value, packed.lent))
         return self._several(value, execute.call, known)
 
     def _arguments(self, execute: wire.Execute) -> tuple[Any, dict[str, Any]]:
@@ -268,8 +273,9 @@ class Executor:
             self._values.release(payload[2] for payload in payloads if is_stored(payload))
             raise
         contained = [list(each.refs) for each in packed]
-        lent = tuple(handle for each in packed for handle in each.lent)
-        return Ended(wire.OK, payloads, contained if any(contained) else [], lent)
+        if not any(contained):
+            return Ended(wire.OK, payloads, [])
+        return Ended(wire.OK, payloads, contained, (values, [each.lent for each in packed]))
 
     def _encode(self, packed: Packed, identifier: int) -> wire.Payload:
         parts = packed.parts
@@ -292,7 +298,8 @@ def _raised(error: BaseException, template: wire.Template) -> Ended:
     error.__traceback__ = None
     outcome = wire.RETRYABLE if retryable else wire.ERROR
     contained = [list(packed.refs)] if packed.refs else []
-    return Ended(outcome, [[bytes(part) for part in packed.parts]], contained)
+    payload = [bytes(part) for part in packed.parts]
+    return Ended(outcome, [payload], contained, (error,) if contained else ())
 
 
 def _frames() -> int:

@@ -340,7 +340,7 @@ class Worker:
         interruption.stack.append(call)
         started = perf_counter_ns()
         try:
-            outcome, values, contained, _lent = executor.run(execute, known)
+            outcome, values, contained, _keep = executor.run(execute, known)
         finally:
             interruption.open = False
             interruption.stack.pop()

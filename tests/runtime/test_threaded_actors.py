@@ -55,6 +55,9 @@ class Room:
     def leave(self) -> None:
         snakepit.exit_actor()
 
+    def fresh(self, value: int) -> list[Any]:
+        return [snakepit.put(value)]
+
 
 @snakepit.remote
 def echo(value: Any, seconds: float = 0.0) -> Any:
@@ -95,6 +98,13 @@ def test_each_knows_which_call_it_is() -> None:
     room = Room.remote()
     refs = [room.mine.remote() for _ in range(8)]
     assert get(refs) == [ref.hex() for ref in refs]
+
+
+def test_references_that_one_returns_outlive_the_reports_of_the_others() -> None:
+    room = Room.remote()
+    refs = snakepit.get([room.fresh.remote(value) for value in range(1000)], timeout=PATIENCE)
+    values = snakepit.get([ref for (ref,) in refs], timeout=PATIENCE)
+    assert values == list(range(1000))
 
 
 def test_a_waiting_call_is_cancelled() -> None:
