@@ -296,6 +296,7 @@ def test_code_of_another_version_is_refused_before_it_is_built(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver's code says that another Python made it."""
+    assert get(apply.remote(int)) == 0  # Its own definition is pickled here, and only once.
     monkeypatch.setattr(pickler, "TAG", "cpython-399")
     monkeypatch.setattr(runtime_env, "_TAG", "cpython-399")
     calls: dict[str, Callable[[], Any]] = {
