@@ -130,8 +130,6 @@ class WorkerRuntime:
 
     def reply(self, result: wire.Result) -> None:
         """Answer a call, with the handles that it kept; before any message that relies on them."""
-        if self.bars.late:
-            self.bars.flush()
         with self.lock:
             self._mailbox.send(*self._answer(result))
 
@@ -141,6 +139,8 @@ class WorkerRuntime:
             return self._mailbox.post(*self._answer(result))
 
     def _answer(self, result: wire.Result) -> list[Any]:
+        if self.bars.late:
+            self.bars.flush()
         added, dropped = self.handle_changes()
         if added:
             result = result._replace(kept=added)
@@ -394,12 +394,8 @@ class WorkerRuntime:
             self._next_request += 1
             request = self._next_request
             self._mailbox.send(wire.Request(request, operation, list(arguments)))
-        interruption = self._interruption
-        was_open, interruption.open = interruption.open, False
-        try:
+        with self._interruption.held_off():
             done = self._mailbox.wait_for(lambda: request in self._answers, Deadline.after(ANSWER))
-        finally:
-            interruption.open = was_open
         if not done:
             raise GetTimeoutError(f"the driver did not answer {operation!r} within {ANSWER} s")
         answer = self._answers.pop(request)

@@ -120,6 +120,8 @@ class Mailbox:
             if self._posted:
                 data = self._take_posted() + data
             self._write(data)
+        if self._posted:
+            self.flush()
 
     def send_fields(self, numbered: tuple[Any, ...]) -> None:
         """Write one message given as its kind's number and its fields (see `Encoder.fields`)."""
@@ -128,6 +130,8 @@ class Mailbox:
             if self._posted:
                 data = self._take_posted() + data
             self._write(data)
+        if self._posted:
+            self.flush()
 
     def post(self, *messages: tuple[Any, ...]) -> int:
         """Leave messages to the next write, in this thread or another; return how many wait.

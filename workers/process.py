@@ -433,8 +433,5 @@ class Worker:
         if executor.actor_id != self.runtime.actor:
             self._become(known.template)
         beside = self._beside
-        posted = self.runtime.post_reply(wire.Result(call, *ended[:3], micros, []))
-        if beside is None:
-            self._mailbox.flush()
-        else:
-            beside.posted(posted)
+        assert beside is not None
+        beside.posted(self.runtime.post_reply(wire.Result(call, *ended[:3], micros, [])))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import final
 
@@ -33,16 +32,9 @@ class Bars:
         self.late.append(bar)
         if late:
             return
-        interruption = self._interruption
-        if threading.get_ident() != interruption.main:
+        # What is taken out is sent, whatever cancels come.
+        with self._interruption.held_off():
             self.flush()
-            return
-        # A cancel that tears a message in two would cost the worker.
-        was_open, interruption.open = interruption.open, False
-        try:
-            self.flush()
-        finally:
-            interruption.open = was_open
 
     def flush(self) -> None:
         """Send what waits."""

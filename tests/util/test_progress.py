@@ -58,3 +58,24 @@ def test_bars_of_tasks_and_actors() -> None:
             return all(re.search(each, stream.getvalue(), re.MULTILINE) for each in wanted)
 
         assert wait_until(shown), stream.getvalue()
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize("kind", ["threads", "coroutines"])
+def test_a_bar_that_is_given_up_beside_other_calls(kind: str) -> None:
+    class Threads:
+        def fails(self) -> None:
+            for n in tqdm(range(4), desc="fails"):
+                assert n < 2
+
+    class Coroutines:
+        async def fails(self) -> None:
+            for n in tqdm(range(4), desc="fails"):
+                assert n < 2
+
+    made = snakepit.remote(max_concurrency=2)(Threads if kind == "threads" else Coroutines)
+    with redirect_stderr(io.StringIO()) as stream:
+        actor = made.remote()
+        with pytest.raises(AssertionError):
+            snakepit.get(actor.fails.remote(), timeout=PATIENCE)
+        assert wait_until(lambda: "2/4" in stream.getvalue()), stream.getvalue()

@@ -75,6 +75,26 @@ def test_what_is_posted_while_another_thread_writes_goes_out_in_its_next_write(
     assert slow.numbers() == [[1], [2, 3, 4]]
 
 
+def test_what_is_posted_while_another_thread_sends_follows_by_itself(
+    slow: Slow, mailbox: Mailbox
+) -> None:
+    for send in (
+        lambda: mailbox.send(wire.Ping(1)),
+        lambda: mailbox.send_fields((codec.SUBMIT, 1, 2, 0, b"", (), (), 0, None)),
+    ):
+        slow.writing.clear()
+        slow.go_on.clear()
+        slow.writes.clear()
+        sender = threading.Thread(target=send)
+        sender.start()
+        assert slow.writing.wait(PATIENCE)
+        mailbox.post(wire.Ping(2))
+        mailbox.flush()
+        slow.go_on.set()
+        sender.join(PATIENCE)
+        assert len(slow.writes) == 2
+
+
 def test_what_was_posted_goes_before_what_is_sent(slow: Slow, mailbox: Mailbox) -> None:
     slow.go_on.set()
     mailbox.post(wire.Ping(1))
