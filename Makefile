@@ -11,6 +11,10 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SOURCES := $(shell find snakepit workers examples -name '*.py' -o -name py.typed)
 PYTEST := $(BIN)/python -P -m pytest
 PYTEST_ARGS ?=
+# A process for each core, each with whole files: a file's tests may share a runtime. For --pdb and
+# -s there is PYTEST_ARGS='-n0 --pdb'.
+PROCESSES ?= $(shell nproc 2>/dev/null || echo 2)
+SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 
 .DELETE_ON_ERROR:
 # What tests/interpreters finds on this machine, or builds; each with a virtual environment.
@@ -20,7 +24,7 @@ OTHERS := 3.12 3.13 3.13t
 
 help:
 	@echo 'make demo         index the installed Python sources, in parallel'
-	@echo 'make test         the whole test suite, on the installed package'
+	@echo 'make test         the whole test suite, on the installed package, a process for each core'
 	@echo 'make test-3.12    the same on another interpreter, test-3.13 too; what is not here is said'
 	@echo 'make test-freethreaded  the same on 3.13 without the GIL, built from source if need be'
 	@echo 'make conformance-ray  the tests of Ray'"'"'s documented behaviour, on Ray itself'
@@ -53,7 +57,7 @@ demo: $(STAMPS)/cli
 
 # -P keeps the working directory off sys.path: the tests see the installed package.
 test: $(STAMPS)/test
-	@$(PYTEST) $(PYTEST_ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 # Ray warns of its own affairs, which are not what is tested.
 conformance-ray: $(STAMPS)/test $(STAMPS)/bench
@@ -67,7 +71,7 @@ conformance-inline: $(STAMPS)/test
 test-freethreaded: test-3.13t
 
 $(OTHERS:%=test-%): test-%: .venv-%/stamps/test
-	@.venv-$*/bin/python -P -m pytest $(PYTEST_ARGS)
+	@.venv-$*/bin/python -P -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 # pip first: one that is older than free-threaded builds takes wheels that do not load there.
 $(OTHERS:%=.venv-%/stamps/test): .venv-%/stamps/test: pyproject.toml setup.cfg $(wildcard tests/interpreters/*.txt)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, final
 
+from .neighbours import moment, used_by_others
+
 GRACE: Final = 5.0
 """Seconds for the kernel and parents to get round to what has ended."""
 
@@ -77,25 +79,28 @@ def _descriptors() -> dict[str, str]:
     return found
 
 
-def _names() -> dict[str, str]:
-    if not _SHARED_MEMORY.exists():
-        return {}
-    return {str(path): f"{_SHARED_MEMORY} name" for path in _SHARED_MEMORY.iterdir()}
+def _names() -> set[str]:
+    return set(map(str, _SHARED_MEMORY.iterdir())) if _SHARED_MEMORY.exists() else set()
 
 
 _KINDS: Final[dict[str, Callable[[], dict[str, str]]]] = {
     "processes": _processes,
     "descriptors": _descriptors,
-    "shared memory": _names,
 }
 
 
 @final
 class Census:
-    """What there was when it was made, to compare with later."""
+    """What there was when it was made, to compare with later.
+
+    Of shared memory, which the whole machine shares, all new names count but those that other
+    processes use, be they of another run of tests.
+    """
 
     def __init__(self) -> None:
         self._before = {kind: count() for kind, count in _KINDS.items()}
+        self._names = _names()
+        self._moment = moment() if _SHARED_MEMORY.exists() else 0
 
     def surplus(self) -> list[str]:
         """Return a line for each kind of which there is more by now, naming what is new."""
@@ -106,6 +111,11 @@ class Census:
             if len(now) > len(before):
                 new = [f"{key} ({now[key]})" for key in now if now[key] != before.get(key)]
                 lines.append(f"{kind}: {', '.join(new)}")
+        # By name: others make and remove theirs meanwhile, so that the number says nothing.
+        if names := _names() - self._names:
+            names -= used_by_others(names, self._moment)
+        if names:
+            lines.append(f"shared memory: {', '.join(sorted(names))}")
         return lines
 
     def left(self) -> str:

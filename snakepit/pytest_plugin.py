@@ -35,7 +35,8 @@ def snakepit_runtime(request: pytest.FixtureRequest) -> Iterator[Context]:
 
     It has two CPUs, or what the setting `snakepit_num_cpus` or the mark `snakepit(num_cpus=4)`
     say; the mark takes all options of `snakepit.init`. After the test the runtime is shut down,
-    and there may be no more child processes, open descriptors and names in /dev/shm than before.
+    and there may be no more child processes and open descriptors than before, and no new name in
+    /dev/shm but those that processes of others use.
     """
     import snakepit
 

@@ -68,7 +68,7 @@ VALUES: list[Any] = [
     list(range(1000)),
     {i: str(i) for i in range(100)},
     {1, 2},
-    frozenset("ab"),
+    frozenset({3, 4}),  # no strings: their order, and the name of the test, is another each time
     range(3),
     slice(1, 2),
     Ellipsis,

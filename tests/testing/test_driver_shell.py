@@ -431,6 +431,7 @@ def test_a_reply_that_nobody_waits_for_any_more_is_dropped(until: Until) -> None
 
 def test_spawns_that_fail_are_told_and_heal(until: Until) -> None:
     with testing.scripted_runtime(testing.reply(1), **IMPATIENT) as stage:
+        until(lambda: stage.workers)  # one on its way would be forked all the same, and live
         stage.zygote.spawn_failure = "no more processes"
         for worker in stage.workers:
             worker.die()
