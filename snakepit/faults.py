@@ -237,7 +237,8 @@ _ACTOR_ENDS: Final = {
     "exit_actor": "it ended itself by exit_actor()",
     "out of scope": "its last handle is gone",
     "shutdown": "the runtime was shut down",
-    "group_removed": "it was to run in a placement group that was removed",
+    "group_removed": "it was to run in a placement group that was removed, or that asked for more "
+    "than there is",
     "name_taken": "it was never made, since its name is another actor's",
 }
 
@@ -328,7 +329,8 @@ def _task_unschedulable(fields: _Fields) -> errors.SnakepitError:
 
 def _group_removed(fields: _Fields) -> errors.SnakepitError:
     return errors.TaskUnschedulableError(
-        f"{fields.get('call') or 'it'} was to run in a placement group that was removed"
+        f"{fields.get('call') or 'it'} was to run in a placement group that was removed, or that "
+        "asked for more than there is"
     )
 
 

@@ -1,7 +1,8 @@
 """Placement groups: resources that are set aside together, for the tasks and actors that name them.
 
-On one machine every strategy means the same. A group is an actor that takes the sum of its bundles;
-what it took is there again under names of the group's own, of which its tasks and actors take.
+On one machine every strategy means the same. To the scheduler a group is an actor without a
+process, which takes the sum of its bundles; what it took is there again under names of the group's
+own, of which its tasks and actors take.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .calls import get, kill, wait
 from .context import running
 from .handles import ActorHandle
 from .refs import ObjectRef
+from .remote import remote
 
 STRATEGIES: Final = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
 MOST_BUNDLES: Final = 1000
@@ -37,11 +39,18 @@ Bundle = tuple[tuple[str, int], ...]
 
 
 class _Keeper:
-    """The actor behind a group."""
+    """The actor behind a group. The scheduler answers for it."""
 
-    def ready(self, group: PlacementGroup) -> PlacementGroup:
-        """Return the group; whoever can call this has it."""
-        return group
+    def ready(self) -> None:
+        """Return once the group has its resources."""
+
+
+_KEEPER: Final = ActorClass(_Keeper, {})
+
+
+@remote(num_cpus=0)
+def _pass_on(group: PlacementGroup, ready: None) -> PlacementGroup:
+    return group
 
 
 @final
@@ -70,8 +79,11 @@ class PlacementGroup:
 
         To `ActorUnschedulableError`, if this machine does not have them.
         """
-        ref: ObjectRef[PlacementGroup] = self._keeper.ready.remote(self)
-        return ref
+        return _pass_on.remote(self, self._gate())
+
+    def _gate(self) -> ObjectRef[None]:
+        gate: ObjectRef[None] = self._keeper.ready.remote()
+        return gate
 
     def wait(self, timeout_seconds: float = 30) -> bool:
         """Wait until the group is ready; return whether it is.
@@ -80,10 +92,10 @@ class PlacementGroup:
             ActorUnschedulableError: it asks for more than there is.
             ActorDiedError: it was removed.
         """
-        ref = self.ready()
-        done, _ = wait([ref], timeout=timeout_seconds)
+        gate = self._gate()
+        done, _ = wait([gate], timeout=timeout_seconds)
         if done:
-            get(ref)
+            get(gate)
         return bool(done)
 
     @property
@@ -115,6 +127,8 @@ class PlacementGroup:
                 f"{self.bundle_specs}, of which index {index} was asked for"
             )
         group = self.id.hex()
+        # What takes nothing is in the group too, which its environment tells it.
+        wanted = wanted or (("CPU", 0),)
         found = [(f"{name}{IN_GROUP}{group}", units) for name, units in wanted]
         if index >= 0:
             found += [(f"{name}{IN_GROUP}{index}_{group}", units) for name, units in wanted]
@@ -226,8 +240,7 @@ def _keeper(told: tuple[str, str, str, tuple[Bundle, ...]]) -> ActorHandle[_Keep
             totals[resource] = totals.get(resource, 0) + units
             for key in (f"{resource}{IN_GROUP}{group}", f"{resource}{IN_GROUP}{index}_{group}"):
                 aside[RESERVES + key] = aside.get(RESERVES + key, 0) + units
-    made = ActorClass(_Keeper, {})
-    own = made._definition
+    own = _KEEPER._definition
     template = own.template._replace(
         name=f"placement group {name or group}",
         resources=(*sorted(totals.items()), *sorted(aside.items())),
@@ -236,9 +249,9 @@ def _keeper(told: tuple[str, str, str, tuple[Bundle, ...]]) -> ActorHandle[_Keep
     )
     runtime = current() or running()
     # Whoever asks for all groups is told of this one what its methods are, and then what it is.
-    description = (*made._table.description, told)
+    description = (*_KEEPER._table.description, told)
     keeper: ActorHandle[_Keeper] = runtime.create(
-        Definition(own.target, template), (), {}, description, made._make
+        Definition(own.target, template), (), {}, description, _KEEPER._make
     )
     return keeper
 

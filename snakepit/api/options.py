@@ -299,7 +299,7 @@ def actor_template(
     if not any(map(options.get, ("num_gpus", "memory", "resources"))) and "num_cpus" not in options:
         # In a group nothing but what it has set aside may be asked for.
         grouped = "scheduling_strategy" in options
-        resources: tuple[tuple[str, int], ...] = (("CPU", 0),) if grouped else ()
+        resources = _resources(options, 0) if grouped else ()
     else:
         resources = _resources(options, UNITS) or (("CPU", 0),)
     return _template(

@@ -1,13 +1,23 @@
-"""What a worker's answer means when it is not simply a task's value."""
+"""Ends of calls that are not simply a task's value: what a worker's answer means, and refusals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import final
 
-from ..wire.messages import CANCELLED, ERROR, EXITED, FAILURE, OK, RETRYABLE, STREAMING, Payload
+from ..wire.messages import (
+    CANCELLED,
+    CREATE,
+    ERROR,
+    EXITED,
+    FAILURE,
+    OK,
+    RETRYABLE,
+    STREAMING,
+    Payload,
+)
 from .actors import DEAD
-from .calls import Call
+from .calls import DONE, Call
 from .completion import Completion
 from .lives import ActorTable
 from .placement import Placement
@@ -64,6 +74,16 @@ class Answers:
             cause = values[0] if values else None
             self._actors.give_up(actor, {"reason": "init", "cause": cause})
 
+    def turn_away(self, call: Call) -> None:
+        """End a call whose class is refused."""
+        if call.state is DONE:
+            return  # The end of another was its end too.
+        kind, fields = call.shape.klass.refusal
+        if call.shape.template.kind == CREATE:
+            self._actors.end(self._actors.of(call.id), {"reason": kind, **fields})
+        else:
+            self._completion.fail_with(call, kind, **fields)
+
     def unsuccessful(
         self,
         worker: Worker,
@@ -102,4 +122,4 @@ class Answers:
             self._actors.again(call)
         else:
             call.to("wait")
-            self._placement.enqueue(call)
+            self._placement.resume(call)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias, final
 
-from ..checks import RESERVES
+from ..checks import IN_GROUP, RESERVES
 from ..wire.messages import CREATE, Template
-from .pools import Klass, Pool
+from .pools import Klass, Pool, Refusal
 from .resources import GPU, UNIT, Needs, Resources
 
 ONE_CPU: Final[Needs] = (("CPU", UNIT),)
+
+GROUP_REMOVED: Final[Refusal] = ("group_removed", {})
 
 Env: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -46,10 +48,23 @@ class Classes:
         key = (pool, needs, gpus, creates)
         klass = self.klasses.get(key)
         if klass is None:
-            refusal = self._resources.refusal(all_needs)
-            refusal = refusal or (None if creates else pool.failure)
+            refusal = self._refusal(all_needs) or (None if creates else pool.failure)
             klass = self.klasses[key] = Klass(pool, needs, creates, refusal, gpus)
         return klass
+
+    def _refusal(self, needs: Needs) -> Refusal | None:
+        total = self._resources.total
+        if any(IN_GROUP in name and name not in total for name, _ in needs):
+            return GROUP_REMOVED
+        return self._resources.refusal(needs)
+
+    def without(self, names: set[str]) -> list[Klass]:
+        """Forget, and refuse from now on, the classes that need what was a group's."""
+        needing = {key: klass for key, klass in self.klasses.items() if klass.needs_any(names)}
+        for key, klass in needing.items():
+            klass.refusal = GROUP_REMOVED
+            del self.klasses[key]
+        return list(needing.values())
 
     def _variant(self, pool: Pool, env: Env, gpus: int) -> Pool:
         if not env and not gpus:

@@ -1,8 +1,9 @@
-"""Resources that an actor sets aside, as long as it lives, for those who ask for them by name.
+"""Resources that are set aside, for those who ask for them by names of their own.
 
-An actor's needs may have entries whose names begin with `RESERVES`: it takes the plain ones, and
-what they stand for is there under the other names once it is made. Placement groups are such
-actors.
+A keeper is an actor without a process: it takes resources, and what its `RESERVES` entries stand
+for is there under the other names from then on, until it ends. Placement groups are keepers. Since
+it needs no constructor to run, it is made as soon as it is placed; and its methods do nothing but
+to return then, so that there is something to wait for.
 """
 
 from __future__ import annotations
@@ -11,71 +12,84 @@ from collections.abc import Iterator
 from typing import final
 
 from ..checks import RESERVES
+from ..wire.messages import CREATE, NONE, Template
 from .actors import Actor
 from .calls import DONE, Call
+from .completion import Completion
 from .placement import Placement
-from .resources import Needs
 
 
 @final
 class Groups:
-    """What is set aside at the moment.
+    """What is set aside.
 
     Attributes:
-        keepers: the actors that set something aside, by id, while they live.
+        keepers: those who set something aside or wait for it, by id.
     """
 
-    __slots__ = ("_filled", "_placement", "keepers")
-
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, completion: Completion) -> None:
         self._placement = placement
-        self._filled: set[str] = set()
+        self._completion = completion
+        self._filled: set[int] = set()
         self.keepers: dict[int, Actor] = {}
 
-    def announce(self, actor: Actor) -> None:
-        """The actor comes to be: who asks for what it will set aside waits, and is not refused."""
+    def announce(self, keeper: Actor) -> None:
+        """It comes to be: who asks for what it will set aside waits, and is not refused."""
+        self.keepers[keeper.id] = keeper
         resources = self._placement.resources
-        for name, amount in _set_aside(_needs(actor)):
+        for name, amount in _set_aside(keeper):
             resources.total[name] = amount
             resources.free[name] = 0
-            self.keepers[actor.id] = actor
 
-    def fill(self, actor: Actor) -> None:
-        """The actor is made: it is there."""
-        free = self._placement.resources.free
-        for name, amount in _set_aside(_needs(actor)):
-            free[name] += amount
-            self._filled.add(name)
+    def fill(self, keeper: Actor) -> None:
+        """There is what it asks for: take that, and set it aside."""
+        keeper.creation.to("finish")
+        keeper.to("place")
+        keeper.to("made")
+        self._filled.add(keeper.id)
+        placement = self._placement
+        placement.resources.change(keeper.creation.shape.klass.needs, 1)
+        set_aside = dict(_set_aside(keeper))
+        for name, amount in set_aside.items():
+            placement.resources.free[name] += amount
+        waiting, keeper.lanes = list(keeper.queued()), {}
+        for call in waiting:
+            if call.state is not DONE:
+                self.answer(call)
+        placement.dispatch_needing(set(set_aside))
 
-    def end(self, actor: Actor) -> list[Call]:
-        """The actor has ended: return the calls that wait in vain. Those that run go on."""
-        self.keepers.pop(actor.id, None)
-        resources = self._placement.resources
-        names = set()
-        for name, amount in _set_aside(_needs(actor)):
-            names.add(name)
+    def answer(self, call: Call) -> None:
+        """End a call of a keeper that has what it asked for."""
+        self._completion.succeed(call, (NONE,), ())
+
+    def end(self, keeper: Actor) -> list[Call]:
+        """It has ended: return the calls that wait in vain. Those that run go on."""
+        del self.keepers[keeper.id]
+        placement = self._placement
+        resources = placement.resources
+        filled = keeper.id in self._filled
+        if filled:
+            self._filled.remove(keeper.id)
+            resources.change(keeper.creation.shape.klass.needs, -1)
+            if placement.waiting:
+                placement.dispatch_soon()
+        set_aside = dict(_set_aside(keeper))
+        for name, amount in set_aside.items():
             resources.total.pop(name, None)
-            if name in self._filled:
-                self._filled.remove(name)
-                resources.free[name] -= amount
-        return self._refuse(names) if names else []
-
-    def _refuse(self, names: set[str]) -> list[Call]:
-        stranded: list[Call] = []
-        for klass in self._placement.klasses.values():
-            if any(name in names for name, _ in klass.needs):
-                klass.refusal = ("group_removed", {})
-                stranded += [call for call in klass.queue if call.state is not DONE]
-                klass.queue.clear()
-                self._placement.waiting.pop(klass, None)
-        return stranded
+            resources.free[name] -= amount * filled
+            if not resources.free[name]:
+                del resources.free[name]
+        return placement.refuse(set(set_aside))
 
 
-def _needs(actor: Actor) -> Needs:
-    return actor.creation.shape.template.resources
+def is_keeper(template: Template) -> bool:
+    """Tell whether a template makes an actor that does nothing but set something aside."""
+    return template.kind == CREATE and any(
+        name.startswith(RESERVES) for name, _ in template.resources
+    )
 
 
-def _set_aside(needs: Needs) -> Iterator[tuple[str, int]]:
-    for name, amount in needs:
+def _set_aside(keeper: Actor) -> Iterator[tuple[str, int]]:
+    for name, amount in keeper.creation.shape.template.resources:
         if name.startswith(RESERVES):
             yield name.removeprefix(RESERVES), amount

@@ -11,7 +11,7 @@ from .actions import Action, Arm, Kill, Retire
 from .actors import ALIVE, DEAD, PENDING, STARTING, Actor
 from .calls import DONE, WAITING, Call
 from .completion import Completion
-from .groups import Groups
+from .groups import Groups, is_keeper
 from .objects import Entry, ObjectTable
 from .placement import Placement
 from .restart import RestartWindow, after_death, blamed, may_restart, went_with_zygote
@@ -41,7 +41,7 @@ class ActorTable:
         self._window = window
         self.most_in_mailbox = MOST_IN_MAILBOX
         self.names: dict[tuple[str, str], Actor] = {}
-        self.groups = Groups(placement)
+        self.groups = Groups(placement, completion)
 
     # --- made ---------------------------------------------------------------------------
 
@@ -49,25 +49,35 @@ class ActorTable:
         """Take a new actor whose constructor is the call `creation`; it keeps its arguments."""
         actor = entry.actor = Actor(creation, methods)
         template = creation.shape.template
-        self.groups.announce(actor)
+        if is_keeper(template):
+            self.groups.announce(actor)
         if template.actor_name:
             actor.name = (template.namespace, template.actor_name)
             if actor.name in self.names:
-                self._objects.pin((actor.id,) * (1 + template.detached))
+                self._objects.pin((actor.id,) * (self._held_unmade(actor) + template.detached))
                 self.end(actor, {"reason": "name_taken", "name": template.actor_name})
                 return actor
             self.names[actor.name] = actor
-        self._objects.pin((actor.id,))
-        if template.detached:
-            self._objects.pin((actor.id,))
+        self._objects.pin((actor.id,) * (self._held_unmade(actor) + template.detached))
         return actor
 
+    def _held_unmade(self, actor: Actor) -> bool:
+        """Tell whether it is to be made even if nobody is left to call it.
+
+        A constructor may have effects. To set something aside for nobody has none.
+        """
+        return actor.id not in self.groups.keepers
+
     def place(self, creation: Call) -> None:
-        """Resources are there for the constructor's class: take them and start a process."""
+        """Resources are there for the constructor's class: take them and start a process.
+
+        Without one for a placement group, which is all there then.
+        """
         actor = self.of(creation.id)
-        worker = self._placement.add_worker(
-            creation.shape.klass.pool, creation.name, creation.shape
-        )
+        if actor.id in self.groups.keepers:
+            self.groups.fill(actor)
+            return
+        worker = self._placement.staff.add(creation.shape.klass.pool, creation.name, creation.shape)
         # It belongs to no pool's count: it never serves a task.
         worker.actor = actor
         actor.worker = worker
@@ -88,7 +98,6 @@ class ActorTable:
         actor.to("made")
         actor.window = None
         template = actor.creation.shape.template
-        self.groups.fill(actor)
         if not template.resources:
             self._release(worker)
         if not template.max_restarts:
@@ -127,6 +136,9 @@ class ActorTable:
                 return
         elif actor.state is DEAD:
             self._completion.fail(call, FAILURE, actor.failure)
+            return
+        elif actor.state is ALIVE and actor.id in self.groups.keepers:
+            self.groups.answer(call)
             return
         self._line_up(actor, call)
         if actor.groups is not None and not call.missing:
@@ -224,6 +236,9 @@ class ActorTable:
     def unreachable(self, actor: Actor) -> None:
         """No handle and no call is left."""
         if actor.state is DEAD:
+            return
+        if actor.id in self.groups.keepers:
+            self.end(actor, {"reason": "out of scope"})
             return
         self.leaves(actor, "out of scope")
         self._retire(actor.worker)
@@ -337,44 +352,45 @@ class ActorTable:
         )
         if old.state is not DONE:
             old.to("finish")
-        if delay:
+        if delay and old.shape.klass.refusal is None:
             self._actions.append(Arm(delay, f"restart:{actor.id}"))
         else:
-            self._placement.enqueue(actor.creation)
+            self._placement.resume(actor.creation)
 
     def restart(self, identifier: int) -> None:
         """The back-off of an actor is over, if it still waits for that."""
         entry = self._objects.entries.get(identifier)
         actor = entry.actor if entry is not None else None
         if actor is not None and actor.state is PENDING and actor.creation.state is WAITING:
-            self._placement.enqueue(actor.creation)
+            self._placement.resume(actor.creation)
 
     def end(self, actor: Actor, fields: Mapping[str, Any]) -> None:
         """The actor is dead: so are its calls, and its name is free."""
-        unmade = actor.state is not ALIVE
+        unmade = actor.state is not ALIVE and self._held_unmade(actor)
         actor.to("end")
         name = actor.creation.name
         actor.failure = ["actor_died", {**fields, "actor": name, "call": name}]
         self._unname(actor)
+        creation = actor.creation
+        if creation.state is not DONE:
+            creation.to("finish")
         queued = list(actor.queued())
         actor.lanes = {}
         actor.unready = {}
         for call in queued:
             if call.state is not DONE:
                 self._completion.fail(call, FAILURE, actor.failure)
-        creation = actor.creation
-        if creation.state is not DONE:
-            creation.to("finish")
         self._objects.unpin(creation.refs)
         if unmade:
             self._objects.unpin((actor.id,))
         if creation.shape.template.detached:
             self._objects.unpin((actor.id,))
-        for call in self.groups.end(actor):
-            if call.shape.template.kind == CREATE:
-                self.end(self.of(call.id), {"reason": "group_removed"})
-            else:
-                self._completion.fail_with(call, "group_removed")
+        if actor.id in self.groups.keepers:
+            self._end_group(actor)
+
+    def _end_group(self, keeper: Actor) -> None:
+        for call in self.groups.end(keeper):
+            self._placement.turn_away(call)
 
     def unmade(self, worker: Worker, fields: Mapping[str, Any]) -> None:
         """The actor's process, which nobody has begun to fork, never will be."""

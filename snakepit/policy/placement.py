@@ -16,14 +16,13 @@ from collections.abc import Callable
 from typing import Final, final
 
 from ..wire.messages import Template
-from .actions import Action, Arm, Retire, Send, Spawn
-from .calls import READY, Call, Shape
+from .actions import Action, Arm, Retire, Send
+from .calls import READY, Call
 from .classes import Classes
-from .devices import Devices
 from .pools import Klass
 from .pools import Pool as Pool
 from .resources import Resources
-from .starts import Starts
+from .staff import Staff
 from .workers import LIVE, Worker
 
 WINDOW: Final = 20_000.0
@@ -57,18 +56,18 @@ class Placement:
         self.resources = resources
         self.cores = cores
         self.actions = actions
-        self.devices = Devices(resources)
         self._classes = Classes(resources, pools)
         self.pools = self._classes.pools
         self.klasses = self._classes.klasses
-        self.workers: dict[int, Worker] = {}
+        self.staff = Staff(resources, actions, home)
+        self.workers = self.staff.workers
         self.waiting: dict[Klass, None] = {}
-        self.starts = Starts(actions, home)
-        self._next_worker = 1
+        self._due = False
         self.watching = False
         self.busy = 0  # workers with a call that does not wait
         self.find_waiter: Callable[[Call], Worker | None] | None = None
         self.place_actor: Callable[[Call], None] | None = None
+        self.turn_away: Callable[[Call], None] = lambda call: None
 
     # --- classes ------------------------------------------------------------------------
 
@@ -76,10 +75,19 @@ class Placement:
         """Return the class of a template's calls."""
         return self._classes.of(template)
 
+    def refuse(self, names: set[str]) -> list[Call]:
+        """Refuse what asks for resources that were a group's; return the calls that wait for it."""
+        stranded: list[Call] = []
+        for klass in self._classes.without(names):
+            stranded += [call for call in klass.queue if call.state is READY]
+            klass.queue.clear()
+            self.waiting.pop(klass, None)
+        return stranded
+
     def _can_start(self, klass: Klass) -> bool:
         """Tell whether there is what one more process for the class needs."""
         return self.resources.fits(klass.needs) and (
-            not klass.gpus or self.devices.choose(klass.gpus) is not None
+            not klass.gpus or self.staff.devices.choose(klass.gpus) is not None
         )
 
     # --- queues -------------------------------------------------------------------------
@@ -100,12 +108,25 @@ class Placement:
         else:
             self.dispatch(klass)
 
+    def resume(self, call: Call) -> None:
+        """Send or queue a call that was taken earlier, if its class is not refused meanwhile."""
+        if call.shape.klass.refusal is None:
+            self.enqueue(call)
+        else:
+            self.turn_away(call)
+
     def requeue(self, calls: list[Call]) -> None:
         """Put ready calls back before all others, in their order."""
+        refused: list[Call] = []
         for call in reversed(calls):
             klass: Klass = call.shape.klass
+            if klass.refusal is not None:
+                refused.append(call)
+                continue
             klass.queue.appendleft(call)
             self.waiting[klass] = None
+        for call in reversed(refused):
+            self.turn_away(call)
 
     def take_queued(self, pool: Pool) -> list[Call]:
         """Empty the queues of the pool's tasks; return what was in them."""
@@ -150,6 +171,23 @@ class Placement:
             if 0 < len(klass.queue) < before:
                 del self.waiting[klass]
                 self.waiting[klass] = None
+
+    def dispatch_needing(self, names: set[str]) -> None:
+        """Try those that wait for any of these resources."""
+        for klass in tuple(self.waiting):
+            if klass.needs_any(names):
+                self.dispatch(klass)
+
+    def dispatch_soon(self) -> None:
+        """Do `dispatch_all` after the present event, in the middle of which all may be."""
+        if not self._due:
+            self._due = True
+            self.actions.append(Arm(0.0, "dispatch"))
+
+    def due(self) -> None:
+        """It is time for that."""
+        self._due = False
+        self.dispatch_all()
 
     def _choose(self, klass: Klass, call: Call) -> Worker | None:
         idle = klass.pool.idle
@@ -220,7 +258,7 @@ class Placement:
             return
         klass: Klass = shape.klass
         if worker.klass is not klass:
-            self._unlist(worker)
+            worker.unlist()
             worker.klass = klass
         if not worker.open:
             worker.open = True
@@ -323,13 +361,6 @@ class Placement:
             worker.open = True
             worker.klass.open.append(worker)
 
-    @staticmethod
-    def _unlist(worker: Worker) -> None:
-        if worker.open:
-            assert worker.klass is not None
-            worker.klass.open.remove(worker)
-            worker.open = False
-
     def rest(self, worker: Worker) -> None:
         """A worker without calls is idle; those beyond the pool's size end after a while."""
         if worker.state is not LIVE or worker.actor is not None or worker.inflight:
@@ -351,46 +382,7 @@ class Placement:
             self.watching = True
             self.actions.append(Arm(OVERRUN, "overrun"))
 
-    # --- more and fewer workers ---------------------------------------------------------
-
-    def add_worker(self, pool: Pool, label: str, shape: Shape | None = None) -> Worker:
-        """Start a process: of the pool's own, or for an actor (`shape` is its constructor's)."""
-        worker = Worker(self._next_worker, pool, 1 if shape else pool.slots, None)
-        self._next_worker += 1
-        self.workers[worker.number] = worker
-        if shape is None:
-            pool.workers[worker.number] = worker
-            pool.starting += 1
-        env, gpus = (shape.template.env, shape.klass.gpus) if shape else (pool.env, pool.gpus)
-        if gpus:
-            self.devices.equip(worker, gpus)
-        worker.interpreter = self.starts.interpreter(env)
-        self.starts.add(Spawn(worker.number, label, env, worker.gpus, worker.interpreter))
-        return worker
-
-    def started(self, worker: Worker) -> None:
-        """A worker is no longer starting: it is ready, or it is dead."""
-        if worker.actor is None:
-            worker.pool.starting -= 1
-        self.starts.over()
-
-    def call_off(self, pool: Pool) -> None:
-        """Give up those of the pool's workers that nobody has begun to fork."""
-        self.give_up(self.starts.call_off(pool.workers))
-
-    def give_up(self, numbers: list[int]) -> list[Worker]:
-        """Forget workers that nobody has begun to fork; return those that actors wait for."""
-        actors: list[Worker] = []
-        for number in numbers:
-            worker = self.workers.pop(number)
-            worker.to("died")
-            self.devices.strip(worker)
-            if worker.actor is None:
-                del worker.pool.workers[number]
-                worker.pool.starting -= 1
-            else:
-                actors.append(worker)
-        return actors
+    # --- growth --------------------------------------------------------------------------
 
     def _grow(self, klass: Klass) -> None:
         if not self._can_start(klass):
@@ -398,7 +390,7 @@ class Placement:
         pool = klass.pool
         room = self.resources.room(klass.needs, len(klass.queue))
         while pool.starting < room and not pool.full and self._can_start(klass):
-            self.add_worker(pool, pool.name)
+            self.staff.add(pool, pool.name)
         if room and not pool.starting and pool.full and not klass.gpus:
             self._nest(klass)
 
@@ -417,22 +409,3 @@ class Placement:
                 room -= 1
                 self.send(worker, call, nested=True)
         klass.queue.extendleft(reversed(kept))
-
-    def shrink(self, pool: Pool) -> list[Worker]:
-        """Return the idle workers beyond what the pool keeps, already marked as leaving."""
-        pool.shrinking = False
-        leaving: list[Worker] = []
-        for number in list(pool.idle)[: max(0, pool.excess)]:
-            worker = pool.idle.pop(number)
-            del pool.workers[number]
-            worker.to("retire")
-            leaving.append(worker)
-        return leaving
-
-    def remove(self, worker: Worker) -> None:
-        """The worker's process has ended."""
-        del self.workers[worker.number]
-        worker.pool.workers.pop(worker.number, None)
-        worker.pool.idle.pop(worker.number, None)
-        self._unlist(worker)
-        self.devices.strip(worker)

@@ -66,6 +66,10 @@ class Klass:
         self.queue: deque[Call] = deque()
         self.open: deque[Worker] = deque()
 
+    def needs_any(self, names: set[str]) -> bool:
+        """Tell whether its calls use any of these resources."""
+        return any(name in names for name, _ in self.needs)
+
     def competes(self, held: dict[str, int], free: dict[str, int]) -> bool:
         """Tell whether all that its next call lacks is some of what others hold."""
         shared = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, TypeAlias, final
 
@@ -16,13 +17,16 @@ Needs: TypeAlias = tuple[tuple[str, int], ...]
 
 @final
 class Resources:
-    """Totals and what is free of them."""
+    """Totals and what is free of them.
+
+    Who uses what was a group's may use it longer than there is a total of it.
+    """
 
     __slots__ = ("free", "total")
 
     def __init__(self, total: Mapping[str, int]) -> None:
         self.total = dict(total)
-        self.free = dict(total)
+        self.free = defaultdict[str, int](int, total)
 
     def refusal(self, needs: Needs) -> tuple[str, dict[str, Any]] | None:
         """Return None if `needs` could ever be met, else kind and fields of the failure record."""

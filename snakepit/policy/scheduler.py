@@ -36,7 +36,6 @@ from ..wire.messages import (
     FAILURE,
     METHOD,
     OK,
-    TASK,
     Payload,
     Template,
 )
@@ -48,6 +47,7 @@ from .answers import UnknownCall as UnknownCall
 from .calls import DONE, Call, Shape
 from .cancelling import Cancelling
 from .completion import Completion
+from .groups import is_keeper
 from .lives import ActorTable
 from .nesting import find_waiter, hasten
 from .objects import PENDING, Entry, ObjectTable
@@ -101,13 +101,16 @@ class Scheduler:
         self._timers = Timers(self.placement, self.supervision, self.actors, self.actions)
         self.placement.find_waiter = self._find_waiter
         self.placement.place_actor = self.actors.place
+        self.placement.turn_away = self._answers.turn_away
         self.closed: Any = None
         self._shapes: dict[Template, Shape] = {}
 
     # --- definitions --------------------------------------------------------------------
 
     def shape(self, template: Template) -> Shape:
-        """Return the one shape of a template."""
+        """Return the one shape of a template; of a group a new one, which ends with it."""
+        if is_keeper(template):
+            return Shape(0, template, self.placement.klass(template))
         shape = self._shapes.get(template)
         if shape is None:
             klass = self.placement.klass(template)
@@ -148,9 +151,6 @@ class Scheduler:
             return actor
         if self.closed is not None:
             self.actors.end(actor, {"reason": "shutdown"})
-        elif call.shape.klass.refusal is not None:
-            reason, fields = call.shape.klass.refusal
-            self.actors.end(actor, {"reason": reason, **fields})
         elif not self._refused(call) and not call.missing:
             self._ready(call)
         return actor
@@ -160,8 +160,8 @@ class Scheduler:
         if self.closed is not None:
             self.completion.fail(call, FAILURE, self.closed)
             return True
-        if call.shape.template.kind == TASK and call.shape.klass.refusal is not None:
-            self._turn_away(call)
+        if call.shape.template.kind != METHOD and call.shape.klass.refusal is not None:
+            self._answers.turn_away(call)
             return True
         for _, identifier in call.deps:
             entry = self.objects.entries.get(identifier)
@@ -191,17 +191,11 @@ class Scheduler:
         else:
             self.completion.fail(call, outcome, payload, refs)
 
-    def _turn_away(self, call: Call) -> None:
-        kind, fields = call.shape.klass.refusal
-        self.completion.fail_with(call, kind, **fields)
-
     def _ready(self, call: Call) -> None:
         if call.shape.template.kind == METHOD:
             self.actors.ready(call)
-        elif call.shape.klass.refusal is None:
-            self.placement.enqueue(call)
         else:
-            self._turn_away(call)
+            self.placement.resume(call)
 
     def result(
         self,
@@ -377,14 +371,14 @@ class Scheduler:
         """Start `count` workers before anything needs them, as far as the pool's limit goes."""
         for _ in range(count):
             if not self.placement.pools[pool].full:
-                self.placement.add_worker(self.placement.pools[pool], pool)
+                self.placement.staff.add(self.placement.pools[pool], pool)
 
     def hello(self, number: int) -> None:
         """A worker is ready."""
         worker = self.placement.workers[number]
         worker.to("hello")
         self.objects.held[number] = set()
-        self.placement.started(worker)
+        self.placement.staff.started(worker)
         if worker.actor is not None:
             if worker.actor.state is ACTOR_DEAD:
                 worker.to("retire")

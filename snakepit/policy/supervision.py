@@ -26,7 +26,7 @@ from .calls import DONE
 from .completion import Completion
 from .lives import ActorTable
 from .placement import Placement
-from .pools import RESTING, TRIAL, Pool, Refusal
+from .pools import RESTING, RUNNING, TRIAL, Pool, Refusal
 from .recovery import Recovery
 from .restart import RestartWindow, went_with_zygote
 from .workers import LIVE, STARTING, Worker
@@ -62,6 +62,8 @@ class Supervision:
         self.zygotes.of(worker.interpreter).worked = True
         if worker.actor is None:
             worker.pool.window.clear()
+            if worker.pool.state is not RUNNING:
+                self._placement.dispatch_soon()
             worker.pool.to("served")
 
     def died(self, worker: Worker, cause: Mapping[str, Any], started: int, now: float) -> None:
@@ -72,10 +74,10 @@ class Supervision:
         in_vain = in_vain and (state is STARTING or (state is LIVE and bool(worker.inflight)))
         worker.to("died")
         if in_vain and worker.actor is None:
-            self._placement.call_off(worker.pool)
+            self._placement.staff.call_off(worker.pool)
         if state is STARTING:
-            self._placement.started(worker)
-        self._placement.remove(worker)
+            self._placement.staff.started(worker)
+        self._placement.staff.remove(worker)
         if begun and not worker.results:
             self.served(worker)
         if worker.actor is not None:

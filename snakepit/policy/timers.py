@@ -35,8 +35,10 @@ class Timers:
         kind, _, rest = key.partition(":")
         if kind == "overrun":
             self._look_for_overruns()
+        elif kind == "dispatch":
+            self._placement.due()
         elif kind == "shrink":
-            for worker in self._placement.shrink(self._placement.pools[rest]):
+            for worker in self._placement.staff.shrink(self._placement.pools[rest]):
                 self._actions.append(Retire(worker.number))
         elif kind == "retry":
             turn, _, name = rest.partition(":")

@@ -89,5 +89,12 @@ class Worker:
         except KeyError:
             raise IllegalTransition(f"worker {self.number}: {event} while {self.state}") from None
 
+    def unlist(self) -> None:
+        """It is given nothing ahead any more."""
+        if self.open:
+            assert self.klass is not None
+            self.klass.open.remove(self)
+            self.open = False
+
     def __repr__(self) -> str:
         return f"<Worker {self.number} {self.state} inflight={len(self.inflight)}>"

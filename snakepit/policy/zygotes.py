@@ -56,7 +56,7 @@ class Zygotes:
     ) -> None:
         """`window` counts what ended in vain, `close` ends the runtime, `fail_pool` a pool."""
         self._placement = placement
-        self._starts = placement.starts
+        self._starts = placement.staff.starts
         self._actors = actors
         self._actions = actions
         self._window = window
@@ -117,7 +117,7 @@ class Zygotes:
             return
         self.of(interpreter).trial = True
         fields = {**cause, "interpreter": interpreter}
-        unmade = self._placement.give_up(self._starts.give_up(interpreter))
+        unmade = self._placement.staff.give_up(self._starts.give_up(interpreter))
         for pool in [*self._placement.pools.values()]:
             if self._starts.interpreter(pool.env) == interpreter and pool.state is not FAILED:
                 self._fail_pool(pool, fields, "interpreter_failed")

@@ -85,7 +85,7 @@ class Zygotes:
         self._preloaded: set[str] = set()
         self._stopping = False
         # The interpreter of whatever names none.
-        self._home = core.scheduler.placement.starts.home
+        self._home = core.scheduler.placement.staff.starts.home
         self._own = own_interpreter()
         self._lines: dict[str, Line] = {}
         self._begin(self._home)

@@ -28,6 +28,9 @@ OK, ERROR, RETRYABLE, FAILURE, CANCELLED, EXITED = range(6)
 """How a call ended: a value; the user's exception; one that its options retry; a failure record
 of the system; a cancel that it obeyed; a wish of its actor to end."""
 
+NONE: Final = b"N."
+"""The payload of the value None."""
+
 TASK, CREATE, METHOD = range(3)
 """What a call is: a function, an actor's constructor, an actor's method."""
 

@@ -81,7 +81,7 @@ def wrong_tables(runtime: Any) -> str:
         }
         strangers = placement.workers.keys() ^ core.connections.keys()
         found["workers known to one side"] = strangers - {
-            spawn.worker for spawn in placement.starts._waiting
+            spawn.worker for spawn in placement.staff.starts._waiting
         }
         used = len(core.connections) + len(runtime._processes._free_slots)
         found["slots lost"] = SLOTS - 1 - used

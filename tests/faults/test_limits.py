@@ -136,13 +136,13 @@ def square(x):
 snakepit.init(num_cpus=2, max_workers=4)
 placement = current()._core.scheduler.placement
 most = 0
-add = placement.add_worker
+add = placement.staff.add
 def count(*args, **kwargs):
     global most
     worker = add(*args, **kwargs)
     most = max(most, len(placement.workers))
     return worker
-placement.add_worker = count
+placement.staff.add = count
 try:
     snakepit.get(deeper.remote(0), timeout=60)
 except errors.NestingDepthError:

@@ -181,11 +181,11 @@ class Checker:
         state = actor.state
         if state == player.state:
             return
-        pinned = state in (PENDING, STARTING)
+        pinned = state in (PENDING, STARTING) and actor.id not in world.reserve.keepers
         if pinned != player.pinned:
             player.pinned = pinned
             (world.refer if pinned else world.unrefer)(actor.id)
-        if pinned:
+        if state in (PENDING, STARTING):
             player.made = False
         elif state is ALIVE:
             player.made = True
@@ -214,7 +214,8 @@ class Checker:
             )
             world.producer.pop(identifier, None)
         # A closed runtime lets go of what is in the hands of workers that are about to end.
-        for identifier in () if world.closed else gone:
+        closed = world.closed or world.scheduler.closed is not None
+        for identifier in () if closed else gone:
             world.require(
                 identifier not in world.truth,
                 f"{identifier:x} is gone, and {world.truth.get(identifier)} refer to it",
@@ -256,6 +257,7 @@ class Checker:
                 if plain is not None and not waits:
                     for key, amount in plain.needs:
                         free[key] = free.get(key, 0) - amount
+        world.reserve.take(free)
         now = resources.free
         if free != now:
             keys = {*free, *now}
@@ -264,8 +266,10 @@ class Checker:
             world.require(not wrong, f"free resources (have, should be): {wrong}")
         if name != "unblocked":
             for key, amount in now.items():
+                # What was a group's may be in use after its end.
                 world.require(
-                    amount >= 0 or amount >= self.free.get(key, 0), f"{key} is oversold: {amount}"
+                    key not in resources.total or amount >= 0 or amount >= self.free.get(key, 0),
+                    f"{key} is oversold: {amount}",
                 )
 
     # --- audits ---------------------------------------------------------------------------

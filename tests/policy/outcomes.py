@@ -39,7 +39,7 @@ class Outcomes:
         if entry is not None:
             world.outcomes[call.id] = (entry.outcome, entry.payload)
             self._legal(task, own, name, args, entry.outcome, entry.payload)
-            for index in range(call.shape.template.returns):
+            for index in range(call.shape.template.returns if own else 0):
                 other = world.scheduler.objects.entries.get(call.id + index)
                 if other is not None and other.outcome == OK:
                     world.require(other.payload is args[3][index], f"{task!r}: wrong value")
@@ -67,6 +67,8 @@ class Outcomes:
     ) -> None:
         world = self.world
         said = args[2] if own else -1
+        if world.reserve.is_answer(task, outcome, payload):
+            return
         if outcome == OK:
             world.require(own and said == OK, f"{task!r} has a value that nobody returned")
             return
@@ -133,6 +135,11 @@ class Outcomes:
     ) -> bool:
         refusal = task.call.shape.klass.refusal
         return name == "submit" and refusal is not None and refusal[0] == payload[0]
+
+    def _legal_group_removed(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return self.world.reserve.has_ended(task.call)
 
     def _legal_pool_failed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

@@ -173,7 +173,7 @@ def exceed_the_limit(scheduler: Any) -> None:
         def more(klass: Any, grow: Any = grow, pool: Pool = pool) -> None:
             grow(klass)
             if klass.queue and len(pool.workers) == pool.limit:
-                scheduler.placement.add_worker(pool, "extra")
+                scheduler.placement.staff.add(pool, "extra")
 
         scheduler.placement._grow = more
 

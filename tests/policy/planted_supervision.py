@@ -89,7 +89,7 @@ def heal_by_hello(scheduler: Any) -> None:
 
 def crowd_a_trial(scheduler: Any) -> None:
     """Several workers are tried at one time."""
-    add = scheduler.placement.add_worker
+    add = scheduler.placement.staff.add
 
     def twice(pool: Any, label: str, shape: Any = None) -> Any:
         worker = add(pool, label, shape)
@@ -98,12 +98,12 @@ def crowd_a_trial(scheduler: Any) -> None:
             add(pool, label)
         return worker
 
-    scheduler.placement.add_worker = twice
+    scheduler.placement.staff.add = twice
 
 
 def forget_what_is_on_its_way(scheduler: Any) -> None:
     """Workers that nobody has begun to fork are forked while the pool rests."""
-    scheduler.placement.call_off = lambda pool: None
+    scheduler.placement.staff.call_off = lambda pool: None
 
 
 def let_old_timers_ring(scheduler: Any) -> None:
@@ -162,7 +162,7 @@ def credit_the_next_zygote(scheduler: Any) -> None:
 
 def fork_without_a_zygote(scheduler: Any) -> None:
     """Workers are asked for while there is none."""
-    scheduler.placement.starts.hold = lambda interpreter: None
+    scheduler.placement.staff.starts.hold = lambda interpreter: None
 
 
 def remake_actors_in_a_hurry(scheduler: Any) -> None:

@@ -25,13 +25,22 @@ def make_call(world: World, process: Process, known: Sequence[int], parent: int)
     objects = [i for i in known if i not in world.actor_ids]
     actor = 0
     kind = dice.below(10)
+    reserve = world.reserve
     if actors and kind < 5:
         template = dice.pick(setting.methods)
         actor = dice.pick(actors)
+        if actor in reserve.keepers:
+            return reserve.gate(actor, process, parent)
+    elif dice.below(10) < setting.groups:
+        call = reserve.keeper(dice, process)
+        world.actor_ids.add(call.id)
+        return call
     elif kind == 9:
         template = dice.pick(setting.actors)
     else:
         template = dice.pick(setting.tasks)
+    if template.kind != METHOD and reserve.keepers and dice.below(10) < setting.groups * 2:
+        template = reserve.within(dice, template)
     deps = tuple((n, i) for n, i in enumerate(dice.some(objects, 2)))
     nested = dice.some(known, 2)
     refs = (*nested, *(i for _, i in deps))

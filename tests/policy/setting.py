@@ -48,6 +48,7 @@ class Setting(NamedTuple):
     cores: int
     intensity: int
     period: float
+    groups: int
 
 
 GROUPS: tuple[tuple[tuple[str, int], ...], ...] = (
@@ -140,6 +141,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         soft=random.choice((0, 100, 400)),
         asks_unread=random.random() < 0.5,
         closes=random.random() < 0.1,
+        groups=random.choice((0, 0, 1, 3)),
         prestart=random.choice((0, 0, 1, cpus)),
         most_starting=random.choice((1, 2, 16)),
         most_in_mailbox=random.choice((1, 2, 5, 512)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from . import planted_streams, planted_supervision, simulate
+from . import planted_groups, planted_streams, planted_supervision, simulate
 from .planted import PLANTED, Plant, make_with
 from .simulate import plan, run, search, shrink
 
@@ -22,7 +22,12 @@ def test_no_promise_is_broken(share: int) -> None:
 
 @pytest.mark.parametrize(
     "plant",
-    (*PLANTED, *planted_supervision.PLANTED, *planted_streams.PLANTED),
+    (
+        *PLANTED,
+        *planted_supervision.PLANTED,
+        *planted_streams.PLANTED,
+        *planted_groups.PLANTED,
+    ),
     ids=lambda plant: plant.__name__,
 )
 def test_planted_bugs_are_found(plant: Plant) -> None:

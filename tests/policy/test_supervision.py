@@ -10,6 +10,7 @@ from snakepit.checks import INTERPRETER
 from snakepit.policy import actions as do
 from snakepit.policy.calls import DONE, Call, IllegalTransition
 from snakepit.policy.pools import FAILED, POOL_TRANSITIONS, PROBING, RESTING, RUNNING, TRIAL
+from snakepit.policy.resources import UNIT
 from snakepit.policy.restart import LEAST_DELAY
 from snakepit.wire.messages import CREATE, FAILURE
 
@@ -213,6 +214,19 @@ def test_progress_while_it_rests_ends_the_rest(rig: Rig) -> None:
     assert rig.pool.state is RUNNING
 
 
+def test_progress_while_it_rests_lets_all_that_waits_go_on() -> None:
+    rig = Rig(gpu=1)
+    rig.workers(1)
+    first, other = rig.submit(), rig.submit(resources=(("gpu", UNIT),))
+    rig.submit()
+    (starting,) = spawned(rig.take())
+    rig.die(starting, 0, spawn="no descriptors")
+    assert rig.pool.state is RESTING and other.state == "ready"
+    arms = [action for action in rig.result(first) if type(action) is do.Arm]
+    assert rig.pool.state is RUNNING
+    assert spawned(rig.run_out(only(arms, do.Arm)))
+
+
 def test_a_pools_states_are_a_table(rig: Rig) -> None:
     for state in (RUNNING, RESTING, PROBING, FAILED, TRIAL):
         for event in ("lost", "retry", "fail", "served"):
@@ -231,7 +245,7 @@ def test_a_pools_states_are_a_table(rig: Rig) -> None:
 def lose_zygote(rig: Rig, begun: bool = False, **cause: Any) -> list[do.Action]:
     """Have the zygote end, and its workers with it."""
     rig.scheduler.zygotes.lost("")
-    held = {spawn.worker for spawn in rig.scheduler.placement.starts.queued()}
+    held = {spawn.worker for spawn in rig.scheduler.placement.staff.starts.queued()}
     for number in list(rig.scheduler.placement.workers):
         if number not in held:
             assert spawned(rig.die(number, int(begun), zygote="ended")) == []

@@ -158,7 +158,9 @@ class Watch:
     def _died(self, worker: Worker, cause: dict[str, Any]) -> None:
         if worker.started and not worker.answered:
             self._served(worker)
-        ordinary = bool(worker.started) or "zygote" in cause or worker.retired
+        # An answer without a beginning is that of a call that was cancelled on its way.
+        worked = bool(worker.started) or worker.answered
+        ordinary = worked or "zygote" in cause or worker.retired
         if worker.actor:
             self._actor_died(worker, cause)
         elif not ordinary and (worker.sent or not worker.live):
@@ -200,6 +202,7 @@ class Watch:
         budget = actor.creation.shape.template.max_restarts
         ends = bool(actor.leaving) or actor.killed or (in_vain and book.too_many)
         ends = ends or (lived and 0 <= budget <= book.restarts)
+        ends = ends or self.world.reserve.has_ended(actor.creation)
         book.restarts += lived
         self._doomed = (actor, ends)
 

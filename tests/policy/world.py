@@ -25,6 +25,7 @@ from .flows import Flows
 from .outcomes import Violation
 from .process import Worker
 from .program import drive, made_ids
+from .reserve import Reserve
 from .setting import Setting
 
 Make = Callable[[dict[str, float], list[Pool], int, Callable[[], RestartWindow]], Scheduler]
@@ -49,7 +50,7 @@ class World:
         window = partial(RestartWindow, setting.intensity, setting.period)
         pools = [Pool(name, size, limit, 1, window()) for name, size, limit in setting.pools]
         self.scheduler = make(setting.resources, pools, setting.cores, window)
-        self.scheduler.placement.starts.most = setting.most_starting
+        self.scheduler.placement.staff.starts.most = setting.most_starting
         self.scheduler.actors.most_in_mailbox = setting.most_in_mailbox
         self.dice = Dice()
         self.tracing = tracing
@@ -82,6 +83,7 @@ class World:
         self.lanes: dict[tuple[int, int], list[Task]] = {}
         self._payloads = 0
         self.flows = Flows(self)
+        self.reserve = Reserve(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------
@@ -310,10 +312,17 @@ class World:
         worker = self.workers[number]
         for returned in back:
             self._leaves(worker, returned)
+        # A call in `back` that was cancelled may have been what it waits for. But what it gives up
+        # while it waits may let a group come to be, and that end what it waits for: it was blocked.
+        ended = {i for i in ids if i in self.producer and self._ends_by(back, self.producer[i])}
+        waits = any(i not in ended and self.scheduler.pending(i) for i in ids)
         self.scheduler.blocked(number, identifier, ids, every, back)
-        # A call in `back` that was cancelled may have been what it waits for.
-        if identifier in worker.sent and any(map(self.scheduler.pending, ids)):
+        if identifier in worker.sent and waits:
             worker.blocked.add(identifier)
+
+    @staticmethod
+    def _ends_by(back: list[int], task: Task) -> bool:
+        return task.cancelled and task.call.id in back
 
     def _unblocked(self, number: int, identifier: int) -> None:
         self.workers[number].blocked.discard(identifier)

@@ -40,6 +40,9 @@ def hold(gate: Gate, tally: Tally) -> str:
 
 @snakepit.remote
 class Member:
+    def group_id(self) -> str | None:
+        return snakepit.get_runtime_context().get_placement_group_id()
+
     def assigned(self) -> dict[str, float]:
         return snakepit.get_runtime_context().get_assigned_resources()
 
@@ -84,6 +87,10 @@ def test_tasks_and_actors_run_on_what_it_set_aside(runtime: Any, index: int) -> 
     plain = Member.options(scheduling_strategy=in_group(group, index)).remote()
     whole = Member.options(num_cpus=1, scheduling_strategy=in_group(group, index)).remote()
     assert snakepit.get(plain.assigned.remote()) == {}
+    # What takes nothing is in it all the same.
+    nothing = group_id.options(num_cpus=0, scheduling_strategy=in_group(group, index))
+    within = [plain.group_id.remote(), whole.group_id.remote(), nothing.remote()]
+    assert snakepit.get(within) == [group.id.hex()] * 3
     assert snakepit.get(whole.assigned.remote()) == {"CPU": 1.0}
 
 

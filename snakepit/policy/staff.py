@@ -1,0 +1,89 @@
+"""The processes that there are, with what they began with: their pool, GPUs and interpreter."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import final
+
+from .actions import Action, Spawn
+from .calls import Shape
+from .devices import Devices
+from .pools import Pool
+from .resources import Resources
+from .starts import Starts
+from .workers import Worker
+
+
+@final
+class Staff:
+    """All workers, those that start among them.
+
+    Attributes:
+        workers: by number.
+        starts: those that nobody has begun to fork.
+        devices: the GPUs that they have.
+    """
+
+    def __init__(self, resources: Resources, actions: deque[Action], home: str) -> None:
+        self.workers: dict[int, Worker] = {}
+        self.starts = Starts(actions, home)
+        self.devices = Devices(resources)
+        self._next = 1
+
+    def add(self, pool: Pool, label: str, shape: Shape | None = None) -> Worker:
+        """Start a process: of the pool's own, or for an actor (`shape` is its constructor's)."""
+        worker = Worker(self._next, pool, 1 if shape else pool.slots, None)
+        self._next += 1
+        self.workers[worker.number] = worker
+        if shape is None:
+            pool.workers[worker.number] = worker
+            pool.starting += 1
+        env, gpus = (shape.template.env, shape.klass.gpus) if shape else (pool.env, pool.gpus)
+        if gpus:
+            self.devices.equip(worker, gpus)
+        worker.interpreter = self.starts.interpreter(env)
+        self.starts.add(Spawn(worker.number, label, env, worker.gpus, worker.interpreter))
+        return worker
+
+    def started(self, worker: Worker) -> None:
+        """A worker is no longer starting: it is ready, or it is dead."""
+        if worker.actor is None:
+            worker.pool.starting -= 1
+        self.starts.over()
+
+    def call_off(self, pool: Pool) -> None:
+        """Give up those of the pool's workers that nobody has begun to fork."""
+        self.give_up(self.starts.call_off(pool.workers))
+
+    def give_up(self, numbers: list[int]) -> list[Worker]:
+        """Forget workers that nobody has begun to fork; return those that actors wait for."""
+        actors: list[Worker] = []
+        for number in numbers:
+            worker = self.workers.pop(number)
+            worker.to("died")
+            self.devices.strip(worker)
+            if worker.actor is None:
+                del worker.pool.workers[number]
+                worker.pool.starting -= 1
+            else:
+                actors.append(worker)
+        return actors
+
+    def shrink(self, pool: Pool) -> list[Worker]:
+        """Return the idle workers beyond what the pool keeps, already marked as leaving."""
+        pool.shrinking = False
+        leaving: list[Worker] = []
+        for number in list(pool.idle)[: max(0, pool.excess)]:
+            worker = pool.idle.pop(number)
+            del pool.workers[number]
+            worker.to("retire")
+            leaving.append(worker)
+        return leaving
+
+    def remove(self, worker: Worker) -> None:
+        """The worker's process has ended."""
+        del self.workers[worker.number]
+        worker.pool.workers.pop(worker.number, None)
+        worker.pool.idle.pop(worker.number, None)
+        worker.unlist()
+        self.devices.strip(worker)
