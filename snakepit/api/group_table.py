@@ -86,7 +86,6 @@ def get_current_placement_group() -> PlacementGroup | None:
     """Return the group that the task or actor which calls this runs in; None if in none.
 
     To know it does not keep it alive. Of a group that was removed meanwhile nothing is known: None.
-
     """
     runtime = current() or running()
     identifier = runtime.describe().get("placement_group")

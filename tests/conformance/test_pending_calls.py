@@ -32,10 +32,19 @@ def test_one_call_too_many_is_refused(ray: Any, slow_class: Any, gate: Any) -> N
     assert ray.get(calls) == ["worked"] * 2
 
 
-def test_what_was_answered_makes_room(ray: Any, slow_class: Any, gate: Any) -> None:
+def test_what_was_answered_makes_room(ray: Any, slow_class: Any, gate: Any, backend: str) -> None:
     slow = slow_class.options(max_pending_calls=1).remote()
     gate.open()
-    assert [ray.get(slow.work.remote()) for _ in range(5)] == ["worked"] * 5
+
+    def works() -> bool:
+        try:
+            return bool(ray.get(slow.work.remote()) == "worked")
+        except ray.exceptions.PendingCallsLimitExceeded:
+            # Ray counts an answer as such a moment after `get` has it.
+            assert backend == "ray"
+            return False
+
+    assert all(wait_until(works) for _ in range(5))
 
 
 def test_no_limit(ray: Any, slow_class: Any, gate: Any) -> None:
