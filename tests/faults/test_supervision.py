@@ -72,7 +72,7 @@ def end_workers() -> None:
 
 def spawns() -> int:
     """How many processes have been asked for so far."""
-    count: int = driver()._core.scheduler.placement._next_worker
+    count: int = driver()._core.scheduler.placement.staff._next
     return count
 
 
