@@ -3,6 +3,8 @@
 Guarantees:
 * Messages that mention an id leave before the news that this worker dropped its last handle on it,
   and after the news of its first.
+* A cancel strikes before a call or value is told to the driver, or when its reference is there to
+  be dropped: nothing is made for nobody.
 * A thread in `get` or `wait` reads the mailbox while it waits. The call that runs in the main
   thread frees its slot meanwhile; its worker gives back what it had not begun, and runs what the
   driver sends it to run on this stack.
@@ -15,7 +17,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar, final
+from typing import Any, TypeVar, final
 
 from snakepit.deadline import Deadline
 from snakepit.definitions import complete
@@ -38,13 +40,11 @@ from .interruption import Interruption
 from .lending import Lending
 from .mailbox import Mailbox
 from .progress import Bars
+from .questions import Questions
 from .waiting import Loop, Waiting, warn_of_blocking
 from .wants import Wants
 
 T = TypeVar("T")
-
-ANSWER: Final = 60.0
-"""Seconds to wait for the driver's answer to a question; it may be busy in C code."""
 
 
 @final
@@ -77,9 +77,15 @@ class WorkerRuntime:
         self._handles = handles
         self._counts = HandleCounts()
         self._interruption = interruption
-        self.lock = threading.RLock()
+        self.lock = lock = threading.RLock()
+        questions = Questions(mailbox, interruption, lock)
+        self.answer = questions.answer
+        self.ask = questions.ask
+        self.cancel = questions.cancel
+        self.kill = questions.kill
+        self.pending_calls = questions.pending_calls
+        self.relieve = questions.relieve
         self._next_id = first_id(number)
-        self._next_request = 0
         self._templates: dict[wire.Template, int] = {}
         self._sent_codes: set[bytes] = set()
         self._wants = Wants()
@@ -100,7 +106,6 @@ class WorkerRuntime:
         self.awaiting = Awaiting(self, self._wants, values)
         self.until_done = self.awaiting.until_done
         self.await_many = self.awaiting.await_many
-        self._answers: dict[int, wire.Answer] = {}
         self._main = threading.main_thread().ident
         self.loop: Loop | None = None
         self.waiting = Waiting(mailbox, interruption, give_back)
@@ -111,10 +116,6 @@ class WorkerRuntime:
         """An object that was wanted has come, or the news of it."""
         self._wants.arrived(message.id, message.outcome, message.payload)
         self._callbacks.resolved(message.id)
-
-    def answer(self, message: wire.Answer) -> None:
-        """A question has been answered."""
-        self._answers[message.request] = message
 
     # --- handles --------------------------------------------------------------------------
 
@@ -176,7 +177,7 @@ class WorkerRuntime:
         make: Callable[[Runtime, int], T],
     ) -> T:
         """See `Runtime.submit`."""
-        return make(self, self._call(definition, 0, args, kwargs, None))
+        return self._call(definition, 0, args, kwargs, None, make)
 
     def call(
         self,
@@ -187,7 +188,7 @@ class WorkerRuntime:
         make: Callable[[Runtime, int], T],
     ) -> T:
         """See `Runtime.call`."""
-        return make(self, self._call(definition, actor, args, kwargs, None))
+        return self._call(definition, actor, args, kwargs, None, make)
 
     def create(
         self,
@@ -198,16 +199,19 @@ class WorkerRuntime:
         make: Callable[[Runtime, int], T],
     ) -> T:
         """See `Runtime.create`."""
-        actor = self._call(definition, 0, args, kwargs, methods)
         name = definition.template.actor_name
-        if name and not self.ask("has_name", actor):
-            self.drop(actor)
-            where = definition.template.namespace or self.namespace
-            raise ActorAlreadyExistsError(
-                f"an actor named {name!r} exists in namespace {where!r}; "
-                "get_actor() returns it, or choose another name"
-            )
-        return make(self, actor)
+
+        def checked(runtime: Runtime, actor: int) -> T:
+            if name and not self.ask("has_name", actor):
+                self.drop(actor)
+                where = definition.template.namespace or self.namespace
+                raise ActorAlreadyExistsError(
+                    f"an actor named {name!r} exists in namespace {where!r}; "
+                    "get_actor() returns it, or choose another name"
+                )
+            return make(runtime, actor)
+
+        return self._call(definition, 0, args, kwargs, methods, checked)
 
     def _call(
         self,
@@ -216,7 +220,8 @@ class WorkerRuntime:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         methods: Any,
-    ) -> int:
+        make: Callable[[Runtime, int], T],
+    ) -> T:
         number, template = self._number(definition)
         deps: tuple[tuple[wire.Where, int], ...] = ()
         for value in args:
@@ -227,33 +232,39 @@ class WorkerRuntime:
             args, kwargs, deps = take_references(args, kwargs, self)
         packed = pack_call(args, kwargs, what=template.name)
         parts, refs = packed.parts, packed.refs
-        payload, blob = parts[0], 0
-        if len(parts) > 1 or len(payload) > INLINE:
-            payload, blob = self._encode(packed)
         handles = 1 if template.kind == wire.CREATE else abs(template.returns)
-        with self.lock:
-            if self._handles.queue:
-                self.report_added()
-            identifier = self._next_id
-            self._next_id = identifier + max(1, handles)
-            for returned in range(identifier, identifier + handles):
-                self._counts.own(returned)
+        interruption = self._interruption
+        held = interruption.hold()
+        try:
+            payload, blob = parts[0], 0
+            if len(parts) > 1 or len(payload) > INLINE:
+                payload, blob = self._encode(packed)
+            with self.lock:
+                if self._handles.queue:
+                    self.report_handles()
+                identifier = self._next_id
+                self._next_id = identifier + max(1, handles)
+                for returned in range(identifier, identifier + handles):
+                    self._counts.own(returned)
+                if blob:
+                    refs = (*refs, blob)
+                    self._mailbox.send(wire.Put(blob, payload, []))
+                parent = self._parent()
+                self._mailbox.send_fields(
+                    (SUBMIT, identifier, number, actor, payload, deps, refs, parent, methods)
+                )
             if blob:
-                refs = (*refs, blob)
-                self._mailbox.send(wire.Put(blob, payload, []))
-            parent = self._parent()
-            self._mailbox.send_fields(
-                (SUBMIT, identifier, number, actor, payload, deps, refs, parent, methods)
-            )
-        if blob:
-            self.drop(blob)
-        return identifier
+                self.drop(blob)
+            return make(self, identifier)
+        finally:
+            interruption.release(held)
 
     def report_added(self) -> None:
         """Tell the driver of handles that it does not know of; the lock is held."""
         # A first handle must be known before a message relies on it; drops may wait.
         if self._handles.queue:
-            self.report_handles()
+            with self._interruption.held_off():
+                self.report_handles()
 
     def _parent(self) -> int:
         stack = self._interruption.stack
@@ -264,7 +275,7 @@ class WorkerRuntime:
         if owner is self:
             return prepared  # type: ignore[no-any-return]
         template, code = complete(definition, self.namespace)
-        with self.lock:
+        with self._interruption.held_off(), self.lock:
             if code is not None and template.code not in self._sent_codes:
                 payload, blob = self._encode(code)
                 refs = list(code.refs)
@@ -301,13 +312,14 @@ class WorkerRuntime:
     def put(self, value: Any, make: Callable[[Runtime, int], T]) -> T:
         """See `Runtime.put`."""
         packed = pack(value, what="the value given to put()")
-        payload, identifier = self._encode(packed)
-        with self.lock:
-            self.report_added()
-            if not identifier:
-                identifier = self.own_id()
-            self._mailbox.send(wire.Put(identifier, payload, list(packed.refs)))
-        return make(self, identifier)
+        with self._interruption.held_off():
+            payload, identifier = self._encode(packed)
+            with self.lock:
+                self.report_added()
+                if not identifier:
+                    identifier = self.own_id()
+                self._mailbox.send(wire.Put(identifier, payload, list(packed.refs)))
+            return make(self, identifier)
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:
         """See `Runtime.get_one`."""
@@ -386,44 +398,11 @@ class WorkerRuntime:
         self._callbacks.add(identifier, callback)
         self._mailbox.send(wire.Want([identifier], False))
 
-    # --- questions ------------------------------------------------------------------------
-
-    def ask(self, operation: str, *arguments: Any) -> Any:
-        """Ask the driver something; return its answer."""
-        with self.lock:
-            self._next_request += 1
-            request = self._next_request
-            self._mailbox.send(wire.Request(request, operation, list(arguments)))
-        with self._interruption.held_off():
-            done = self._mailbox.wait_for(lambda: request in self._answers, Deadline.after(ANSWER))
-        if not done:
-            raise GetTimeoutError(f"the driver did not answer {operation!r} within {ANSWER} s")
-        answer = self._answers.pop(request)
-        return answer.body
-
-    def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
-        """See `Runtime.cancel`."""
-        refusal = self.ask("cancel", identifier, force, recursive)
-        if refusal is not None:
-            raise ValueError(refusal)
-
-    def kill(self, actor: int, *, no_restart: bool) -> None:
-        """See `Runtime.kill`."""
-        self.ask("kill", actor, no_restart)
-
-    def pending_calls(self, actor: int) -> int:
-        """See `Runtime.pending_calls`."""
-        count: int = self.ask("pending_calls", actor)
-        return count
+    # --- the running call -----------------------------------------------------------------
 
     def cancelled(self) -> bool:
         """See `Runtime.cancelled`."""
         return self._interruption.cancelled(self._parent())
-
-    def relieve(self, needed: int) -> bool:
-        """Have everybody else give free memory of the store back; see `Values`."""
-        self.ask("relieve", needed)
-        return True
 
     def describe(self) -> dict[str, Any]:
         """See `Runtime.describe`."""

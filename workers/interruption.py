@@ -57,14 +57,23 @@ class Interruption:
     @contextmanager
     def held_off(self) -> Iterator[None]:
         """Let nothing strike the main thread in a section of ours that user code leads to."""
-        if threading.get_ident() != self.main:
-            yield
-            return
-        was_open, self.open = self.open, False
+        held = self.hold()
         try:
             yield
         finally:
-            self.open = was_open
+            self.release(held)
+
+    def hold(self) -> bool:
+        """Begin such a section; return what `release` is to be given at its end, in any case."""
+        if not self.open or threading.get_ident() != self.main:
+            return False
+        self.open = False
+        return True
+
+    def release(self, held: bool) -> None:
+        """End it."""
+        if held:
+            self.open = True
 
     def cancelled(self, call: int) -> bool:
         """Tell whether the call was cancelled."""

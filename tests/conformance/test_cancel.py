@@ -340,3 +340,32 @@ def test_recursive_from_a_coroutine_of_an_actor(ray: Any, tally: Any, gate: Any)
         ray.get(ref)
     assert wait_until(lambda: gate.is_open)
     assert ray.get(calls.alive.remote()) == "alive"
+
+
+@not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
+def test_recursive_reaches_a_call_of_an_actor(ray: Any, tally: Any, gate: Any) -> None:
+    @ray.remote(num_cpus=0)
+    class Sleeps:
+        async def sleep(self) -> None:
+            tally.add()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                gate.open()
+                raise
+
+        async def alive(self) -> str:
+            return "alive"
+
+    @ray.remote(num_cpus=0)
+    def parent(sleeps: Any) -> None:
+        ray.get(sleeps.sleep.remote())
+
+    sleeps = Sleeps.remote()
+    ref = parent.remote(sleeps)
+    assert wait_until(lambda: tally.count == 1)
+    ray.cancel(ref, recursive=True)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+    assert wait_until(lambda: gate.is_open)
+    assert ray.get(sleeps.alive.remote()) == "alive"
