@@ -11,9 +11,9 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SOURCES := $(shell find snakepit workers examples -name '*.py' -o -name py.typed)
 PYTEST := $(BIN)/python -P -m pytest
 PYTEST_ARGS ?=
-# A process for each core, each with whole files: a file's tests may share a runtime. For --pdb and
-# -s there is PYTEST_ARGS='-n0 --pdb'.
-PROCESSES ?= $(shell nproc 2>/dev/null || echo 2)
+# A process more than cores, since tests wait for much of their time; each with whole files, whose
+# tests may share a runtime. For --pdb and -s there is PYTEST_ARGS='-n0 --pdb'.
+PROCESSES ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 
 .DELETE_ON_ERROR:
@@ -24,7 +24,7 @@ OTHERS := 3.12 3.13 3.13t
 
 help:
 	@echo 'make demo         index the installed Python sources, in parallel'
-	@echo 'make test         the whole test suite, on the installed package, a process for each core'
+	@echo 'make test         the whole test suite, on the installed package, side by side'
 	@echo 'make test-3.12    the same on another interpreter, test-3.13 too; what is not here is said'
 	@echo 'make test-freethreaded  the same on 3.13 without the GIL, built from source if need be'
 	@echo 'make conformance-ray  the tests of Ray'"'"'s documented behaviour, on Ray itself'
