@@ -317,3 +317,20 @@ class _Variables:
 def environment() -> dict[str, str]:
     """Return a copy of this process's environment, for the processes that it starts."""
     return dict(os.environ)
+
+
+def runtime_directories() -> list[tuple[str, str]]:
+    """Return where the register of runs may lie: a directory that exists, and a name in it.
+
+    The user's runtime directory if that is the user's own, which it is not after a plain su; then
+    the directory for temporary files.
+    """
+    user = os.geteuid()
+    found = []
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    try:
+        if os.path.isabs(base) and os.stat(base).st_uid == user:
+            found.append((base, "snakepit"))
+    except OSError:
+        pass
+    return [*found, (os.environ.get("TMPDIR") or "/tmp", f"snakepit-{user}")]

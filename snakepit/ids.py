@@ -41,11 +41,15 @@ def node_id(run: str) -> str:
 def start_time(pid: int) -> int:
     """Return when process `pid` started, in clock ticks since boot; 0 where unknown.
 
-    Source: proc(5), field 22 of /proc/PID/stat.
+    Also 0 for one that has ended and that nobody has waited for: no process is meant by that pid.
+    Source: proc(5), fields 3, 20 and 22 of /proc/PID/stat.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
-            return int(stat.read().rpartition(b")")[2].split()[19])
+            fields = stat.read().rpartition(b")")[2].split()
+        # The first thread may have ended before the others.
+        ended = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
+        return 0 if ended else int(fields[19])
     except (OSError, IndexError, ValueError):
         return 0
 

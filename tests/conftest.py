@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -27,6 +28,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="snakepit",
         help="what tests/conformance runs on",
     )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def register_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the runs of this process's tests out of the user's register, and those of others."""
+    folder = tmp_path_factory.mktemp("register")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        yield folder / "snakepit"
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -138,6 +138,7 @@ class Zygote:
         end_all(known)
         if not self._stopped and self._driver_is_dead():
             _end_unready(self._settings.run)
+            _leave_register(self._settings.run)
 
     def _driver_is_dead(self) -> bool:
         """Tell whether the end of the channel was the driver's, which follows in a moment."""
@@ -367,6 +368,12 @@ def _end_unready(run: str) -> None:
     from snakepit.transport.orphans import end_unready
 
     end_unready(run, NAME)
+
+
+def _leave_register(run: str) -> None:
+    from snakepit.registry import remove
+
+    remove(run)
 
 
 def _preload(modules: list[str]) -> None:

@@ -42,3 +42,24 @@ def demo(
     from .demo import run
 
     raise SystemExit(run(paths, limit or None, num_cpus=num_cpus, chaos=chaos, as_json=as_json))
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def ps(as_json: bool) -> None:
+    """List the runs of yours that live: id, driver, script, since when, worker processes."""
+    from .runs import show_runs
+
+    show_runs(as_json=as_json)
+
+
+@command.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def cleanup(dry_run: bool) -> None:
+    """End the processes that dead runs of yours left, and remove their files.
+
+    Each start does the same. Runs that live are not touched, nor is any process that none started.
+    """
+    from .runs import clean_up
+
+    clean_up(dry_run=dry_run)

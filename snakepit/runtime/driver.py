@@ -32,6 +32,7 @@ from .host import StartZygote
 from .interpreter import named_interpreter, own_interpreter
 from .interrupts import Interrupts
 from .processes import Processes
+from .registration import Registration
 from .requests import Inbox
 from .streams import StreamReader
 from .waiting import Everything, Waiting, unknown
@@ -108,9 +109,11 @@ class DriverRuntime:
         self._pid = os.getpid()
         self._down = threading.Lock()
         self._prepared: weakref.WeakSet[Definition] = weakref.WeakSet()
+        self._register = Registration(self.run)
         try:
-            self._processes = Processes(core, Inbox(core), start_zygote)
+            self._processes = Processes(core, Inbox(core), self._register.noting(start_zygote))
         except BaseException:
+            self._register.end()
             core.close()
             interrupts.uninstall()
             raise
@@ -127,6 +130,7 @@ class DriverRuntime:
         prestart = min(size, core.cores, limit) if core.config.num_cpus else 0
         core.update(lambda: core.scheduler.prestart(DEFAULT_POOL, prestart))
         core.pump.start()
+        self._register.clean()
         atexit.register(self.shutdown)
         watch_forks(self)
 
@@ -413,6 +417,7 @@ class DriverRuntime:
             core.update(close)
             core.pump.close()
             self._processes.stop(Deadline.after(SHUTDOWN))
+            self._register.end()
             core.close()
         finally:
             try:

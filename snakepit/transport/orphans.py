@@ -15,6 +15,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
 
 from ..deadline import Deadline
 
@@ -22,6 +23,14 @@ MARK = "SNAKEPIT_RUN"
 """The environment variable that names a process's run and worker."""
 
 _FIELD = MARK.encode() + b"="
+
+
+class Orphan(NamedTuple):
+    """A process of a dead run: its pid, the run that it is marked with, and its name."""
+
+    pid: int
+    run: str
+    name: str
 
 
 def end_marked(run: str, sessions: Collection[int] = (), deadline: Deadline | None = None) -> int:
@@ -41,7 +50,7 @@ def end_marked(run: str, sessions: Collection[int] = (), deadline: Deadline | No
     def belongs(pid: int) -> bool:
         return _run_of(pid) == run or (bool(leaders) and _session_of(pid) in leaders)
 
-    return _end(belongs, deadline or Deadline.after(1.0))
+    return len(_end(belongs, deadline or Deadline.after(1.0)))
 
 
 def end_unready(run: str, name: str) -> int:
@@ -54,13 +63,13 @@ def end_unready(run: str, name: str) -> int:
         run: the run's id; the driver's other zygotes have others, which name the same driver.
         name: what a process is called that has become a zygote.
     """
-    driver = run.rpartition("-")[0] + "-"
+    driver = _driver_of(run) + "-"
 
     def belongs(pid: int) -> bool:
         mark = _mark_of(pid)
         return mark.startswith(driver) and mark.endswith(":0") and _name_of(pid) != name
 
-    return _end(belongs, Deadline.after(1.0))
+    return len(_end(belongs, Deadline.after(1.0)))
 
 
 def clean_dead_runs(deadline: Deadline | None = None) -> int:
@@ -69,23 +78,52 @@ def clean_dead_runs(deadline: Deadline | None = None) -> int:
     Args:
         deadline: when to give up on processes that do not die; by default 0.5 s from now.
     """
+    return len(_end(_is_of_dead_run(), deadline or Deadline.after(0.5)))
+
+
+def end_orphans(runs: Collection[str] | None, deadline: Deadline) -> list[Orphan]:
+    """Kill the processes of dead runs; return which.
+
+    Args:
+        runs: ids of runs; also what else their drivers have run is meant. None: of all.
+        deadline: when to give up on processes that do not die.
+    """
+    return _end(_is_of_dead_run(runs), deadline)
+
+
+def find_orphans() -> list[Orphan]:
+    """Return the processes of all dead runs, and touch none."""
+    belongs = _is_of_dead_run()
+    return [_orphan(pid) for pid in _own_processes() if belongs(pid)]
+
+
+def _is_of_dead_run(runs: Collection[str] | None = None) -> Callable[[int], bool]:
     from ..ids import run_is_alive
 
+    drivers = None if runs is None else {_driver_of(run) for run in runs}
     alive: dict[str, bool] = {}
 
     def belongs(pid: int) -> bool:
         run = _run_of(pid)
-        if not run:
+        if not run or (drivers is not None and _driver_of(run) not in drivers):
             return False
         if run not in alive:
             alive[run] = run_is_alive(run)
         return not alive[run]
 
-    return _end(belongs, deadline or Deadline.after(0.5))
+    return belongs
 
 
-def _end(belongs: Callable[[int], bool], deadline: Deadline) -> int:
-    ended = 0
+def _driver_of(run: str) -> str:
+    return run.rpartition("-")[0]
+
+
+def _orphan(pid: int) -> Orphan:
+    return Orphan(pid, _run_of(pid), _name_of(pid))
+
+
+def _end(belongs: Callable[[int], bool], deadline: Deadline) -> list[Orphan]:
+    ended: list[Orphan] = []
     spared = {os.getpid()}
     while not deadline.expired:
         found = [pid for pid in _own_processes() if pid not in spared and belongs(pid)]
@@ -94,9 +132,12 @@ def _end(belongs: Callable[[int], bool], deadline: Deadline) -> int:
         killed: list[int] = []
         try:
             for pid in found:
+                orphan = _orphan(pid)
+                before = len(killed)
                 if not _kill(pid, belongs, killed):
                     spared.add(pid)
-            ended += len(killed)
+                elif len(killed) > before:
+                    ended.append(orphan)
             _await_ends(killed, deadline)
         finally:
             for pidfd in killed:
