@@ -190,6 +190,21 @@ def test_imap_unordered_yields_what_is_there(pool: Pool, gate: Gate, tmp_path: A
         next(results)
 
 
+def next_of(items: list[int]) -> int:
+    return next(iter(items))
+
+
+@pytest.mark.parametrize("star", [False, True])
+def test_a_stop_iteration_is_an_error_and_not_the_end(pool: Pool, star: bool) -> None:
+    """The standard library's returns what came before it."""
+    chunks: Any = [[[1]], [[]], [[2]]] if star else [[1], [], [2]]
+    apply: Any = pool.starmap if star else pool.map
+    with pytest.raises(Exception, match="item 1 of its chunk") as caught:
+        apply(next_of, chunks, chunksize=3)
+    assert "StopIteration" in repr(caught.value) or isinstance(caught.value, StopIteration)
+    assert apply(next_of, chunks[:1], chunksize=3) == [1]
+
+
 def test_an_error_in_imap_comes_at_its_place(pool: Pool) -> None:
     results = pool.imap(fails, range(5))
     assert [next(results) for _ in range(3)] == [0, 1, 2]

@@ -24,6 +24,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
+from itertools import starmap
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, final
 
@@ -76,15 +77,21 @@ class PoolProcess:
         first: Exception | None = None
         for chunk in chunks:
             try:
-                if kind == STAR:
-                    results.append([function(*item) for item in chunk])
-                else:
-                    results.append([function(item) for item in chunk])
+                results.append(_applied(function, kind, chunk))
             except Exception as error:
                 first = first or error
         if first is not None:
             raise first
         return results
+
+
+def _applied(function: Callable[..., Any], kind: int, chunk: list[Any]) -> list[Any]:
+    # Not by a comprehension, whose steps cost as much as a small function. But to this loop the
+    # StopIteration of a function would be the end.
+    done = list(starmap(function, chunk) if kind == STAR else map(function, chunk))
+    if len(done) < len(chunk):
+        raise StopIteration(f"raised by the function for item {len(done)} of its chunk")
+    return done
 
 
 class Job(Protocol):
