@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .checks import IN_GROUP, RESERVES, UNITS
+from .policy.resources import Needs
 from .protocol import Definition
 from .wire.messages import CREATE, METHOD, Template
 
@@ -56,10 +57,10 @@ def function_of(template: Template, creation: Template | None) -> str:
     return f"{kind}.{template.method}" if template.kind == METHOD else kind
 
 
-def assigned(template: Template) -> dict[str, float]:
+def assigned(needs: Needs) -> dict[str, float]:
     """Return what a task or actor is given; of a placement group under the plain names."""
     found: dict[str, float] = {}
-    for name, amount in template.resources:
+    for name, amount in needs:
         if amount and not name.startswith(RESERVES):
             found[name.partition(IN_GROUP)[0]] = amount / UNITS
     return found

@@ -230,6 +230,9 @@ METHOD_LATER: Final[dict[str, Any]] = {
 }
 
 
+_OTHER_NEEDS: Final = ("num_gpus", "memory", "resources")
+
+
 def check_options(
     what: str, given: Mapping[str, Any], checks: Mapping[str, Check], later: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -280,7 +283,7 @@ def task_template(name: str, options: Mapping[str, Any], function: str = "") -> 
         options.get("name", name),
         function=function,
         returns=options.get("num_returns", 1),
-        resources=_resources(options, UNITS),
+        resources=_task_resources(options),
         max_retries=options.get("max_retries", DEFAULT_MAX_RETRIES),
         backpressure=options.get(BACKPRESSURE, 0),
         env=options.get("runtime_env", ()),
@@ -296,7 +299,7 @@ def actor_template(
     place it, and it holds nothing. Others given: one CPU comes with them. An explicit
     `num_cpus=0` is kept as an entry of 0, since it wants no CPU to be placed either.
     """
-    if not any(map(options.get, ("num_gpus", "memory", "resources"))) and "num_cpus" not in options:
+    if not any(map(options.get, _OTHER_NEEDS)) and "num_cpus" not in options:
         # In a group nothing but what it has set aside may be asked for.
         grouped = "scheduling_strategy" in options
         resources = _resources(options, 0) if grouped else ()
@@ -410,6 +413,14 @@ def _template(
         detached=detached,
         max_pending=max_pending,
     )
+
+
+def _task_resources(options: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Return what a task takes; () leaves that to its pool, and an entry of 0 is nothing."""
+    usual = "num_cpus" not in options and not any(map(options.get, _OTHER_NEEDS))
+    if usual and "scheduling_strategy" not in options:
+        return ()
+    return _resources(options, 0 if options.get("pool") else UNITS) or (("CPU", 0),)
 
 
 def _resources(options: Mapping[str, Any], default_cpus: int) -> tuple[tuple[str, int], ...]:

@@ -12,9 +12,7 @@ from typing import Final, TypeAlias, final
 from ..checks import IN_GROUP, RESERVES
 from ..wire.messages import CREATE, Template
 from .pools import Klass, Pool, Refusal
-from .resources import GPU, UNIT, Needs, Resources
-
-ONE_CPU: Final[Needs] = (("CPU", UNIT),)
+from .resources import GPU, Needs, Resources, needs_of
 
 GROUP_REMOVED: Final[Refusal] = ("group_removed", {})
 
@@ -35,14 +33,14 @@ class Classes:
     def of(self, template: Template) -> Klass:
         """Return the class of a template's calls."""
         creates = template.kind == CREATE
-        all_needs = template.resources or (ONE_CPU if creates else ())
+        pool = self.pools[template.pool]
+        all_needs = needs_of(template, pool.declared)
         all_needs = tuple(
             item for item in all_needs if item[1] and not item[0].startswith(RESERVES)
         )
         needs = tuple(item for item in all_needs if item[0] != GPU)
         gpus = dict(all_needs).get(GPU, 0)
         # An actor's process is nobody else's, and begins with what its template says.
-        pool = self.pools[template.pool]
         if not creates:
             pool = self._variant(pool, template.env, gpus)
         key = (pool, needs, gpus, creates)

@@ -17,6 +17,7 @@ from typing import Final, final
 
 from ..wire.messages import Template
 from .actions import Action, Arm, Retire, Send
+from .admission import Admission
 from .calls import READY, Call
 from .classes import Classes
 from .pools import Klass
@@ -33,9 +34,6 @@ MOST_AHEAD: Final = 256
 
 BRIEF: Final = 200.0
 """Microseconds: a call predicted to be shorter wakes no further worker when all cores have one."""
-
-IDLE_FOR: Final = 1.0
-"""Seconds that a worker beyond its pool's size may idle."""
 
 OVERRUN: Final = 0.05
 """Seconds without a result after which unstarted calls may be asked back."""
@@ -62,7 +60,9 @@ class Placement:
         self.staff = Staff(resources, actions, home)
         self.workers = self.staff.workers
         self.waiting: dict[Klass, None] = {}
+        self.admission = Admission(actions, self.waiting)
         self._due = False
+        self.replenishes = True  # until the end
         self.watching = False
         self.busy = 0  # workers with a call that does not wait
         self.find_waiter: Callable[[Call], Worker | None] | None = None
@@ -100,6 +100,8 @@ class Placement:
             if worker is not None:
                 self.send(worker, call)
                 return
+        if klass.line is not None and not self.admission.admits(klass.line, call):
+            return
         call.to("ready")
         (klass.queue.appendleft if call.hastened else klass.queue.append)(call)
         if klass in self.waiting and not klass.creates:
@@ -125,6 +127,8 @@ class Placement:
                 continue
             klass.queue.appendleft(call)
             self.waiting[klass] = None
+            if klass.line is not None:
+                self.admission.line_up(klass.line, call)
         for call in reversed(refused):
             self.turn_away(call)
 
@@ -239,6 +243,9 @@ class Placement:
     def send(self, worker: Worker, call: Call, nested: bool = False) -> None:
         """Give a call to a worker that `_choose` found, to an actor's, or to one that waits."""
         shape = call.shape
+        line = shape.klass.line
+        if line is not None:
+            line.leave(call)
         call.to("send")
         worker.sequence += 1
         call.sequence = worker.sequence
@@ -374,13 +381,18 @@ class Placement:
         pool.idle[worker.number] = worker
         if len(pool.workers) > pool.size and pool.excess > 0 and not pool.shrinking:
             pool.shrinking = True
-            self.actions.append(Arm(IDLE_FOR, f"shrink:{pool.name}"))
+            self.actions.append(Arm(pool.idle_for, f"shrink:{pool.name}"))
 
     def watch(self) -> None:
         """Somebody holds calls ahead: look now and then whether they still advance."""
         if not self.watching:
             self.watching = True
             self.actions.append(Arm(OVERRUN, "overrun"))
+
+    def replenish(self, pool: Pool) -> None:
+        """Have as many workers as a declared pool is to have, as far as its state allows."""
+        while self.replenishes and pool.lacks:
+            self.staff.add(pool, pool.name)
 
     # --- growth --------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from collections import deque
 from typing import Any, Final, final
 
 from .calls import Call, IllegalTransition
+from .lines import Line
 from .resources import Needs
 from .restart import RestartWindow
 from .workers import Worker
@@ -40,6 +41,9 @@ POOL_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
 ENOUGH: Final = 1 << 16
 """No limit: workers that have GPUs are as many as the GPUs allow."""
 
+IDLE_FOR: Final = 1.0
+"""Seconds that a worker beyond its pool's size may idle."""
+
 Refusal = tuple[str, dict[str, Any]]
 """Kind and fields of the failure record that a call ends in."""
 
@@ -50,10 +54,11 @@ class Klass:
 
     `open` holds the workers that may have room for more of its calls, least recently used first.
     `refusal` says why none of its calls can run, if so: never, or while the pool has failed.
-    `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else.
+    `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else. `line` is
+    the pool's, for tasks.
     """
 
-    __slots__ = ("creates", "gpus", "needs", "open", "pool", "queue", "refusal")
+    __slots__ = ("creates", "gpus", "line", "needs", "open", "pool", "queue", "refusal")
 
     def __init__(
         self, pool: Pool, needs: Needs, creates: bool, refusal: Refusal | None, gpus: int = 0
@@ -62,6 +67,7 @@ class Klass:
         self.needs = needs
         self.gpus = gpus
         self.creates = creates
+        self.line = None if creates else pool.line
         self.refusal = refusal
         self.queue: deque[Call] = deque()
         self.open: deque[Worker] = deque()
@@ -85,6 +91,10 @@ class Klass:
 class Pool:
     """Workers of one kind. `size` of them are kept when idle; there are never over `limit`.
 
+    A *declared* one has `size` workers from the start, replaced when they die, and a `line` before
+    it; what runs there takes no CPU unless it says so, for the workers are the limit. `idle_for` is
+    how many seconds one beyond `size` may idle.
+
     `shrinking` says that a timer will end the idle ones that are too many. `window` has those that
     died in vain; `turn` numbers the changes of state, so that a timer set before the last is known.
     `failure` is why it refuses calls. A variant of the pool `base` has workers that begin with the
@@ -98,7 +108,9 @@ class Pool:
         "failure",
         "gpus",
         "idle",
+        "idle_for",
         "limit",
+        "line",
         "name",
         "shrinking",
         "size",
@@ -110,8 +122,19 @@ class Pool:
         "workers",
     )
 
-    def __init__(self, name: str, size: int, limit: int, slots: int, window: RestartWindow) -> None:
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        limit: int,
+        slots: int,
+        window: RestartWindow,
+        line: Line | None = None,
+        idle_for: float = IDLE_FOR,
+    ) -> None:
         self.name = name
+        self.line = line
+        self.idle_for = idle_for
         self.size = size
         self.limit = limit
         self.slots = slots
@@ -129,7 +152,8 @@ class Pool:
 
     def variant(self, name: str, env: tuple[tuple[str, str], ...], gpus: int) -> Pool:
         """Return a pool whose workers begin with `env` and `gpus`, and do not idle for long."""
-        made = Pool(name, 0, ENOUGH if gpus else self.limit, self.slots, self.window.fresh())
+        limit = ENOUGH if gpus else self.limit
+        made = Pool(name, 0, limit, self.slots, self.window.fresh(), self.line)
         made.base, made.env, made.gpus = self.name, env, gpus
         return made
 
@@ -148,6 +172,21 @@ class Pool:
         if state is not RUNNING and (self.starting or state is RESTING or state is FAILED):
             return True
         return len(self.workers) >= self.limit
+
+    @property
+    def root(self) -> str:
+        """The name of the pool that it is a variant of, or its own."""
+        return self.base or self.name
+
+    @property
+    def declared(self) -> bool:
+        """Whether it was asked for, with a size of its own."""
+        return self.line is not None
+
+    @property
+    def lacks(self) -> bool:
+        """Whether it is to start another worker, whatever waits."""
+        return self.line is not None and len(self.workers) < self.size and not self.full
 
     @property
     def excess(self) -> int:

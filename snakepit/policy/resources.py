@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
+
+from ..wire.messages import METHOD, TASK, Template
 
 UNIT = 10_000
 
@@ -13,6 +15,19 @@ GPU = "GPU"
 
 Needs: TypeAlias = tuple[tuple[str, int], ...]
 """What a call uses, without zeros; what is refused is never asked for again."""
+
+
+ONE_CPU: Final[Needs] = (("CPU", UNIT),)
+
+
+def needs_of(template: Template, declared: bool) -> Needs:
+    """Return what a call needs, with entries of 0: what it asks for, or else what is usual.
+
+    That is a CPU for a task, and for an actor while it is made; nothing for a method, and for a
+    task of a declared pool, whose workers are the limit.
+    """
+    free = template.kind == METHOD or (template.kind == TASK and declared)
+    return template.resources or (() if free else ONE_CPU)
 
 
 @final

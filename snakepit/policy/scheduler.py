@@ -101,6 +101,7 @@ class Scheduler:
         self._timers = Timers(self.placement, self.supervision, self.actors, self.actions)
         self.placement.find_waiter = self._find_waiter
         self.placement.place_actor = self.actors.place
+        self.placement.admission.fail = self.completion.fail_with
         self.placement.turn_away = self._answers.turn_away
         self.closed: Any = None
         self._shapes: dict[Template, Shape] = {}
@@ -134,6 +135,8 @@ class Scheduler:
             self.objects.pin(call.refs)
         if shape.template.max_pending:
             self.completion.count(call)
+        if shape.klass.line is not None and not call.actor:
+            shape.klass.line.requests += 1
         refusable = call.deps or self.closed is not None or shape.klass.refusal is not None
         if refusable and self._refused(call):
             return
@@ -416,6 +419,7 @@ class Scheduler:
     def close(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Resolve every call to a failure record of `kind`; refuse all that come later."""
         self.closed = [kind, dict(fields)]
+        self.placement.replenishes = False
         calls = {e.call.id: e.call for e in self.objects.entries.values() if e.call is not None}
         # Before the actors, whose ends say less.
         for call in calls.values():

@@ -65,6 +65,7 @@ class Supervision:
             if worker.pool.state is not RUNNING:
                 self._placement.dispatch_soon()
             worker.pool.to("served")
+            self._placement.replenish(worker.pool)
 
     def died(self, worker: Worker, cause: Mapping[str, Any], started: int, now: float) -> None:
         """A worker's process has ended; see `Scheduler.died`."""
@@ -86,6 +87,7 @@ class Supervision:
         self._recovery.lost(worker, cause, begun)
         if in_vain:
             self._died_in_vain(worker.pool, cause, now)
+        self._placement.replenish(worker.pool)
 
     def _died_in_vain(self, pool: Pool, cause: Mapping[str, Any], now: float) -> None:
         trial = pool.state is TRIAL
@@ -121,6 +123,7 @@ class Supervision:
         if pool.state is TRIAL:
             self._refuse(pool, None)
         self._placement.dispatch_all()
+        self._placement.replenish(pool)
 
     def _refuse(self, pool: Pool, failure: Refusal | None) -> None:
         """Have the pool's tasks refused from now on, or taken again."""

@@ -40,6 +40,8 @@ class Timers:
         elif kind == "shrink":
             for worker in self._placement.staff.shrink(self._placement.pools[rest]):
                 self._actions.append(Retire(worker.number))
+        elif kind == "queue":
+            self._placement.admission.turn(self._placement.pools[rest])
         elif kind == "retry":
             turn, _, name = rest.partition(":")
             self._supervision.retry(self._placement.pools[name], int(turn))

@@ -36,7 +36,7 @@ from ..errors import (
 )
 from ..ids import DRIVER, new_run
 from ..payload import pack, unpack_code
-from ..policy.resources import Resources
+from ..policy.resources import Resources, needs_of
 from ..protocol import ActorRecord, Definition, GroupRecord, Runtime, resolved
 from ..wire.messages import ERROR, OK, STREAMING, Template
 from .inline_actors import InlineActor
@@ -385,7 +385,7 @@ class InlineRuntime:
             "task_name": here.template.name,
             "task_function": function_of(here.template, actor and actor.template),
             "placement_group": group_of(holder),
-            "assigned": assigned(holder),
+            "assigned": assigned(holder.resources if actor else needs_of(holder, False)),
             "gpus": list(self._config.gpus[:count]),
         }
         if actor is not None:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, final
 from ..checks import IN_GROUP
 from ..definitions import retries
 from ..payload import Packed, pack, pack_call, pack_exception, unpack
-from ..policy.resources import Resources
+from ..policy.resources import Resources, needs_of
 from ..policy.restart import after_exception
 from ..protocol import ActorExit, Runtime
 from ..values import take_references
@@ -120,7 +120,7 @@ class InlineCalls:
             return None
         # Nothing runs beside it, so a placement group has nothing to keep from others.
         refusal = self._resources.refusal(
-            tuple((name, n) for name, n in template.resources if n and IN_GROUP not in name)
+            tuple((name, n) for name, n in needs_of(template, False) if n and IN_GROUP not in name)
         )
         if refusal is None:
             return None

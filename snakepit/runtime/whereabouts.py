@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..definitions import assigned, function_of, group_of
+from ..policy.resources import needs_of
 from ..policy.scheduler import Scheduler
 from ..runtime_env import Pairs
 from ..wire.messages import TASK
@@ -37,11 +38,11 @@ def whereabouts(
         facts["task_function"] = function_of(call.shape.template, creation)
     facts["gpus"] = [gpus[device] for device in worker.gpus]
     if call is not None and call.shape.template.kind == TASK:
-        facts["assigned"] = assigned(call.shape.template)
+        facts["assigned"] = assigned(needs_of(call.shape.template, worker.pool.declared))
         facts["placement_group"] = group_of(call.shape.template)
     if actor is not None:
         facts["actor"] = actor.id
-        facts["assigned"] = assigned(actor.creation.shape.template)
+        facts["assigned"] = assigned(actor.creation.shape.template.resources)
         facts["placement_group"] = group_of(actor.creation.shape.template)
         facts["actor_name"] = actor.name[1] if actor.name else None
         facts["actor_methods"] = actor.methods

@@ -46,6 +46,7 @@ class Checker:
         """Note what the event is measured against."""
         self.free = dict(self.world.scheduler.resources.free)
         self.watch.before(name, args)
+        self.world.ledger.before()
         if name == "cancel":
             self._cancel(args[0], recursive=args[2])
 
@@ -99,6 +100,7 @@ class Checker:
         self._gone(frees)
         self._resources(name)
         self.watch.after(name, actions)
+        world.ledger.after()
         if world.events % 256 == 0:
             self.audit()
 
@@ -289,6 +291,7 @@ class Checker:
                 set(record.blocked) == (worker.blocked if worker else set()),
                 f"worker {number} waits in {worker and worker.blocked}, not {record.blocked}",
             )
+        world.ledger.audit()
         busy = sum(len(worker.sent) > len(worker.blocked) for worker in world.workers.values())
         world.require(scheduler.placement.busy == busy, f"{busy} workers are busy")
         for pool in scheduler.placement.pools.values():

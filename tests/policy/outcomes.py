@@ -141,6 +141,16 @@ class Outcomes:
     ) -> bool:
         return self.world.reserve.has_ended(task.call)
 
+    def _legal_pool_saturated(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return self.world.ledger.may_be_saturated(task, payload[1]["limit"])
+
+    def _legal_queue_timeout(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return name == "tick" and self.world.ledger.may_be_overdue(task)
+
     def _legal_pool_failed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:

@@ -14,6 +14,7 @@ NEEDS: tuple[tuple[tuple[str, int], ...], ...] = (
     (("CPU", UNIT),),
     (("CPU", UNIT),),
     (),
+    (("CPU", 0),),
     (("CPU", UNIT // 2),),
     (("CPU", 2 * UNIT),),
     (("gpu", UNIT),),
@@ -49,6 +50,7 @@ class Setting(NamedTuple):
     intensity: int
     period: float
     groups: int
+    lines: dict[str, tuple[int | None, float | None]]
 
 
 GROUPS: tuple[tuple[tuple[str, int], ...], ...] = (
@@ -81,6 +83,12 @@ def make_setting(random: Random, steps: int) -> Setting:
     pools = [("main", max(1, cpus), random.choice((2, 2, 3, 4, 6, 10)))]
     if random.random() < 0.25:
         pools.append(("other", 1, random.randint(1, 4)))
+    lines: dict[str, tuple[int | None, float | None]] = {}
+    for name, size, limit in list(pools):
+        if random.random() < 0.25:
+            lines[name] = random.choice((None, 0, 1, 5, 50)), random.choice((None, 0.1, 10.0))
+            pools.remove((name, size, limit))
+            pools.append((name, random.randint(0, limit), limit))
     names = [name for name, _, _ in pools]
 
     others = random.choice((0, 0, 1, 2))
@@ -142,6 +150,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         asks_unread=random.random() < 0.5,
         closes=random.random() < 0.1,
         groups=random.choice((0, 0, 1, 3)),
+        lines=lines,
         prestart=random.choice((0, 0, 1, cpus)),
         most_starting=random.choice((1, 2, 16)),
         most_in_mailbox=random.choice((1, 2, 5, 512)),

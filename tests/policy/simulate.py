@@ -56,6 +56,9 @@ def play(world: World, decisions: Sequence[int]) -> None:
         Violation: a promise was broken.
     """
     dice = world.dice
+    for name, size, _ in world.setting.pools:
+        if name in world.setting.lines and size:
+            world.event("prestart", name, size)
     if world.setting.prestart:
         world.event("prestart", "main", world.setting.prestart)
     for decision in decisions:
@@ -75,20 +78,19 @@ def play(world: World, decisions: Sequence[int]) -> None:
 def quiesce(world: World) -> None:
     """Let everything happen that can, then check that what is left waits for good reasons."""
     idle_rounds = 0
-    while idle_rounds < 3:
+    while idle_rounds < 3 or world.is_due():
+        if idle_rounds:
+            for _ in range(len(world.timers)):
+                world.fire(0)
         moved = False
         for worker in list(world.crew):
             while worker in world.crew and worker.act(world.dice):
                 moved = True
-        if moved:
-            idle_rounds = 0
-        else:
-            idle_rounds += 1
-            for _ in range(len(world.timers)):
-                world.fire(0)
+        idle_rounds = 0 if moved else idle_rounds + 1
     world.checker.settled()
     if not world.closed:
         Liveness(world).check()
+        world.ledger.settled()
 
 
 def drop_all(world: World) -> None:

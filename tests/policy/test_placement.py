@@ -45,7 +45,7 @@ def test_resources_bound_what_runs(rig: Rig) -> None:
 def test_fractions_and_zero_of_a_cpu(rig: Rig) -> None:
     halves = [rig.submit(resources=HALF) for _ in range(2)]
     assert rig.free == 1
-    rig.submit(resources=())
+    rig.submit(resources=(("CPU", 0),))
     assert kinds(rig.take())[2:] == ["Spawn"]
     assert rig.free == 1
     for call in halves:

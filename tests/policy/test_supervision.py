@@ -88,7 +88,7 @@ def test_what_ends_together_counts_once() -> None:
 
 def test_too_many_deaths_in_vain_fail_the_pool_and_every_call_that_waits(rig: Rig) -> None:
     calls = [rig.submit(name=f"f{n}") for n in range(3)]
-    argument = rig.submit(name="argument", resources=())
+    argument = rig.submit(name="argument", resources=(("CPU", 0),))
     later = rig.submit(deps=(argument.id,))
     crash_until_failed(rig, signal=None, exit_code=7, stderr="no module named x\n")
     for call in [*calls, argument]:
@@ -357,7 +357,7 @@ def test_another_zygotes_end_is_no_matter_of_those_at_home(rig: Rig) -> None:
         rig.scheduler.zygotes.lost("other")
         rig.scheduler.zygotes.replace("other", {"exit_code": 1}, rig.now)
         rig.scheduler.actions.extend(rig.run_out(only(rig.take(), do.Arm)))
-    call = rig.submit(resources=())
+    call = rig.submit(resources=(("CPU", 0),))
     assert kinds([a for a in rig.take() if type(a) is not do.StartZygote]) == ["Send"]
     rig.result(call)
 
@@ -378,7 +378,7 @@ def test_an_interpreter_that_fails_fails_what_waits_for_it_and_is_tried_again(ri
     assert home.state is not DONE and rig.scheduler.closed is None
     assert rig.failure(rig.submit(env=OTHER))[0] == "interpreter_failed"
     rig.run_out(arm)
-    again = rig.submit(env=OTHER, resources=())
+    again = rig.submit(env=OTHER, resources=(("CPU", 0),))
     assert rig.take() == [do.StartZygote("other")]
     # One that ends in vain is enough now.
     rig.scheduler.zygotes.replace("other", {"exit_code": 1}, rig.now)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
+from snakepit.policy.lines import Line
 from snakepit.policy.placement import Pool
 from snakepit.policy.restart import RestartWindow
 from snakepit.policy.scheduler import Scheduler
@@ -27,6 +28,7 @@ from .process import Worker
 from .program import drive, made_ids
 from .reserve import Reserve
 from .setting import Setting
+from .waitlists import Waitlists
 
 Make = Callable[[dict[str, float], list[Pool], int, Callable[[], RestartWindow]], Scheduler]
 
@@ -48,7 +50,13 @@ class World:
     ) -> None:
         self.setting = setting
         window = partial(RestartWindow, setting.intensity, setting.period)
-        pools = [Pool(name, size, limit, 1, window()) for name, size, limit in setting.pools]
+        pools = [
+            Pool(
+                name, size, limit, 1, window(),
+                Line(*setting.lines[name]) if name in setting.lines else None,
+            )
+            for name, size, limit in setting.pools
+        ]  # fmt: skip
         self.scheduler = make(setting.resources, pools, setting.cores, window)
         self.scheduler.placement.staff.starts.most = setting.most_starting
         self.scheduler.actors.most_in_mailbox = setting.most_in_mailbox
@@ -84,6 +92,7 @@ class World:
         self._payloads = 0
         self.flows = Flows(self)
         self.reserve = Reserve(self)
+        self.ledger = Waitlists(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------
@@ -157,6 +166,13 @@ class World:
         self.now = max(self.now, due)
         self.event("tick", key)
 
+    def is_due(self) -> bool:
+        """Tell whether a timer will run out that ends more than a pause."""
+        if self.closed:
+            return False
+        ringing = {key.partition(":")[0] for _, key in self.timers}
+        return bool(ringing & {"dispatch", "queue"})
+
     def deliver(self, worker: Worker, most: int) -> None:
         """Hand the driver up to `most` messages of a worker, as one read."""
         while worker.out and most:
@@ -218,6 +234,7 @@ class World:
     def _submit(self, call: Call) -> None:
         task = Task(call)
         self.tasks[call.id] = task
+        self.ledger.submitted(task)
         for identifier in made_ids(call):
             self.alive.add(identifier)
             self.producer[identifier] = task

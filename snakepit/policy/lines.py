@@ -1,0 +1,97 @@
+"""The line of calls before a pool: how many may wait, and how long.
+
+Time is not known here. A line whose calls may not wait for ever is a wheel of `PARTS` baskets: who
+comes goes into the newest, and each `PARTS`-th of the time allowed a timer has the oldest taken
+away with whoever still is in it. So a call waits for as long as it is allowed, or up to a
+`PARTS`-th longer; and to come and to leave take the same few steps however many wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, final
+
+from ..wire.messages import ERROR, OK
+from .calls import Call
+
+PARTS: Final = 16
+
+
+@final
+class Line:
+    """Who waits for the workers of one pool and of its variants, and what became of all.
+
+    Args:
+        limit: how many calls may wait; None: any number.
+        timeout: seconds that each may wait; None: for ever.
+
+    Attributes:
+        turning: whether a timer will call `turn`.
+        requests: how many calls have come.
+        succeeded: how many of them have ended with a value.
+        errors: how many have ended otherwise, by kind.
+    """
+
+    __slots__ = (
+        "_baskets", "_patient", "_places", "errors", "limit", "requests", "succeeded", "timeout",
+        "turning",
+    )  # fmt: skip
+
+    def __init__(self, limit: int | None, timeout: float | None) -> None:
+        self.limit = limit
+        self.timeout = timeout
+        self.turning = False
+        self.requests = 0
+        self.succeeded = 0
+        self.errors: dict[str, int] = {}
+        self._baskets: deque[dict[int, Call]] = deque(({},))
+        self._patient: dict[int, Call] = {}
+        self._places: dict[int, dict[int, Call]] = {}
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._places)
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody else may wait."""
+        return self.limit is not None and len(self._places) >= self.limit
+
+    def join(self, call: Call) -> bool:
+        """Take a call in; return whether a timer is to be set, for `turn`.
+
+        One that has begun before waits for as long as need be: that it ran cannot be undone.
+        """
+        impatient = self.timeout is not None and not call.tries
+        basket = self._baskets[-1] if impatient else self._patient
+        basket[call.id] = call
+        self._places[call.id] = basket
+        starts = impatient and not self.turning
+        self.turning = self.turning or starts
+        return starts
+
+    def leave(self, call: Call) -> None:
+        """A call waits no longer, if it did."""
+        basket = self._places.pop(call.id, None)
+        if basket is not None:
+            del basket[call.id]
+
+    def turn(self) -> list[Call]:
+        """Turn the wheel; return who has waited for too long. Without calls it stands still."""
+        overdue: list[Call] = []
+        self._baskets.append({})
+        if len(self._baskets) > PARTS + 1:
+            overdue = list(self._baskets.popleft().values())
+        if not any(self._baskets):
+            self.turning = False
+            self._baskets = deque(({},))
+        return overdue
+
+    def ended(self, call: Call, outcome: int, payload: Any) -> None:
+        """Count the end of a call that came by this line."""
+        if outcome == OK:
+            self.succeeded += 1
+            return
+        self.leave(call)
+        kind = "error" if outcome == ERROR else payload[0]
+        self.errors[kind] = self.errors.get(kind, 0) + 1

@@ -1,0 +1,155 @@
+"""Declared pools: their workers, who may wait before them, and how long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snakepit.policy import actions as do
+from snakepit.policy.lines import PARTS, Line
+from snakepit.policy.pools import Pool
+from snakepit.policy.resources import UNIT
+
+from .rig import Rig, only, sent
+
+
+def declared(
+    size: int = 1, limit: int = 1, most: int | None = 2, timeout: float | None = 8.0
+) -> tuple[Rig, Pool, Line]:
+    """A rig whose pool was asked for, with its workers."""
+    rig = Rig(cpus=0, size=size, limit=limit)
+    pool = rig.pool
+    pool.line = line = Line(most, timeout)
+    rig.workers(size)
+    return rig, pool, line
+
+
+def usual(rig: Rig, **fields: Any) -> Any:
+    """A task that leaves what it takes to its pool."""
+    return rig.submit(resources=(), **fields)
+
+
+def wheel(rig: Rig, turns: int) -> list[do.Action]:
+    """Let the timer of the line run out so many times."""
+    actions: list[do.Action] = []
+    for _ in range(turns):
+        rig.scheduler.tick("queue:main")
+        actions += rig.take()
+    return actions
+
+
+def test_its_workers_are_the_limit_and_cpus_are_not() -> None:
+    rig, _, _ = declared(size=2, limit=2)
+    calls = [usual(rig) for _ in range(2)]
+    assert [call for _, call in sent(rig.take())] == [call.id for call in calls]
+    assert rig.failure(rig.submit(resources=(("CPU", UNIT),)))[0] == "unschedulable"
+
+
+def test_one_call_too_many_is_refused_at_once() -> None:
+    rig, _, line = declared()
+    running, *waiting, last = (usual(rig) for _ in range(4))
+    assert rig.failure(last) == ("pool_saturated", {"pool": "main", "limit": 2, "call": "f"})
+    assert len(line) == 2 and line.errors == {"pool_saturated": 1}
+    rig.take()
+    rig.result(running, micros=1_000_000)
+    assert len(line) == 1 and line.succeeded == 1
+    assert usual(rig).state == "ready"
+    assert waiting[0].state == "sent"
+
+
+def test_a_line_of_nobody_lets_nobody_wait() -> None:
+    rig, _, _ = declared(most=0)
+    assert usual(rig).state == "sent"
+    assert rig.failure(usual(rig))[0] == "pool_saturated"
+
+
+def test_who_waits_for_too_long_never_runs() -> None:
+    rig, _, line = declared()
+    running, late = usual(rig), usual(rig)
+    arm = only([action for action in rig.take() if type(action) is do.Arm], do.Arm)
+    assert (arm.key, arm.delay) == ("queue:main", 8.0 / PARTS)
+    wheel(rig, PARTS)
+    assert late.state == "ready"
+    wheel(rig, 1)
+    assert rig.failure(late) == ("queue_timeout", {"pool": "main", "timeout": 8.0, "call": "f"})
+    assert not sent(rig.result(running))
+    assert (line.requests, line.succeeded, line.errors) == (2, 1, {"queue_timeout": 1})
+    assert not rig.scheduler.placement.waiting
+
+
+def test_a_line_without_calls_stands_still() -> None:
+    rig, _, line = declared()
+    running, waiting = usual(rig), usual(rig)
+    rig.result(running)
+    rig.result(waiting)
+    assert not [action for action in wheel(rig, 1) if type(action) is do.Arm]
+    assert not line.turning
+    usual(rig)
+    usual(rig)
+    assert only([action for action in rig.take() if type(action) is do.Arm], do.Arm).key
+
+
+def test_what_has_begun_waits_for_as_long_as_need_be() -> None:
+    rig, pool, line = declared(most=0)
+    call = usual(rig, max_retries=3)
+    rig.die(call.worker, started=1)
+    assert call.state == "ready" and len(line) == 1
+    wheel(rig, 3 * PARTS)
+    assert call.state == "ready"
+    for number in list(pool.workers):
+        rig.scheduler.hello(number)
+    assert call.state == "sent" and len(line) == 0
+
+
+def test_a_cancelled_call_waits_no_longer() -> None:
+    rig, _, line = declared()
+    usual(rig)
+    waiting = usual(rig)
+    rig.scheduler.cancel(waiting.id, force=False, recursive=False)
+    assert len(line) == 0 and line.errors == {"cancelled": 1}
+
+
+def test_a_worker_that_dies_is_replaced_though_nothing_waits() -> None:
+    rig, pool, _ = declared(size=2, limit=2)
+    first, _ = pool.workers
+    actions = rig.die(first, started=0)
+    assert only(actions, do.Spawn).label == "main" and len(pool.workers) == 2
+
+
+def test_one_that_dies_at_its_start_is_replaced_after_the_back_off() -> None:
+    rig = Rig(cpus=0, size=1, limit=1)
+    rig.pool.line = Line(None, None)
+    rig.scheduler.prestart("main", 1)
+    number = only(rig.take(), do.Spawn).worker
+    arm = only(rig.die(number, started=0), do.Arm)
+    assert not rig.pool.workers
+    assert only(rig.run_out(arm), do.Spawn)
+
+
+def test_workers_beyond_its_size_idle_for_a_time_of_its_own() -> None:
+    rig = Rig(cpus=0, size=1, limit=2)
+    rig.pool.line, rig.pool.idle_for = Line(None, None), 33.0
+    rig.workers(1)
+    for _ in range(2):
+        usual(rig)
+    rig.scheduler.hello(only(rig.take(), do.Spawn).worker)
+    assert only(rig.take(), do.Arm).delay == 33.0
+    assert len(rig.pool.workers) == 2
+
+
+def test_a_variant_shares_the_line() -> None:
+    rig, _, line = declared(most=1)
+    other = (("PATH", "here"),)
+    assert usual(rig, env=other).state == "ready"
+    assert rig.failure(usual(rig, env=other))[1]["pool"] == "main"
+    assert line.requests == 2
+
+
+def test_the_wheel_is_never_early_and_late_by_a_part_at_most() -> None:
+    rig, _, line = declared(most=None)
+    usual(rig)
+    calls = {}
+    for turn in range(40):
+        calls[usual(rig).id] = turn
+        for call in line.turn():
+            assert PARTS <= turn + 1 - calls[call.id] <= PARTS + 1
+            line.leave(call)

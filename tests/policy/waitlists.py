@@ -1,0 +1,98 @@
+"""The books on declared pools: who waits before them since when, and how many have come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from snakepit.policy.calls import READY, WAITING
+from snakepit.wire.messages import TASK
+
+if TYPE_CHECKING:
+    from .books import Task
+    from .world import World
+
+SLACK = 1e-9
+
+
+@final
+class Waitlists:
+    """What is true of the lines of one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.requests = dict.fromkeys(world.setting.lines, 0)
+        self.since: dict[int, float] = {}
+        self.waiting: dict[str, int] = {}
+        self.earlier: set[int] = set()
+
+    def _pool(self, task: Task) -> str | None:
+        pool = task.call.shape.template.pool
+        return pool if task.kind == TASK and pool in self.requests else None
+
+    def submitted(self, task: Task) -> None:
+        """A call has come."""
+        pool = self._pool(task)
+        if pool is not None:
+            self.requests[pool] += 1
+
+    def before(self) -> None:
+        """Count who waits, before an event."""
+        self.waiting = dict.fromkeys(self.requests, 0)
+        self.earlier = {i for i, t in self.world.tasks.items() if t.call.state is not WAITING}
+        for task in self.world.tasks.values():
+            pool = self._pool(task)
+            if pool is not None and task.call.state is READY:
+                self.waiting[pool] += 1
+
+    def after(self) -> None:
+        """Note since when each waits; one that was sent meanwhile waits anew."""
+        for task in self.world.tasks.values():
+            if task.call.state is READY:
+                self.since.setdefault(task.call.id, self.world.now)
+            else:
+                self.since.pop(task.call.id, None)
+
+    def may_be_saturated(self, task: Task, limit: int | None) -> bool:
+        """Tell whether a call may find the line full.
+
+        One event may make several ready; and what it lets others wait for, it may give them after.
+        """
+        pool = self._pool(task)
+        if pool is None or limit != self.world.setting.lines[pool][0] or limit is None:
+            return False
+        joined = sum(
+            self._pool(other) == pool and identifier not in self.earlier and other is not task
+            for identifier, other in self.world.tasks.items()
+        )
+        return not task.begun and self.waiting[pool] + joined >= limit
+
+    def may_be_overdue(self, task: Task) -> bool:
+        """Tell whether a call has waited for too long."""
+        pool = self._pool(task)
+        if pool is None or task.tries:
+            return False
+        timeout = self.world.setting.lines[pool][1]
+        since = self.since.get(task.call.id)
+        waited = since is not None and timeout is not None
+        return waited and self.world.now - since >= timeout - SLACK  # type: ignore[operator]
+
+    def audit(self) -> None:
+        """Compare the lines with what is true."""
+        self.before()
+        for name, (limit, timeout) in self.world.setting.lines.items():
+            pool = self.world.scheduler.placement.pools[name]
+            line = pool.line
+            assert line is not None and (line.limit, line.timeout) == (limit, timeout)
+            require = self.world.require
+            require(len(line) == self.waiting[name], f"{self.waiting[name]} wait before {name}")
+            require(line.requests == self.requests[name], f"{self.requests[name]} came to {name}")
+            ended = line.succeeded + sum(line.errors.values())
+            left = sum(self._pool(task) == name for task in self.world.tasks.values())
+            require(ended + left == line.requests, f"{ended} of {line.requests} have ended")
+
+    def settled(self) -> None:
+        """Nothing moves any more: every declared pool has its workers, or a reason not to."""
+        for name in self.requests:
+            pool = self.world.scheduler.placement.pools[name]
+            whole = len(pool.workers) >= pool.size or pool.state != "running"
+            self.world.require(whole, f"{pool!r} has too few workers, and starts none")
