@@ -94,7 +94,7 @@ def test_options_override_the_decorator_and_leave_it_alone(fake: Any) -> None:
     changed = made.options(num_cpus=None, max_retries=0, retry_exceptions=[OSError])
     template = changed._definition.template
     assert (template.name, template.max_retries) == ("sum", 0)
-    assert template.resources == (("CPU", 10_000),)
+    assert template.resources == ()
     assert changed._definition.retry_on == (OSError,)
     assert made._definition.template.resources == (("CPU", 20_000),)
     assert made._definition.retry_on is False

@@ -119,12 +119,13 @@ def test_later_options_win_and_none_restores_the_default() -> None:
 def test_the_template_of_a_task() -> None:
     made = task_template("f", {})
     assert (made.kind, made.name, made.returns, made.max_retries) == (TASK, "f", 1, 3)
-    assert made.resources == (("CPU", 10_000),)
+    assert made.resources == ()  # as is usual in its pool
     given = task(num_cpus=0.5, resources={"b": 1, "a": 0}, num_returns=2, max_retries=-1, name="g")
     made = task_template("f", given)
     assert (made.name, made.returns, made.max_retries) == ("g", 2, -1)
     assert made.resources == (("CPU", 5_000), ("b", 10_000))
-    assert task_template("f", task(num_cpus=0)).resources == ()
+    assert task_template("f", task(num_cpus=0)).resources == (("CPU", 0),)
+    assert task_template("f", task(memory=5)).resources == (("CPU", 10_000), ("memory", 50_000))
 
 
 @pytest.mark.parametrize(
