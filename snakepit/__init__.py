@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         nodes,
         timeline,
     )
+    from .api.pools import pool
     from .api.whereabouts import get_runtime_context
     from .backends.executor import Executor
+    from .pools import Pool
 
 __all__ = [
     # begin and end
@@ -40,6 +42,7 @@ __all__ = [
     "available_resources",
     "get_gpu_ids",
     "timeline",
+    "pool",
     # make remote
     "remote",
     "method",
@@ -58,6 +61,7 @@ __all__ = [
     "RemoteFunction",
     "ActorClass",
     "ActorHandle",
+    "Pool",
     # at home elsewhere
     "Executor",
     # modules
@@ -76,6 +80,8 @@ _ON_FIRST_USE: Final = {
     "util": ".util",
     "get_runtime_context": ".api.whereabouts",
     "Executor": ".backends.executor",
+    "Pool": ".pools",
+    "pool": ".api.pools",
     **dict.fromkeys(
         ("nodes", "cluster_resources", "available_resources", "get_gpu_ids", "timeline"),
         ".api.cluster",

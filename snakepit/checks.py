@@ -95,6 +95,16 @@ def check_timeout(value: object, option: str = "timeout") -> float | None:
     return None if value == float("inf") else value
 
 
+def check_seconds(option: str, value: object, most: float, *, zero: bool = True) -> float:
+    """Return `value` if it is a number of seconds up to `most`."""
+    allowed = f"a number of seconds, {'0 or more' if zero else 'more than 0'} and at most {most:g}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise wrong_type(option, value, allowed)
+    if not 0 <= value <= most or (value == 0 and not zero):
+        raise wrong_value(option, value, allowed)
+    return float(value)
+
+
 def check_restarts(intensity: object, period: object) -> tuple[int, float]:
     """Return a restart intensity and its period in seconds, which must have room for it."""
     count = check_int("restart_intensity", intensity, 0, MAX_INTENSITY)

@@ -19,7 +19,7 @@ not given:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, final
 
 from .checks import MAX_BYTES
@@ -36,6 +36,7 @@ from .checks import check_units as check_units
 from .checks import wrong_type as wrong_type
 from .checks import wrong_value as wrong_value
 from .machine import available_cpus, available_memory, present_gpus
+from .pools import Pool, check_pools
 from .runtime_env import Pairs, check_runtime_env
 
 PROCESS: Final = "process"
@@ -64,6 +65,7 @@ class _Fields(NamedTuple):
     restart_period: float
     mode: str
     runtime_env: Pairs
+    pools: tuple[Pool, ...]
 
 
 @final
@@ -83,6 +85,7 @@ class Config(_Fields):
         restart_period: seconds.
         runtime_env: the environment of all worker processes, as pairs.
         mode: where calls run: in processes of their own, or "inline" in the driver.
+        pools: those that were asked for.
     """
 
     __slots__ = ()
@@ -102,6 +105,7 @@ class Config(_Fields):
         restart_period: float = PERIOD,
         mode: str = PROCESS,
         runtime_env: Mapping[str, Any] | None = None,
+        pools: Sequence[Pool] | None = None,
     ) -> Config:
         """Check every setting.
 
@@ -123,6 +127,7 @@ class Config(_Fields):
             *check_restarts(restart_intensity, restart_period),
             _mode(mode),
             () if runtime_env is None else check_runtime_env("runtime_env", runtime_env),
+            () if pools is None else check_pools(pools),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -167,6 +172,7 @@ def resolve(
     restart_period: float | None = None,
     mode: str | None = None,
     runtime_env: Mapping[str, Any] | None = None,
+    pools: Sequence[Pool] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Config:
     """Return the settings: those given, else the environment's, else what suits this machine.
@@ -184,6 +190,7 @@ def resolve(
         restart_period: seconds; default: 60.
         mode: default: "process".
         runtime_env: default: the driver's own environment.
+        pools: default: none but the one for calls that name none.
         environment: in place of the process's own, for tests.
 
     Raises:
@@ -232,6 +239,7 @@ def resolve(
         restart_period=PERIOD if restart_period is None else restart_period,
         mode=PROCESS if mode is None else mode,
         runtime_env=runtime_env,
+        pools=pools,
     )
 
 

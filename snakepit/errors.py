@@ -107,6 +107,38 @@ class PoolFailedError(WorkerCrashedError):
         self.cool_down = cool_down
 
 
+class PoolSaturatedError(SnakepitError):
+    """As many calls wait for the workers of a pool as may; this one was not taken.
+
+    Attributes:
+        pool: the pool's name.
+        limit: how many may wait, its `max_queue_size`.
+    """
+
+    def __init__(self, message: str = "", *, pool: str = "", limit: int = 0) -> None:
+        super().__init__(message)
+        self.pool = pool
+        self.limit = limit
+
+
+class QueueTimeoutError(SnakepitError, TimeoutError):
+    """The call waited for a worker of its pool for too long; it has not run, and never will.
+
+    Attributes:
+        pool: the pool's name.
+        timeout: seconds that a call may wait, its `queue_timeout`.
+    """
+
+    def __init__(self, message: str = "", *, pool: str = "", timeout: float = 0.0) -> None:
+        super().__init__(message)
+        self.pool = pool
+        self.timeout = timeout
+
+
+class UnknownPoolError(SnakepitError, ValueError):
+    """The runtime has no pool of that name."""
+
+
 class ActorError(_DeathError):
     """A call to an actor failed because of the actor, not of the method.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from . import errors
+from .refusals import REFUSALS
 
 __all__ = ["Failure", "KINDS", "to_exception", "signal_name"]
 
@@ -248,7 +249,7 @@ def _actor_died(fields: _Fields) -> errors.SnakepitError:
     if reason == "init":
         return _actor_init_failed(fields)
     if reason == "unschedulable":
-        return _actor_unschedulable(fields)
+        return REFUSALS["actor_unschedulable"](fields)
     if reason == "argument":
         text = f"{_actor(fields)} was never made: an argument of its constructor has no value"
         return _actor_error(errors.ActorDiedError, fields, text, fields.get("error") or "")
@@ -305,41 +306,6 @@ def _nesting_depth(fields: _Fields) -> errors.SnakepitError:
     )
 
 
-def _quantities(amounts: Any) -> str:
-    if isinstance(amounts, Mapping):
-        return ", ".join(_quantity(name, amounts[name]) for name in sorted(amounts))
-    return str(amounts or "")
-
-
-def _quantity(name: str, amount: float) -> str:
-    return f"{amount / 1e9:.4g} GB of memory" if name == "memory" else f"{amount:g} {name}"
-
-
-def _impossible(fields: _Fields) -> str:
-    wanted, total = _quantities(fields.get("needs")), _quantities(fields.get("total"))
-    text = f"{fields.get('call') or 'it'} asks for {wanted or 'more than there is'}"
-    return f"{text}, but this runtime has {total} in all" if total else text
-
-
-def _task_unschedulable(fields: _Fields) -> errors.SnakepitError:
-    return errors.TaskUnschedulableError(
-        f"{_impossible(fields)}. Ask for less by .options(...), or give more to init(...)"
-    )
-
-
-def _group_removed(fields: _Fields) -> errors.SnakepitError:
-    return errors.TaskUnschedulableError(
-        f"{fields.get('call') or 'it'} was to run in a placement group that was removed, or that "
-        "asked for more than there is"
-    )
-
-
-def _actor_unschedulable(fields: _Fields) -> errors.SnakepitError:
-    return errors.ActorUnschedulableError(
-        f"{_impossible(fields)}. Ask for less by .options(...), or give more to init(...)"
-    )
-
-
 def _object_lost(fields: _Fields) -> errors.SnakepitError:
     reference = fields.get("reference") or ""
     return errors.ObjectLostError(
@@ -385,15 +351,8 @@ def _stale_reference(fields: _Fields) -> errors.SnakepitError:
     )
 
 
-def _pending_calls(fields: _Fields) -> errors.SnakepitError:
-    limit = fields.get("limit")
-    return errors.PendingCallsLimitExceeded(
-        f"{_actor(fields)} has {limit if limit is not None else 'too many'} unanswered calls, "
-        "as many as max_pending_calls allows. Get some results first"
-    )
-
-
 _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
+    **REFUSALS,
     "worker_crashed": _worker_crashed,
     "poisoned": _poisoned,
     "pool_failed": _pool_failed,
@@ -403,15 +362,11 @@ _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
     "actor_unavailable": _actor_unavailable,
     "cancelled": _cancelled,
     "nesting_depth": _nesting_depth,
-    "unschedulable": _task_unschedulable,
-    "actor_unschedulable": _actor_unschedulable,
-    "group_removed": _group_removed,
     "object_lost": _object_lost,
     "store_full": _store_full,
     "shutdown": _shutdown,
     "runtime_failed": _runtime_failed,
     "stale_reference": _stale_reference,
-    "pending_calls": _pending_calls,
 }
 
 KINDS: Final = frozenset(_MAKERS)

@@ -186,6 +186,23 @@ class Runtime(Protocol):
         """Return the placement groups that live."""
         ...
 
+    def pool_stats(self, name: str) -> dict[str, Any]:
+        """Return what a pool does at the moment; see `snakepit.api.pools.PoolStats`.
+
+        Raises:
+            UnknownPoolError: there is no such pool.
+        """
+        ...
+
+    def resize_pool(self, name: str, least: int, most: int) -> None:
+        """Give a declared pool other bounds.
+
+        Raises:
+            UnknownPoolError: there is no such pool.
+            OptionError: it was not declared.
+        """
+        ...
+
     def progress(self, bar: Bar, *, late: bool) -> None:
         """Show a progress bar of this process, at the driver, as it is now.
 

@@ -29,6 +29,9 @@ EXPECTED = {
     "stale_reference": errors.StaleReferenceError,
     "pending_calls": errors.PendingCallsLimitExceeded,
     "group_removed": errors.TaskUnschedulableError,
+    "pool_saturated": errors.PoolSaturatedError,
+    "queue_timeout": errors.QueueTimeoutError,
+    "unknown_pool": errors.UnknownPoolError,
 }
 
 

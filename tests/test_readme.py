@@ -15,6 +15,7 @@ import pytest
 
 README = Path(__file__).parents[1] / "README.md"
 DEADLINE_S = 100
+OWN = "# A program of its own."
 LOOK = "('look around', {'CPU': 0.5})"
 # What the text around the blocks promises of the names in them.
 PROMISED = """
@@ -94,10 +95,17 @@ def test_the_first_block_stands_alone(tmp_path: Path) -> None:
 
 
 def test_the_tour_runs_from_top_to_end(tmp_path: Path) -> None:
-    tour = "\n".join(map(checked, blocks()[1:]))
+    tour = "\n".join(checked(block) for block in blocks()[1:] if not block.startswith(OWN))
     printed = run(tour + PROMISED, tmp_path)
     assert "invalid literal for int() with base 10: 'seven'" in printed
     assert printed.endswith("kept\n")
+
+
+def test_programs_of_their_own_run(tmp_path: Path) -> None:
+    programs = [block for block in blocks() if block.startswith(OWN)]
+    assert programs
+    for program in programs:
+        run(checked(program), tmp_path)
 
 
 def test_comments_with_values_are_found() -> None:
@@ -134,6 +142,9 @@ def test_comments_with_values_are_found() -> None:
         "[0, 1, 4, 9, 16]",
         "[0, 1, 4, 9]",
         "2",
+        "[0, 1, 4]",
+        "9",
+        "(3, 3, {})",
     ]
     assert sorted(found) == sorted(wanted)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from snakepit.protocol import ActorRecord, GroupRecord
+from snakepit.refusals import declared_pool, known_pool
 
 if TYPE_CHECKING:
     from .client import WorkerRuntime
@@ -34,3 +35,11 @@ class Directory:
     def placement_groups(self) -> list[GroupRecord]:
         """See `Runtime.placement_groups`."""
         return [GroupRecord(*found) for found in self._runtime.ask("placement_groups")]
+
+    def pool_stats(self, name: str) -> dict[str, Any]:
+        """See `Runtime.pool_stats`."""
+        return known_pool(self._runtime.ask("pool_stats", name))
+
+    def resize_pool(self, name: str, least: int, most: int) -> None:
+        """See `Runtime.resize_pool`."""
+        declared_pool(self._runtime.ask("resize_pool", name, least, most))

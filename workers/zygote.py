@@ -18,7 +18,7 @@ from .spawn import Birth, Entry, become_worker, close_others
 
 # A Ctrl-C or a closed terminal is the driver's business.
 _DEAF_TO: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-_WARM: Final = ("cloudpickle", "pickle", "msgpack")
+_WARM: Final = ("cloudpickle", "faulthandler", "msgpack", "pickle", "snakepit.payload.pickler")
 
 
 def _find(entry: str) -> Entry:

@@ -17,7 +17,6 @@ from .options import (
     ACTOR_CHECKS,
     ACTOR_LATER,
     ActorOptions,
-    actor_template,
     check_options,
     finds_by_name,
     full_name,
@@ -26,6 +25,7 @@ from .options import (
 )
 from .portable import Portable
 from .signature import Signature
+from .templates import actor_template
 
 T = TypeVar("T")
 

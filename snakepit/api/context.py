@@ -7,12 +7,13 @@ is refused by the runtime itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Never, final
 
 from ..config import INLINE, Config, check_bool, resolve
 from ..errors import ForkedRuntimeError
+from ..pools import Pool
 from ..protocol import Runtime, begin, current, ensure, retire
 from .options import check_options
 
@@ -30,6 +31,7 @@ _SETTINGS: Final = (
     "restart_period",
     "runtime_env",
     "mode",
+    "pools",
 )
 # What Ray's init takes besides, with the value that asks for what happens here anyway.
 _LATER: Final[dict[str, Any]] = {
@@ -107,6 +109,7 @@ def init(
     restart_intensity: int | None = None,
     restart_period: float | None = None,
     runtime_env: Mapping[str, Any] | None = None,
+    pools: Sequence[Pool] | None = None,
     **unknown: Never,
 ) -> Context:
     """Start the runtime of this process; inside a task, attach to the one that runs it.
@@ -133,6 +136,7 @@ def init(
             them fail with `PoolFailedError`; 0 to 1000, default: 5.
         restart_period: seconds, at least 0.1 for each restart and one more; default: 60.
         runtime_env: the environment of all worker processes; see `snakepit.runtime_env`.
+        pools: pools of workers, each with a name, for calls that say so; see `snakepit.Pool`.
         unknown: refused; here to say what is allowed.
 
     Returns:
@@ -158,6 +162,7 @@ def init(
         restart_intensity=restart_intensity,
         restart_period=restart_period,
         runtime_env=runtime_env,
+        pools=pools,
     )
     runtime, new = begin(lambda: _start(config))
     if not new and not ignore_reinit_error and _shutdown_of(runtime) is not None:

@@ -35,10 +35,10 @@ from .options import (
     check_options,
     full_name,
     merge,
-    task_template,
 )
 from .portable import Portable
 from .signature import Signature, flavour_of, parameters_of
+from .templates import task_template
 
 if TYPE_CHECKING:
     from .refs import ObjectRef

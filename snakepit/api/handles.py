@@ -38,10 +38,10 @@ from .options import (
     CallOptions,
     check_options,
     merge,
-    method_template,
 )
 from .refs import runtime_of_run, stale
 from .signature import Signature
+from .templates import method_template
 
 if TYPE_CHECKING:
     from .refs import ObjectRef

@@ -37,9 +37,9 @@ from .options import (
     RetryOn,
     check_options,
     merge,
-    method_template,
 )
 from .signature import Signature, flavour_of, parameters_of
+from .templates import method_template
 
 if TYPE_CHECKING:
     from .generators import ObjectRefGenerator

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias, TypedDict, final
 
 from ..config import (
-    UNITS,
     check_bool,
     check_bytes,
     check_gpus,
@@ -22,8 +21,9 @@ from ..config import (
     wrong_value,
 )
 from ..errors import OptionError
-from ..runtime_env import Pairs, check_runtime_env
-from ..wire.messages import ASYNC, CREATE, METHOD, PLAIN, STREAMING, TASK, Template
+from ..pools import check_pool_name
+from ..runtime_env import check_runtime_env
+from ..wire.messages import STREAMING
 
 MAX_RETURNS: Final = 100_000
 FOREVER: Final = (1 << 31) - 1
@@ -58,6 +58,7 @@ class TaskOptions(CommonOptions, total=False):
 
     max_retries: int | None
     retry_exceptions: bool | Exceptions | None
+    pool: str | None
     _generator_backpressure_num_objects: int | None
 
 
@@ -183,6 +184,7 @@ TASK_CHECKS: Final[dict[str, Check]] = {
     "max_retries": _retries,
     "retry_exceptions": _exceptions,
     "name": check_name,
+    "pool": check_pool_name,
 }
 ACTOR_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
@@ -230,9 +232,6 @@ METHOD_LATER: Final[dict[str, Any]] = {
 }
 
 
-_OTHER_NEEDS: Final = ("num_gpus", "memory", "resources")
-
-
 def check_options(
     what: str, given: Mapping[str, Any], checks: Mapping[str, Check], later: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -276,52 +275,6 @@ def full_name(definition: Any) -> str:
     return f"{module}.{name.rpartition('<locals>.')[2]}"
 
 
-def task_template(name: str, options: Mapping[str, Any], function: str = "") -> Template:
-    """Return the static part of a task's calls; it takes one CPU unless told otherwise."""
-    return _template(
-        TASK,
-        options.get("name", name),
-        function=function,
-        returns=options.get("num_returns", 1),
-        resources=_task_resources(options),
-        max_retries=options.get("max_retries", DEFAULT_MAX_RETRIES),
-        backpressure=options.get(BACKPRESSURE, 0),
-        env=options.get("runtime_env", ()),
-    )
-
-
-def actor_template(
-    kind: str, options: Mapping[str, Any], flavour: int = PLAIN, function: str = ""
-) -> Template:
-    """Return the static part of an actor's creation.
-
-    Its resources are what it holds while it lives. None given: the scheduler wants one CPU to
-    place it, and it holds nothing. Others given: one CPU comes with them. An explicit
-    `num_cpus=0` is kept as an entry of 0, since it wants no CPU to be placed either.
-    """
-    if not any(map(options.get, _OTHER_NEEDS)) and "num_cpus" not in options:
-        # In a group nothing but what it has set aside may be asked for.
-        grouped = "scheduling_strategy" in options
-        resources = _resources(options, 0) if grouped else ()
-    else:
-        resources = _resources(options, UNITS) or (("CPU", 0),)
-    return _template(
-        CREATE,
-        kind,
-        function=function,
-        resources=resources,
-        max_restarts=options.get("max_restarts", 0),
-        max_task_retries=options.get("max_task_retries", 0),
-        actor_name=options.get("name", ""),
-        namespace=options.get("namespace", ""),
-        flavour=flavour,
-        groups=_concurrency_of(options, flavour),
-        env=options.get("runtime_env", ()),
-        detached=int(options.get("lifetime") == "detached"),
-        max_pending=options.get("max_pending_calls", 0),
-    )
-
-
 def finds_by_name(options: Mapping[str, Any]) -> bool:
     """Tell whether an actor of the same name is taken instead of a new one."""
     wanted: bool = options.get("get_if_exists", False)
@@ -331,108 +284,3 @@ def finds_by_name(options: Mapping[str, Any]) -> bool:
 def group_names(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of an actor's concurrency groups."""
     return tuple(name for name, _ in options.get("concurrency_groups", ()))
-
-
-def _concurrency_of(options: Mapping[str, Any], flavour: int) -> tuple[tuple[str, int], ...]:
-    """Return the groups of an actor's methods, () if it runs one at a time."""
-    named: tuple[tuple[str, int], ...] = options.get("concurrency_groups", ())
-    limit = options.get("max_concurrency", ASYNC_CONCURRENCY if flavour == ASYNC else 1)
-    if limit == 1 and not named and flavour == PLAIN:
-        return ()
-    return (("", limit), *named)
-
-
-def method_template(
-    name: str,
-    method: str,
-    returns: int,
-    retries: int,
-    flavour: int = PLAIN,
-    group: str = "",
-    backpressure: int = 0,
-    max_pending: int = 0,
-) -> Template:
-    """Return the static part of a method's calls."""
-    return _template(
-        METHOD,
-        name,
-        method=method,
-        returns=returns,
-        max_retries=retries,
-        max_task_retries=retries,
-        flavour=flavour,
-        group=group,
-        backpressure=backpressure,
-        max_pending=max_pending,
-    )
-
-
-def _template(
-    kind: int,
-    name: str,
-    *,
-    method: str = "",
-    returns: int = 1,
-    resources: tuple[tuple[str, int], ...] = (),
-    max_retries: int = 0,
-    max_restarts: int = 0,
-    max_task_retries: int = 0,
-    actor_name: str = "",
-    namespace: str = "",
-    flavour: int = PLAIN,
-    groups: tuple[tuple[str, int], ...] = (),
-    group: str = "",
-    backpressure: int = 0,
-    env: Pairs = (),
-    detached: int = 0,
-    max_pending: int = 0,
-    function: str = "",
-) -> Template:
-    return Template(
-        kind=kind,
-        name=name,
-        function=function,
-        code=b"",
-        method=method,
-        returns=returns,
-        resources=resources,
-        pool="",
-        max_retries=max_retries,
-        retry_exceptions=b"",
-        priority=0,
-        session="",
-        max_restarts=max_restarts,
-        max_task_retries=max_task_retries,
-        actor_name=actor_name,
-        namespace=namespace,
-        env=env,
-        flavour=flavour,
-        groups=groups,
-        group=group,
-        backpressure=backpressure,
-        detached=detached,
-        max_pending=max_pending,
-    )
-
-
-def _task_resources(options: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
-    """Return what a task takes; () leaves that to its pool, and an entry of 0 is nothing."""
-    usual = "num_cpus" not in options and not any(map(options.get, _OTHER_NEEDS))
-    if usual and "scheduling_strategy" not in options:
-        return ()
-    return _resources(options, 0 if options.get("pool") else UNITS) or (("CPU", 0),)
-
-
-def _resources(options: Mapping[str, Any], default_cpus: int) -> tuple[tuple[str, int], ...]:
-    wanted = {
-        "CPU": options.get("num_cpus", default_cpus),
-        "GPU": options.get("num_gpus", 0),
-        "memory": options.get("memory", 0),
-        **dict(options.get("resources", ())),
-    }
-    found = tuple(sorted((name, units) for name, units in wanted.items() if units))
-    strategy = options.get("scheduling_strategy")
-    if strategy is None:
-        return found
-    placed: tuple[tuple[str, int], ...] = strategy.take(found)
-    return placed

@@ -29,10 +29,14 @@ class Admission:
         self.fail: Callable[..., None] = lambda call, kind, **fields: None
 
     def admits(self, line: Line, call: Call) -> bool:
-        """Let a call that nobody can take yet wait, or fail it."""
-        if line.full and not call.tries:
-            pool = call.shape.klass.pool.root
-            self.fail(call, "pool_saturated", pool=pool, limit=line.limit)
+        """Let a call that nobody can take yet wait, or fail it.
+
+        The limit is for those that wait until a worker is done. Others wait for one that starts.
+        """
+        pool = call.shape.klass.pool
+        coming = max(0, pool.limit - len(pool.workers) + pool.starting)
+        if line.limit is not None and len(line) >= line.limit + coming and not call.tries:
+            self.fail(call, "pool_saturated", pool=pool.root, limit=line.limit)
             return False
         self.line_up(line, call)
         return True

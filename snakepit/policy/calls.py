@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final, final
 
-from ..wire.messages import Payload, Template, Where
+from ..wire.messages import TASK, Payload, Template, Where
 
 WAITING, READY, SENT, DONE = "waiting", "ready", "sent", "done"
 
@@ -37,16 +37,20 @@ class IllegalTransition(Exception):
 class Shape:
     """A template with what the scheduler learns about its calls; one for each template.
 
+    `line` and `tally` are those of its pool, for tasks.
     `micros` is the predicted run time, None until a first call has ended. `entries` is how many
     objects a call makes: one that returns nothing has an entry too, on which nobody has a handle.
     """
 
-    __slots__ = ("entries", "klass", "micros", "number", "returns", "template")
+    __slots__ = ("entries", "klass", "line", "micros", "number", "returns", "tally", "template")
 
     def __init__(self, number: int, template: Template, klass: Any) -> None:
         self.number = number
         self.template = template
         self.klass = klass
+        task = template.kind == TASK
+        self.line = klass.pool.line if task else None
+        self.tally = klass.pool.tally if task else None
         self.returns = template.returns
         self.entries = max(1, template.returns)
         self.micros: float | None = None

@@ -33,7 +33,9 @@ class Classes:
     def of(self, template: Template) -> Klass:
         """Return the class of a template's calls."""
         creates = template.kind == CREATE
-        pool = self.pools[template.pool]
+        pool = self.pools.get(template.pool)
+        if pool is None or pool.base:
+            return self._nowhere(template)
         all_needs = needs_of(template, pool.declared)
         all_needs = tuple(
             item for item in all_needs if item[1] and not item[0].startswith(RESERVES)
@@ -49,6 +51,11 @@ class Classes:
             refusal = self._refusal(all_needs) or (None if creates else pool.failure)
             klass = self.klasses[key] = Klass(pool, needs, creates, refusal, gpus)
         return klass
+
+    def _nowhere(self, template: Template) -> Klass:
+        pools = [pool.name for pool in self.pools.values() if not pool.base]
+        refusal = "unknown_pool", {"pool": template.pool, "pools": pools}
+        return Klass(self.pools[pools[0]], (), template.kind == CREATE, refusal)
 
     def _refusal(self, needs: Needs) -> Refusal | None:
         total = self._resources.total

@@ -40,9 +40,9 @@ class Completion:
     def succeed(self, call: Call, values: Sequence[Any], contained: Sequence[list[int]]) -> None:
         """End `call` with one payload a return; `contained` is empty when no value has refs."""
         call.to("finish")
-        line = call.shape.klass.line
-        if line is not None and not call.actor:
-            line.ended(call, OK, None)
+        tally = call.shape.tally
+        if tally is not None:
+            tally.succeeded += 1
         objects = self._objects
         identifier = call.id
         # A call that returns nothing has an entry nevertheless.
@@ -57,9 +57,11 @@ class Completion:
     def fail(self, call: Call, outcome: int, payload: Any, refs: Iterable[int] = ()) -> None:
         """End `call` with one error for all its returns; `refs` are inside it."""
         call.to("finish")
-        line = call.shape.klass.line
-        if line is not None and not call.actor:
-            line.ended(call, outcome, payload)
+        shape = call.shape
+        if shape.line is not None:
+            shape.line.leave(call)
+        if shape.tally is not None:
+            shape.tally.failed(outcome, payload)
         for identifier in call.returns:
             entry = self._objects.entries[identifier]
             self._objects.settle(entry, outcome, payload, refs)

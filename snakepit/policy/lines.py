@@ -1,4 +1,4 @@
-"""The line of calls before a pool: how many may wait, and how long.
+"""The line of calls before a pool: how many may wait, and how long. And what became of them.
 
 Time is not known here. A line whose calls may not wait for ever is a wheel of `PARTS` baskets: who
 comes goes into the newest, and each `PARTS`-th of the time allowed a timer has the oldest taken
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, final
 
-from ..wire.messages import ERROR, OK
+from ..wire.messages import FAILURE
 from .calls import Call
 
 PARTS: Final = 16
@@ -19,31 +19,22 @@ PARTS: Final = 16
 
 @final
 class Line:
-    """Who waits for the workers of one pool and of its variants, and what became of all.
+    """Who waits for the workers of one pool and of its variants.
 
     Args:
-        limit: how many calls may wait; None: any number.
+        limit: how many calls may wait until a worker is done; None: any number.
         timeout: seconds that each may wait; None: for ever.
 
     Attributes:
         turning: whether a timer will call `turn`.
-        requests: how many calls have come.
-        succeeded: how many of them have ended with a value.
-        errors: how many have ended otherwise, by kind.
     """
 
-    __slots__ = (
-        "_baskets", "_patient", "_places", "errors", "limit", "requests", "succeeded", "timeout",
-        "turning",
-    )  # fmt: skip
+    __slots__ = ("_baskets", "_patient", "_places", "limit", "timeout", "turning")
 
     def __init__(self, limit: int | None, timeout: float | None) -> None:
         self.limit = limit
         self.timeout = timeout
         self.turning = False
-        self.requests = 0
-        self.succeeded = 0
-        self.errors: dict[str, int] = {}
         self._baskets: deque[dict[int, Call]] = deque(({},))
         self._patient: dict[int, Call] = {}
         self._places: dict[int, dict[int, Call]] = {}
@@ -51,11 +42,6 @@ class Line:
     def __len__(self) -> int:
         """Return how many wait."""
         return len(self._places)
-
-    @property
-    def full(self) -> bool:
-        """Whether nobody else may wait."""
-        return self.limit is not None and len(self._places) >= self.limit
 
     def join(self, call: Call) -> bool:
         """Take a call in; return whether a timer is to be set, for `turn`.
@@ -87,11 +73,26 @@ class Line:
             self._baskets = deque(({},))
         return overdue
 
-    def ended(self, call: Call, outcome: int, payload: Any) -> None:
-        """Count the end of a call that came by this line."""
-        if outcome == OK:
-            self.succeeded += 1
-            return
-        self.leave(call)
-        kind = "error" if outcome == ERROR else payload[0]
+
+@final
+class Tally:
+    """What became of the calls of one pool and of its variants.
+
+    Attributes:
+        requests: how many have come.
+        succeeded: how many of them have ended with a value.
+        errors: how many have ended otherwise: "error" is an exception of the user's, and other
+            kinds are those of failure records.
+    """
+
+    __slots__ = ("errors", "requests", "succeeded")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.succeeded = 0
+        self.errors: dict[str, int] = {}
+
+    def failed(self, outcome: int, payload: Any) -> None:
+        """Count a call that has ended without a value."""
+        kind = payload[0] if outcome == FAILURE else "error"
         self.errors[kind] = self.errors.get(kind, 0) + 1

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from typing import Final, final
 
 from ..wire.messages import Template
-from .actions import Action, Arm, Retire, Send
+from .actions import Action, Arm, Send
 from .admission import Admission
 from .calls import READY, Call
 from .classes import Classes
 from .pools import Klass
 from .pools import Pool as Pool
 from .resources import Resources
+from .sizes import Sizes
 from .staff import Staff
 from .workers import LIVE, Worker
 
@@ -59,10 +60,10 @@ class Placement:
         self.klasses = self._classes.klasses
         self.staff = Staff(resources, actions, home)
         self.workers = self.staff.workers
+        self.sizes = Sizes(self.staff, actions)
         self.waiting: dict[Klass, None] = {}
         self.admission = Admission(actions, self.waiting)
         self._due = False
-        self.replenishes = True  # until the end
         self.watching = False
         self.busy = 0  # workers with a call that does not wait
         self.find_waiter: Callable[[Call], Worker | None] | None = None
@@ -100,7 +101,8 @@ class Placement:
             if worker is not None:
                 self.send(worker, call)
                 return
-        if klass.line is not None and not self.admission.admits(klass.line, call):
+        line = call.shape.line
+        if line is not None and not self.admission.admits(line, call):
             return
         call.to("ready")
         (klass.queue.appendleft if call.hastened else klass.queue.append)(call)
@@ -127,8 +129,8 @@ class Placement:
                 continue
             klass.queue.appendleft(call)
             self.waiting[klass] = None
-            if klass.line is not None:
-                self.admission.line_up(klass.line, call)
+            if call.shape.line is not None:
+                self.admission.line_up(call.shape.line, call)
         for call in reversed(refused):
             self.turn_away(call)
 
@@ -206,7 +208,7 @@ class Placement:
 
     def _busy_one(self, klass: Klass, micros: float) -> Worker | None:
         """Return a worker of the class that can take such a call ahead of time."""
-        if klass.gpus or self._contended(klass):
+        if klass.gpus or klass.pool.over or self._contended(klass):
             return None
         candidates = klass.open
         while candidates:
@@ -243,9 +245,8 @@ class Placement:
     def send(self, worker: Worker, call: Call, nested: bool = False) -> None:
         """Give a call to a worker that `_choose` found, to an actor's, or to one that waits."""
         shape = call.shape
-        line = shape.klass.line
-        if line is not None:
-            line.leave(call)
+        if shape.line is not None:
+            shape.line.leave(call)
         call.to("send")
         worker.sequence += 1
         call.sequence = worker.sequence
@@ -345,7 +346,7 @@ class Placement:
 
     def _goes_on(self, worker: Worker, klass: Klass) -> bool:
         """Send the next call of the class, on the resources that the worker still holds."""
-        if worker.state is not LIVE or klass.gpus or self._contended(klass):
+        if worker.state is not LIVE or klass.gpus or klass.pool.over or self._contended(klass):
             return False
         call = self._pop(klass)
         if call is None:
@@ -372,27 +373,13 @@ class Placement:
         """A worker without calls is idle; those beyond the pool's size end after a while."""
         if worker.state is not LIVE or worker.actor is not None or worker.inflight:
             return
-        pool = worker.pool
-        if pool.gpus and worker.results:
-            del pool.workers[worker.number]
-            worker.to("retire")
-            self.actions.append(Retire(worker.number))
-            return
-        pool.idle[worker.number] = worker
-        if len(pool.workers) > pool.size and pool.excess > 0 and not pool.shrinking:
-            pool.shrinking = True
-            self.actions.append(Arm(pool.idle_for, f"shrink:{pool.name}"))
+        self.sizes.idles(worker)
 
     def watch(self) -> None:
         """Somebody holds calls ahead: look now and then whether they still advance."""
         if not self.watching:
             self.watching = True
             self.actions.append(Arm(OVERRUN, "overrun"))
-
-    def replenish(self, pool: Pool) -> None:
-        """Have as many workers as a declared pool is to have, as far as its state allows."""
-        while self.replenishes and pool.lacks:
-            self.staff.add(pool, pool.name)
 
     # --- growth --------------------------------------------------------------------------
 

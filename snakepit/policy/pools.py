@@ -15,7 +15,7 @@ from collections import deque
 from typing import Any, Final, final
 
 from .calls import Call, IllegalTransition
-from .lines import Line
+from .lines import Line, Tally
 from .resources import Needs
 from .restart import RestartWindow
 from .workers import Worker
@@ -54,11 +54,10 @@ class Klass:
 
     `open` holds the workers that may have room for more of its calls, least recently used first.
     `refusal` says why none of its calls can run, if so: never, or while the pool has failed.
-    `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else. `line` is
-    the pool's, for tasks.
+    `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else.
     """
 
-    __slots__ = ("creates", "gpus", "line", "needs", "open", "pool", "queue", "refusal")
+    __slots__ = ("creates", "gpus", "needs", "open", "pool", "queue", "refusal")
 
     def __init__(
         self, pool: Pool, needs: Needs, creates: bool, refusal: Refusal | None, gpus: int = 0
@@ -67,7 +66,6 @@ class Klass:
         self.needs = needs
         self.gpus = gpus
         self.creates = creates
-        self.line = None if creates else pool.line
         self.refusal = refusal
         self.queue: deque[Call] = deque()
         self.open: deque[Worker] = deque()
@@ -95,11 +93,12 @@ class Pool:
     it; what runs there takes no CPU unless it says so, for the workers are the limit. `idle_for` is
     how many seconds one beyond `size` may idle.
 
-    `shrinking` says that a timer will end the idle ones that are too many. `window` has those that
-    died in vain; `turn` numbers the changes of state, so that a timer set before the last is known.
-    `failure` is why it refuses calls. A variant of the pool `base` has workers that begin with the
-    environment `env`, and those that have `gpus` take one call each: what a process keeps on a GPU
-    is free only when it has ended.
+    `over` says that it was made smaller, and may have more workers than it should. `shrinking` says
+    that a timer will end the idle ones that are too many. `window` has those that died in vain;
+    `turn` numbers the changes of state, so that a timer set before the last is known. `failure` is
+    why it refuses calls. A variant of the pool `base` has workers that begin with the environment
+    `env`, and those that have `gpus` take one call each: what a process keeps on a GPU is free only
+    when it has ended.
     """
 
     __slots__ = (
@@ -112,11 +111,13 @@ class Pool:
         "limit",
         "line",
         "name",
+        "over",
         "shrinking",
         "size",
         "slots",
         "starting",
         "state",
+        "tally",
         "turn",
         "window",
         "workers",
@@ -134,6 +135,7 @@ class Pool:
     ) -> None:
         self.name = name
         self.line = line
+        self.tally = Tally()
         self.idle_for = idle_for
         self.size = size
         self.limit = limit
@@ -142,6 +144,7 @@ class Pool:
         self.idle: dict[int, Worker] = {}
         self.starting = 0
         self.shrinking = False
+        self.over = False
         self.state = RUNNING
         self.turn = 0
         self.window = window
@@ -154,6 +157,7 @@ class Pool:
         """Return a pool whose workers begin with `env` and `gpus`, and do not idle for long."""
         limit = ENOUGH if gpus else self.limit
         made = Pool(name, 0, limit, self.slots, self.window.fresh(), self.line)
+        made.tally = self.tally
         made.base, made.env, made.gpus = self.name, env, gpus
         return made
 
@@ -187,6 +191,11 @@ class Pool:
     def lacks(self) -> bool:
         """Whether it is to start another worker, whatever waits."""
         return self.line is not None and len(self.workers) < self.size and not self.full
+
+    @property
+    def whole(self) -> bool:
+        """Whether all workers that were asked for are ready: none, if the pool was not declared."""
+        return not self.declared or len(self.workers) - self.starting >= self.size
 
     @property
     def excess(self) -> int:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, final
 
-from ..wire.messages import METHOD, TASK, Template
+from ..wire.messages import CREATE, TASK, Template
 
 UNIT = 10_000
 
@@ -23,11 +23,11 @@ ONE_CPU: Final[Needs] = (("CPU", UNIT),)
 def needs_of(template: Template, declared: bool) -> Needs:
     """Return what a call needs, with entries of 0: what it asks for, or else what is usual.
 
-    That is a CPU for a task, and for an actor while it is made; nothing for a method, and for a
-    task of a declared pool, whose workers are the limit.
+    That is a CPU for a task, and for an actor while it is made; nothing for what runs on what its
+    actor has, or not at all, nor for a task of a declared pool, whose workers are the limit.
     """
-    free = template.kind == METHOD or (template.kind == TASK and declared)
-    return template.resources or (() if free else ONE_CPU)
+    usual = template.kind == CREATE or (template.kind == TASK and not declared)
+    return template.resources or (ONE_CPU if usual else ())
 
 
 @final

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, final
 
 from ..wire.messages import (
@@ -53,13 +54,13 @@ from .nesting import find_waiter, hasten
 from .objects import PENDING, Entry, ObjectTable
 from .placement import Placement
 from .pools import Pool
+from .readiness import Readiness
 from .recovery import Recovery
 from .resources import UNIT, Resources
 from .restart import RestartWindow
 from .streams import Streams
 from .supervision import Supervision
 from .timers import Timers
-from .workers import Worker
 
 
 @final
@@ -74,10 +75,9 @@ class Scheduler:
         window: Callable[[], RestartWindow],
         home: str = "",
     ) -> None:
-        """`resources` are the totals by name, in whole or fractional units; `cores` run calls.
+        """`resources` are totals by name; `cores` run calls; `home` is the usual interpreter.
 
-        `window` makes what counts restarts in vain: each zygote's, and each actor's. `home` names
-        the interpreter of whatever asks for none.
+        `window` makes what counts restarts in vain: each zygote's, and each actor's.
         """
         self.actions: deque[Action] = deque()
         self.resources = Resources({k: round(v * UNIT) for k, v in resources.items()})
@@ -93,13 +93,16 @@ class Scheduler:
             self.objects, self.placement, self.completion, self.actors, self.actions
         )
         self._recovery = Recovery(self.placement, self.completion)
+        self._readiness = Readiness(self.completion)
         self.supervision = Supervision(
-            self.placement, self.completion, self.actors, self._recovery, self.actions, window,
-            self.close,
+            self.placement, self.completion, self.actors, self._recovery, self._readiness,
+            self.actions, window, self.close,
         )  # fmt: skip
         self.zygotes = self.supervision.zygotes
         self._timers = Timers(self.placement, self.supervision, self.actors, self.actions)
-        self.placement.find_waiter = self._find_waiter
+        self.placement.find_waiter = partial(
+            find_waiter, objects=self.objects, workers=self.placement.workers
+        )
         self.placement.place_actor = self.actors.place
         self.placement.admission.fail = self.completion.fail_with
         self.placement.turn_away = self._answers.turn_away
@@ -135,13 +138,15 @@ class Scheduler:
             self.objects.pin(call.refs)
         if shape.template.max_pending:
             self.completion.count(call)
-        if shape.klass.line is not None and not call.actor:
-            shape.klass.line.requests += 1
+        if shape.tally is not None:
+            shape.tally.requests += 1
         refusable = call.deps or self.closed is not None or shape.klass.refusal is not None
         if refusable and self._refused(call):
             return
         if call.actor:
             self.actors.submit(call)
+        elif shape.tally is None:
+            self._readiness.wait(call)
         elif not call.missing:
             self.placement.enqueue(call)
 
@@ -394,6 +399,7 @@ class Scheduler:
         else:
             self.placement.rest(worker)
             self.placement.dispatch_all()
+            self._readiness.look(worker.pool)
 
     def died(self, number: int, cause: Mapping[str, Any], started: int, now: float) -> None:
         """A worker's process has ended; `started` is the sequence of the last call that it began.
@@ -404,9 +410,6 @@ class Scheduler:
         self.supervision.died(self.placement.workers[number], cause, started, now)
         self.objects.forget_process(number)
         self.placement.dispatch_all()
-
-    def _find_waiter(self, call: Call) -> Worker | None:
-        return find_waiter(call, self.objects, self.placement.workers)
 
     # --- time ---------------------------------------------------------------------------
 
@@ -419,7 +422,7 @@ class Scheduler:
     def close(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Resolve every call to a failure record of `kind`; refuse all that come later."""
         self.closed = [kind, dict(fields)]
-        self.placement.replenishes = False
+        self.placement.sizes.closed = True
         calls = {e.call.id: e.call for e in self.objects.entries.values() if e.call is not None}
         # Before the actors, whose ends say less.
         for call in calls.values():

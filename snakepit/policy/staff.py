@@ -69,17 +69,6 @@ class Staff:
                 actors.append(worker)
         return actors
 
-    def shrink(self, pool: Pool) -> list[Worker]:
-        """Return the idle workers beyond what the pool keeps, already marked as leaving."""
-        pool.shrinking = False
-        leaving: list[Worker] = []
-        for number in list(pool.idle)[: max(0, pool.excess)]:
-            worker = pool.idle.pop(number)
-            del pool.workers[number]
-            worker.to("retire")
-            leaving.append(worker)
-        return leaving
-
     def remove(self, worker: Worker) -> None:
         """The worker's process has ended."""
         del self.workers[worker.number]

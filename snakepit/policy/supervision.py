@@ -27,6 +27,7 @@ from .completion import Completion
 from .lives import ActorTable
 from .placement import Placement
 from .pools import RESTING, RUNNING, TRIAL, Pool, Refusal
+from .readiness import Readiness
 from .recovery import Recovery
 from .restart import RestartWindow, went_with_zygote
 from .workers import LIVE, STARTING, Worker
@@ -43,6 +44,7 @@ class Supervision:
         completion: Completion,
         actors: ActorTable,
         recovery: Recovery,
+        readiness: Readiness,
         actions: deque[Action],
         window: Callable[[], RestartWindow],
         close: Close,
@@ -53,6 +55,7 @@ class Supervision:
         self._actors = actors
         self._actions = actions
         self._recovery = recovery
+        self._readiness = readiness
         self.zygotes = Zygotes(placement, actors, actions, window, close, self.fail)
 
     # --- workers and pools --------------------------------------------------------------
@@ -65,7 +68,7 @@ class Supervision:
             if worker.pool.state is not RUNNING:
                 self._placement.dispatch_soon()
             worker.pool.to("served")
-            self._placement.replenish(worker.pool)
+            self._placement.sizes.replenish(worker.pool)
 
     def died(self, worker: Worker, cause: Mapping[str, Any], started: int, now: float) -> None:
         """A worker's process has ended; see `Scheduler.died`."""
@@ -87,7 +90,7 @@ class Supervision:
         self._recovery.lost(worker, cause, begun)
         if in_vain:
             self._died_in_vain(worker.pool, cause, now)
-        self._placement.replenish(worker.pool)
+        self._placement.sizes.replenish(worker.pool)
 
     def _died_in_vain(self, pool: Pool, cause: Mapping[str, Any], now: float) -> None:
         trial = pool.state is TRIAL
@@ -107,6 +110,7 @@ class Supervision:
         self._arm(pool, window.longest)
         fields = {**window.fields(), **cause, "pool": pool.name, "cool_down": window.longest}
         self._refuse(pool, (kind, fields))
+        self._readiness.fail(pool, kind, fields)
         for call in self._placement.take_queued(pool):
             # An earlier one's failure may have ended it already.
             if call.state is not DONE:
@@ -123,7 +127,14 @@ class Supervision:
         if pool.state is TRIAL:
             self._refuse(pool, None)
         self._placement.dispatch_all()
-        self._placement.replenish(pool)
+        self._placement.sizes.replenish(pool)
+
+    def resize(self, pool: Pool, least: int, most: int) -> None:
+        """Give a pool other bounds, and its variants, which keep nobody who idles."""
+        for each in list(self._placement.pools.values()):
+            if each.root == pool.name and not each.gpus:
+                self._placement.sizes.resize(each, 0 if each.base else least, most)
+        self._placement.dispatch_all()
 
     def _refuse(self, pool: Pool, failure: Refusal | None) -> None:
         """Have the pool's tasks refused from now on, or taken again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import final
 
-from .actions import Action, AskBack, Kill, Retire
+from .actions import Action, AskBack, Kill
 from .lives import ActorTable
 from .placement import Placement
 from .pools import Pool
@@ -38,8 +38,7 @@ class Timers:
         elif kind == "dispatch":
             self._placement.due()
         elif kind == "shrink":
-            for worker in self._placement.staff.shrink(self._placement.pools[rest]):
-                self._actions.append(Retire(worker.number))
+            self._placement.sizes.shrink(self._placement.pools[rest])
         elif kind == "queue":
             self._placement.admission.turn(self._placement.pools[rest])
         elif kind == "retry":

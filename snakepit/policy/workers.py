@@ -37,6 +37,7 @@ class Worker:
         blocked: calls that wait in get() or wait(), with the ids and whether they need all.
         interpreter: whose zygote makes its process.
         gpus: the numbers of the GPUs that its process may use, of each the `share`.
+        rests: how often it was looked at since it has idled.
         mark: how many results it had returned at the last look for overruns; while that is all,
             it is given nothing ahead.
     """
@@ -54,6 +55,7 @@ class Worker:
         "number",
         "open",
         "pool",
+        "rests",
         "results",
         "sequence",
         "share",
@@ -80,6 +82,7 @@ class Worker:
         self.open = False
         self.sequence = 0
         self.results = 0
+        self.rests = 0
         self.mark = -1
 
     def to(self, event: str) -> None:

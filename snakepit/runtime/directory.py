@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 from ..policy.actors import ALIVE
 from ..policy.scheduler import Scheduler
+from ..policy.stats import stats
 from ..protocol import ActorRecord, GroupRecord
+from ..refusals import declared_pool, known_pool
 from .core import Core
 
 
@@ -39,6 +41,37 @@ class Directory:
         core = self._core
         found: list[GroupRecord] = core.update(lambda: living_groups(core.scheduler))
         return found
+
+    def pool_stats(self, name: str) -> dict[str, Any]:
+        """See `Runtime.pool_stats`."""
+        core = self._core
+        facts: dict[str, Any] = core.update(lambda: stats_of(core.scheduler, name))
+        return known_pool(facts)
+
+    def resize_pool(self, name: str, least: int, most: int) -> None:
+        """See `Runtime.resize_pool`."""
+        core = self._core
+        declared_pool(core.update(lambda: resized(core.scheduler, name, least, most)))
+
+
+def resized(scheduler: Scheduler, name: str, least: int, most: int) -> dict[str, Any]:
+    """Give a pool other bounds, and return what `stats_of` does; the lock is held."""
+    facts = stats_of(scheduler, name)
+    if facts.get("declared"):
+        scheduler.supervision.resize(scheduler.placement.pools[name], least, most)
+    return facts
+
+
+def stats_of(scheduler: Scheduler, name: str) -> dict[str, Any]:
+    """Return what a pool does; of one that is not there its name and those of others.
+
+    The lock is held.
+    """
+    pools = scheduler.placement.pools
+    pool = pools.get(name)
+    if pool is None or pool.base:
+        return {"pool": name, "pools": [each.name for each in pools.values() if not each.base]}
+    return stats(scheduler.placement, pool)
 
 
 def living_groups(scheduler: Scheduler) -> list[GroupRecord]:

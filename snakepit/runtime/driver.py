@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, final
 from ..bars import DISPLAY
 from ..config import UNITS, Config
 from ..deadline import Deadline
-from ..definitions import DEFAULT_POOL, complete
+from ..definitions import complete
 from ..errors import ActorAlreadyExistsError, RuntimeStartError, SnakepitError
 from ..ids import DRIVER, new_run
 from ..payload import pack, pack_call
@@ -31,6 +31,7 @@ from .directory import Directory
 from .host import StartZygote
 from .interpreter import named_interpreter, own_interpreter
 from .interrupts import Interrupts
+from .pools import at_start, pools_of
 from .processes import Processes
 from .registration import Registration
 from .requests import Inbox
@@ -40,9 +41,6 @@ from .zygote import ZygoteClient
 
 SHUTDOWN: Final = 5.0
 """Seconds after which a shutdown kills what has not ended by itself."""
-
-LEAST_LIMIT: Final = 64
-"""Task processes that may live at one time on a small machine, blocked ones included."""
 
 T = TypeVar("T")
 
@@ -67,10 +65,8 @@ class DriverRuntime:
 
     def __init__(self, config: Config, start_zygote: StartZygote = ZygoteClient.start) -> None:
         self.run = new_run()
-        size = max(1, config.num_cpus)
-        limit = config.max_workers or max(LEAST_LIMIT, 4 * config.num_cpus)
         window = partial(RestartWindow, config.restart_intensity, config.restart_period)
-        pool = Pool(DEFAULT_POOL, size, limit, 1, window())
+        pools = pools_of(config, window)
         totals = {name: amount / UNITS for name, amount in config.totals().items()}
         # A Ctrl-C waits until the runtime is whole, and then ends it.
         self._interrupts = interrupts = Interrupts()
@@ -78,7 +74,7 @@ class DriverRuntime:
         try:
             home = named_interpreter(config.runtime_env) or own_interpreter()
             cores = max(1, len(os.sched_getaffinity(0)))
-            scheduler = Scheduler(totals, [pool], cores, window, home)
+            scheduler = Scheduler(totals, pools, cores, window, home)
             core = Core(config, self.run, scheduler, interrupts)
         except BaseException:
             interrupts.uninstall()
@@ -99,6 +95,8 @@ class DriverRuntime:
         self.find_actor = directory.find_actor
         self.named_actors = directory.named_actors
         self.placement_groups = directory.placement_groups
+        self.pool_stats = directory.pool_stats
+        self.resize_pool = directory.resize_pool
         self.progress = DISPLAY.show_own
         self.lend = partial(core.memory.descriptors.lend, self)
         self.borrow = core.memory.descriptors.borrow
@@ -117,18 +115,17 @@ class DriverRuntime:
             core.close()
             interrupts.uninstall()
             raise
-        self._begin(size, limit)
+        self._begin(pools)
         try:
             interrupts.leave(token)
         except BaseException:
             self.shutdown()
             raise
 
-    def _begin(self, size: int, limit: int) -> None:
+    def _begin(self, pools: list[Pool]) -> None:
         core = self._core
-        # As many as can run at once here; more are forked when calls wait for them.
-        prestart = min(size, core.cores, limit) if core.config.num_cpus else 0
-        core.update(lambda: core.scheduler.prestart(DEFAULT_POOL, prestart))
+        for pool in pools:
+            core.update(partial(core.scheduler.prestart, pool.name, at_start(pool, core)))
         core.pump.start()
         self._register.clean()
         atexit.register(self.shutdown)

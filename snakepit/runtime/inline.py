@@ -36,9 +36,9 @@ from ..errors import (
 )
 from ..ids import DRIVER, new_run
 from ..payload import pack, unpack_code
-from ..policy.resources import Resources, needs_of
+from ..policy.resources import needs_of
 from ..protocol import ActorRecord, Definition, GroupRecord, Runtime, resolved
-from ..wire.messages import ERROR, OK, STREAMING, Template
+from ..wire.messages import ERROR, GATE, OK, STREAMING, Template
 from .inline_actors import InlineActor
 from .inline_calls import HERE, Arguments, Here, InlineCalls, raise_what_is_the_drivers
 from .inline_objects import PENDING, Ended, InlineObjects, failed
@@ -54,7 +54,7 @@ class InlineRuntime:
         self.run = new_run()
         self._config = config
         self._objects = InlineObjects()
-        self._calls = InlineCalls(self, self._objects, Resources(config.totals()))
+        self._calls = InlineCalls(self, self._objects, config)
         self._names: dict[tuple[str, str], InlineActor] = {}
         self._actors: dict[int, InlineActor] = {}
         self._closed = False
@@ -77,6 +77,8 @@ class InlineRuntime:
     ) -> T:
         """See `Runtime.submit`."""
         template, function = self._prepare(definition)
+        if template.kind == GATE:
+            function = _pass
         work = self._calls.work(template, args, kwargs, function)
         return self._run(template, None, work, make)
 
@@ -343,6 +345,14 @@ class InlineRuntime:
             and any(name.startswith(RESERVES) for name, _ in actor.template.resources)
         ]
 
+    def pool_stats(self, name: str) -> dict[str, Any]:
+        """See `Runtime.pool_stats`: nothing waits here, and there are no workers."""
+        raise NotSupportedError(f"stats of pool {name!r}: in inline mode there are no workers")
+
+    def resize_pool(self, name: str, least: int, most: int) -> None:
+        """See `Runtime.resize_pool`."""
+        raise NotSupportedError(f"resize of pool {name!r}: in inline mode there are no workers")
+
     def _forget(self, actor: InlineActor) -> None:
         template = actor.template
         name = (template.namespace, template.actor_name)
@@ -408,6 +418,10 @@ class InlineRuntime:
         for actor in list(self._actors.values()):
             actor.leave("shutdown")
         self._objects.close()
+
+
+def _pass() -> None:
+    """What a gate is here, where no pool has workers to wait for."""
 
 
 def _refuse_environment(what: str) -> None:

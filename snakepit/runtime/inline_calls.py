@@ -8,7 +8,8 @@ from contextvars import ContextVar
 from typing import Any, Final, NamedTuple, final
 
 from ..checks import IN_GROUP
-from ..definitions import retries
+from ..config import Config
+from ..definitions import DEFAULT_POOL, retries
 from ..payload import Packed, pack, pack_call, pack_exception, unpack
 from ..policy.resources import Resources, needs_of
 from ..policy.restart import after_exception
@@ -47,10 +48,14 @@ class Arguments(NamedTuple):
 class InlineCalls:
     """What all calls of one runtime are run by."""
 
-    def __init__(self, runtime: Runtime, objects: InlineObjects, resources: Resources) -> None:
+    def __init__(self, runtime: Runtime, objects: InlineObjects, config: Config) -> None:
         self._runtime = runtime
         self._objects = objects
-        self._resources = resources
+        self._resources = Resources(config.totals())
+        self._declared = frozenset(pool.name for pool in config.pools)
+        self._pools = [pool.name for pool in config.pools]
+        if DEFAULT_POOL not in self._pools:
+            self._pools.append(DEFAULT_POOL)
 
     def work(
         self,
@@ -118,9 +123,13 @@ class InlineCalls:
         """Return the end of a call that asks for more than there is."""
         if template.kind == METHOD:
             return None
+        if template.pool not in self._pools:
+            fields = {"pool": template.pool, "pools": self._pools}
+            return failed("unknown_pool", **fields, call=template.name)
+        needs = needs_of(template, declared=template.pool in self._declared)
         # Nothing runs beside it, so a placement group has nothing to keep from others.
         refusal = self._resources.refusal(
-            tuple((name, n) for name, n in needs_of(template, False) if n and IN_GROUP not in name)
+            tuple((name, n) for name, n in needs if n and IN_GROUP not in name)
         )
         if refusal is None:
             return None

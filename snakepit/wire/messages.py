@@ -31,8 +31,9 @@ of the system; a cancel that it obeyed; a wish of its actor to end."""
 NONE: Final = b"N."
 """The payload of the value None."""
 
-TASK, CREATE, METHOD = range(3)
-"""What a call is: a function, an actor's constructor, an actor's method."""
+TASK, CREATE, METHOD, GATE = range(4)
+"""What a call is: a function, an actor's constructor, an actor's method; or nothing that is run: it
+ends when its pool has its workers."""
 
 
 STREAMING: Final = -1

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from snakepit.api import options
-from snakepit.api.options import actor_template, check_options, merge, task_template
+from snakepit.api.options import check_options, merge
+from snakepit.api.templates import actor_template, task_template
 from snakepit.errors import OptionError
 from snakepit.wire.messages import CREATE, TASK
 

@@ -152,9 +152,8 @@ class Checker:
         world.workers[number] = worker
         world.crew.append(worker)
         pool = record.pool
-        world.require(
-            len(pool.workers) <= pool.limit, f"{len(pool.workers)} workers in {pool.name}"
-        )
+        within = len(pool.workers) <= pool.limit or (pool.over and record.actor is not None)
+        world.require(within, f"{len(pool.workers)} workers in {pool.name}")
 
     def _retired(self, number: int) -> None:
         worker = self.world.workers.get(number)
@@ -295,7 +294,8 @@ class Checker:
         busy = sum(len(worker.sent) > len(worker.blocked) for worker in world.workers.values())
         world.require(scheduler.placement.busy == busy, f"{busy} workers are busy")
         for pool in scheduler.placement.pools.values():
-            world.require(len(pool.workers) <= pool.limit, f"too many workers in {pool.name}")
+            within = len(pool.workers) <= pool.limit
+            world.require(within or pool.over, f"too many workers in {pool.name}")
             starting = sum(record.state == "starting" for record in pool.workers.values())
             world.require(pool.starting == starting, f"{starting} workers start in {pool.name}")
             for number in pool.idle:

@@ -205,6 +205,10 @@ def drive(world: World, dice: Dice) -> None:
         world.event("kill", dice.pick(held), dice.below(2) == 0)
     elif kind == 28 and dice.below(4) == 0:
         world.event("find", DRIVER)
+    elif kind == 28 and world.setting.lines:
+        most = dice.below(4)
+        name = dice.pick(sorted(world.setting.lines))
+        world.event("resize", name, dice.below(most + 1), most)
     elif kind > 28:
         world.flows.drive(held, dice)
 

@@ -66,6 +66,8 @@ def play(world: World, decisions: Sequence[int]) -> None:
         world.step()
     dice.state = len(decisions)
     world.rushed = True
+    for name in world.setting.lines:
+        world.event("resize", name, 1, 3)
     if world.setting.closes:
         world.event("close")
     quiesce(world)

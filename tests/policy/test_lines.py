@@ -48,10 +48,10 @@ def test_one_call_too_many_is_refused_at_once() -> None:
     rig, _, line = declared()
     running, *waiting, last = (usual(rig) for _ in range(4))
     assert rig.failure(last) == ("pool_saturated", {"pool": "main", "limit": 2, "call": "f"})
-    assert len(line) == 2 and line.errors == {"pool_saturated": 1}
+    assert len(line) == 2 and rig.pool.tally.errors == {"pool_saturated": 1}
     rig.take()
     rig.result(running, micros=1_000_000)
-    assert len(line) == 1 and line.succeeded == 1
+    assert len(line) == 1 and rig.pool.tally.succeeded == 1
     assert usual(rig).state == "ready"
     assert waiting[0].state == "sent"
 
@@ -63,7 +63,7 @@ def test_a_line_of_nobody_lets_nobody_wait() -> None:
 
 
 def test_who_waits_for_too_long_never_runs() -> None:
-    rig, _, line = declared()
+    rig, _, _ = declared()
     running, late = usual(rig), usual(rig)
     arm = only([action for action in rig.take() if type(action) is do.Arm], do.Arm)
     assert (arm.key, arm.delay) == ("queue:main", 8.0 / PARTS)
@@ -72,7 +72,11 @@ def test_who_waits_for_too_long_never_runs() -> None:
     wheel(rig, 1)
     assert rig.failure(late) == ("queue_timeout", {"pool": "main", "timeout": 8.0, "call": "f"})
     assert not sent(rig.result(running))
-    assert (line.requests, line.succeeded, line.errors) == (2, 1, {"queue_timeout": 1})
+    assert (rig.pool.tally.requests, rig.pool.tally.succeeded, rig.pool.tally.errors) == (
+        2,
+        1,
+        {"queue_timeout": 1},
+    )
     assert not rig.scheduler.placement.waiting
 
 
@@ -105,7 +109,7 @@ def test_a_cancelled_call_waits_no_longer() -> None:
     usual(rig)
     waiting = usual(rig)
     rig.scheduler.cancel(waiting.id, force=False, recursive=False)
-    assert len(line) == 0 and line.errors == {"cancelled": 1}
+    assert len(line) == 0 and rig.pool.tally.errors == {"cancelled": 1}
 
 
 def test_a_worker_that_dies_is_replaced_though_nothing_waits() -> None:
@@ -132,16 +136,43 @@ def test_workers_beyond_its_size_idle_for_a_time_of_its_own() -> None:
     for _ in range(2):
         usual(rig)
     rig.scheduler.hello(only(rig.take(), do.Spawn).worker)
-    assert only(rig.take(), do.Arm).delay == 33.0
+    assert only(rig.take(), do.Arm).delay == 33.0 / 4
     assert len(rig.pool.workers) == 2
 
 
+def test_a_pool_that_is_made_smaller_lets_go_who_is_done() -> None:
+    rig, pool, _ = declared(size=3, limit=3, most=None)
+    calls = [usual(rig) for _ in range(8)]
+    rig.take()
+    rig.scheduler.supervision.resize(pool, 1, 1)
+    assert not rig.take() and len(pool.workers) == 3
+    actions = rig.result(calls[0])
+    assert only(actions, do.Retire).worker == calls[0].worker and not sent(actions)
+    assert only(rig.result(calls[1]), do.Retire).worker == calls[1].worker
+    assert not pool.over or len(pool.workers) == 1
+    assert sent(rig.result(calls[2]))
+    rig.scheduler.supervision.resize(pool, 2, 2)
+    assert only(rig.take(), do.Spawn).label == "main"
+
+
 def test_a_variant_shares_the_line() -> None:
-    rig, _, line = declared(most=1)
+    rig, _, _ = declared(most=1)
     other = (("PATH", "here"),)
+    assert usual(rig, env=other).state == "ready"  # for the worker that starts
     assert usual(rig, env=other).state == "ready"
     assert rig.failure(usual(rig, env=other))[1]["pool"] == "main"
-    assert line.requests == 2
+    assert rig.pool.tally.requests == 3
+
+
+def test_who_waits_for_a_worker_that_starts_does_not_count() -> None:
+    rig = Rig(cpus=0, size=1, limit=3)
+    rig.pool.line = Line(0, None)
+    calls = [usual(rig) for _ in range(3)]
+    assert rig.failure(usual(rig))[0] == "pool_saturated"
+    for action in rig.take():
+        if type(action) is do.Spawn:
+            rig.scheduler.hello(action.worker)
+    assert {call.state for call in calls} == {"sent"}
 
 
 def test_the_wheel_is_never_early_and_late_by_a_part_at_most() -> None:

@@ -203,10 +203,17 @@ def test_idle_workers_beyond_the_size_end_after_a_while() -> None:
     actions = rig.take()
     for call in calls:
         actions += rig.result(call)
-    assert only(actions, do.Arm).key == "shrink:main"
+    assert only(actions, do.Arm) == do.Arm(rig.pool.idle_for / 4, "shrink:main")
+    for _ in range(3):
+        rig.scheduler.tick("shrink:main")
+    # One that has worked meanwhile idles anew.
+    rig.take()
+    rig.result(rig.submit())
+    rig.scheduler.tick("shrink:main")
+    assert kinds(rig.take()) == ["Arm"]
     rig.scheduler.tick("shrink:main")
     assert kinds(rig.take()) == ["Retire"] * 3
-    assert len(rig.pool.workers) == 1
+    assert len(rig.pool.workers) == 1 and not rig.pool.shrinking
 
 
 def test_a_worker_that_changes_class_is_sent_ahead_again(rig: Rig) -> None:

@@ -85,10 +85,11 @@ class Waitlists:
             assert line is not None and (line.limit, line.timeout) == (limit, timeout)
             require = self.world.require
             require(len(line) == self.waiting[name], f"{self.waiting[name]} wait before {name}")
-            require(line.requests == self.requests[name], f"{self.requests[name]} came to {name}")
-            ended = line.succeeded + sum(line.errors.values())
+            tally = pool.tally
+            require(tally.requests == self.requests[name], f"{self.requests[name]} came to {name}")
+            ended = tally.succeeded + sum(tally.errors.values())
             left = sum(self._pool(task) == name for task in self.world.tasks.values())
-            require(ended + left == line.requests, f"{ended} of {line.requests} have ended")
+            require(ended + left == tally.requests, f"{ended} of {tally.requests} have ended")
 
     def settled(self) -> None:
         """Nothing moves any more: every declared pool has its workers, or a reason not to."""

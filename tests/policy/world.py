@@ -168,10 +168,8 @@ class World:
 
     def is_due(self) -> bool:
         """Tell whether a timer will run out that ends more than a pause."""
-        if self.closed:
-            return False
         ringing = {key.partition(":")[0] for _, key in self.timers}
-        return bool(ringing & {"dispatch", "queue"})
+        return bool(ringing & {"dispatch", "queue", "shrink"})
 
     def deliver(self, worker: Worker, most: int) -> None:
         """Hand the driver up to `most` messages of a worker, as one read."""
@@ -420,6 +418,10 @@ class World:
         if not self.rushed and self.dice.chance(self.setting.zygote_dies):
             self.stillborn.add(interpreter)
         self.scheduler.zygotes.started(interpreter)
+
+    def _resize(self, name: str, least: int, most: int) -> None:
+        pool = self.scheduler.placement.pools[name]
+        self.scheduler.supervision.resize(pool, least, most)
 
     def _close(self) -> None:
         self.closed = True

@@ -1,0 +1,135 @@
+"""A pool of workers, as its users see it."""
+
+from __future__ import annotations
+
+from typing import Final, TypedDict, cast, final
+
+from ..checks import check_timeout
+from ..definitions import DEFAULT_POOL
+from ..errors import GetTimeoutError, OptionError
+from ..pools import check_pool_name, check_sizes
+from ..protocol import Definition, current
+from .calls import get
+from .context import running
+from .refs import ObjectRef
+from .templates import gate_template
+
+READY_TIMEOUT: Final = 15.0
+
+
+class PoolStats(TypedDict):
+    """What a pool does, and what became of the calls that it was given.
+
+    `requests` have come: of them `succeeded` ended with a value, and those in `errors` otherwise,
+    by kind ("error": an exception of the call's own); the others wait for an argument (`waiting`),
+    or for a worker (`queued`), or are `running`. `saturations` and `timeouts` are among the errors.
+    Workers are "starting", "idle", "busy", or "waiting" in get() or wait(). The `state` is
+    "running", or "resting" or "probing" after workers that ended at their start, or "failed", or
+    "trial" after that.
+    """
+
+    name: str
+    declared: bool
+    state: str
+    size: int
+    max_size: int
+    requests: int
+    succeeded: int
+    errors: dict[str, int]
+    saturations: int
+    timeouts: int
+    running: int
+    queued: int
+    waiting: int
+    workers: dict[str, int]
+
+
+@final
+class PoolHandle:
+    """A pool of the present runtime, by its name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        """Made by `pool`."""
+        self.name = name
+
+    def stats(self) -> PoolStats:
+        """Return what it does at this moment.
+
+        Raises:
+            UnknownPoolError: the runtime has no such pool.
+        """
+        return cast(PoolStats, (current() or running()).pool_stats(self.name))
+
+    def ready(self) -> ObjectRef[None]:
+        """Return a reference that resolves when all the workers that it is to have are there.
+
+        To `PoolFailedError`, with what the last of them said, if they die at their start again and
+        again; to `UnknownPoolError`, if the runtime has no such pool.
+        """
+        template = gate_template(self.name)
+        made: ObjectRef[None] = (current() or running()).submit(
+            Definition(None, template), (), {}, ObjectRef
+        )
+        return made
+
+    def await_ready(self, timeout: float | None = READY_TIMEOUT) -> None:
+        """Wait until all the workers that it is to have are there.
+
+        Args:
+            timeout: seconds; None: for ever.
+
+        Raises:
+            PoolFailedError: they die at their start again and again.
+            UnknownPoolError: the runtime has no such pool.
+            GetTimeoutError: it took longer.
+        """
+        seconds = check_timeout(timeout)
+        try:
+            get(self.ready(), timeout=seconds)
+        except GetTimeoutError:
+            workers = self.stats()["workers"]
+            raise GetTimeoutError(
+                f"pool {self.name} does not have all its workers after {seconds} s, but these: "
+                f"{workers}. Wait longer, or make it smaller"
+            ) from None
+
+    def resize(
+        self, size: int | None = None, *, min_size: int | None = None, max_size: int | None = None
+    ) -> None:
+        """Give it another number of workers, from now on.
+
+        Who is too many ends when its calls are done; with a size of 0 nothing runs until the next
+        change, and what waits does so for as long as the pool lets it.
+
+        Args:
+            size: how many workers, 0 to 65,536. Or, in its place:
+            min_size: how many at least, 0 to `max_size`; and
+            max_size: how many at most.
+
+        Raises:
+            TypeError: a size is no integer.
+            OptionError: a size is out of bounds or missing, or the pool was not declared.
+            UnknownPoolError: the runtime has no such pool.
+        """
+        least, most = check_sizes(size, min_size, max_size, 0)
+        if least is None or most is None:
+            raise OptionError("size: give the number of workers that the pool is to have")
+        (current() or running()).resize_pool(self.name, least, most)
+
+    def __repr__(self) -> str:
+        return f"<snakepit pool {self.name}>"
+
+
+def pool(name: str = DEFAULT_POOL) -> PoolHandle:
+    """Return a pool of the present runtime.
+
+    Args:
+        name: as given to `snakepit.Pool`; "default" is the pool for calls that name none.
+
+    Raises:
+        TypeError: the name is no string.
+        OptionError: no pool may have such a name.
+    """
+    return PoolHandle(check_pool_name("name", name))

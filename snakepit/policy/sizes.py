@@ -1,0 +1,80 @@
+"""How many workers each pool has: kept up, let go when they idle, and changed at run time."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, final
+
+from .actions import Action, Arm, Retire
+from .pools import Pool
+from .staff import Staff
+from .workers import Worker
+
+RESTS: Final = 4
+"""Looks at a worker, evenly spread over the time that it may idle, before it is let go."""
+
+
+@final
+class Sizes:
+    """Keeps the sizes of all pools.
+
+    Attributes:
+        closed: at the end nobody takes the place of those that go.
+    """
+
+    __slots__ = ("_actions", "_staff", "closed")
+
+    def __init__(self, staff: Staff, actions: deque[Action]) -> None:
+        self._staff = staff
+        self._actions = actions
+        self.closed = False
+
+    def idles(self, worker: Worker) -> None:
+        """A worker has nothing to do: it waits for more, or goes."""
+        pool = worker.pool
+        pool.over = pool.over and len(pool.workers) > pool.limit
+        if pool.over or (pool.gpus and worker.results):
+            self._let_go(worker)
+            return
+        pool.idle[worker.number] = worker
+        worker.rests = 0
+        if len(pool.workers) > pool.size and not pool.shrinking:
+            self._watch(pool)
+
+    def shrink(self, pool: Pool) -> None:
+        """Let those go that have idled for long, and look again as long as there may be more."""
+        for worker in list(pool.idle.values()):
+            worker.rests += 1
+            if worker.rests > RESTS and pool.excess > 0:
+                self._let_go(worker)
+        self._watch(pool)
+
+    def replenish(self, pool: Pool) -> None:
+        """Have as many workers as a declared pool is to have, as far as its state allows."""
+        while pool.lacks and not self.closed:
+            self._staff.add(pool, pool.name)
+
+    def resize(self, pool: Pool, least: int, most: int) -> None:
+        """Have other bounds from now on. Who is too many goes when it idles, its calls done."""
+        pool.size, pool.limit = least, most
+        if len(pool.workers) > most:
+            self._staff.call_off(pool)
+        pool.over = len(pool.workers) > most
+        for worker in list(pool.idle.values()):
+            if len(pool.workers) > most:
+                self._let_go(worker)
+        self.replenish(pool)
+        if not pool.shrinking:
+            self._watch(pool)
+
+    def _let_go(self, worker: Worker) -> None:
+        pool = worker.pool
+        pool.idle.pop(worker.number, None)
+        del pool.workers[worker.number]
+        worker.to("retire")
+        self._actions.append(Retire(worker.number))
+
+    def _watch(self, pool: Pool) -> None:
+        pool.shrinking = pool.excess > 0 and bool(pool.idle)
+        if pool.shrinking:
+            self._actions.append(Arm(pool.idle_for / RESTS, f"shrink:{pool.name}"))

@@ -1,0 +1,64 @@
+"""What a pool does at the moment, and what became of its calls, as plain numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .calls import READY
+from .placement import Placement
+from .pools import Pool
+from .workers import LIVE, STARTING, Worker
+
+
+def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
+    """Count a pool and its variants; see `snakepit.api.pools.PoolStats`.
+
+    What a worker has in its mailbox and cannot have begun is counted as queued.
+    """
+    pools = [each for each in placement.pools.values() if each.root == pool.name]
+    workers = [worker for each in pools for worker in each.workers.values()]
+    tally = pool.tally
+    running = sum(map(_running, workers))
+    ahead = sum(len(worker.inflight) for worker in workers) - running
+    ready = sum(
+        call.state is READY and call.shape.tally is tally
+        for klass in placement.waiting
+        for call in klass.queue
+    )
+    ended = tally.succeeded + sum(tally.errors.values())
+    return {
+        "name": pool.name,
+        "declared": pool.declared,
+        "state": pool.state,
+        "size": pool.size,
+        "max_size": pool.limit,
+        "requests": tally.requests,
+        "succeeded": tally.succeeded,
+        "errors": dict(tally.errors),
+        "saturations": tally.errors.get("pool_saturated", 0),
+        "timeouts": tally.errors.get("queue_timeout", 0),
+        "running": running,
+        "queued": ready + ahead,
+        "waiting": tally.requests - ended - running - ready - ahead,
+        "workers": _by_state(workers),
+    }
+
+
+def _running(worker: Worker) -> int:
+    # Those that wait, and above them as many as have a slot.
+    waiting = len(worker.blocked)
+    return waiting + min(worker.slots, len(worker.inflight) - waiting)
+
+
+def _by_state(workers: list[Worker]) -> dict[str, int]:
+    counts = {"starting": 0, "idle": 0, "busy": 0, "waiting": 0}
+    for worker in workers:
+        if worker.state is STARTING:
+            counts["starting"] += 1
+        elif worker.state is LIVE and not worker.inflight:
+            counts["idle"] += 1
+        elif len(worker.blocked) == len(worker.inflight):
+            counts["waiting"] += 1
+        else:
+            counts["busy"] += 1
+    return counts

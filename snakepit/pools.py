@@ -1,0 +1,169 @@
+"""The settings of a pool: a number of workers with a name, for calls that say so."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple, final
+
+from .checks import check_int, check_seconds, wrong_type, wrong_value
+from .errors import NotSupportedError, OptionError
+
+PROFILES: Final = ("process", "thread")
+MOST: Final = 65_536
+MOST_QUEUED: Final = 10_000_000
+LONGEST: Final = 30 * 86_400.0
+LONGEST_NAME: Final = 64
+
+IDLE_TIMEOUT: Final = 60.0
+MAX_QUEUE_SIZE: Final = 1000
+QUEUE_TIMEOUT: Final = 10.0
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class _Fields(NamedTuple):
+    name: str
+    profile: str
+    min_size: int | None
+    max_size: int | None
+    idle_timeout: float
+    max_queue_size: int | None
+    queue_timeout: float | None
+
+
+@final
+class Pool(_Fields):
+    """A pool of workers, for `init(pools=[...])`; frozen, and checked when made.
+
+    Its workers are there from the start and replaced when they die. They are what limits its tasks,
+    which take no CPU of the runtime's unless they say so.
+
+    Args:
+        name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or digit. The pool named
+            "default" is for all calls that name none.
+        profile: "process": each worker is a process that runs one call at a time. "thread" is not
+            supported yet.
+        size: how many workers, 1 to 65,536; default: the runtime's `num_cpus`. Or, in its place:
+        min_size: how many workers there are at least, 0 to `max_size`; and
+        max_size: how many at most. Those beyond `min_size` start when calls wait for them,
+        idle_timeout: and end when they have been idle for so many seconds; default: 60.
+        max_queue_size: how many calls may wait until a worker is done, 0 to 10,000,000; None: any
+            number; default: 1000. One more fails with `PoolSaturatedError`, at once. Those that
+            wait for a worker that starts do not count.
+        queue_timeout: how many seconds a call may wait for a worker; None: for ever; default: 10.
+            Then it fails with `QueueTimeoutError` and is never run. It may be a sixteenth late, and
+            is never early. A call that has begun, and whose worker died, waits for ever.
+
+    Raises:
+        TypeError: a setting has the wrong type.
+        OptionError: a setting has a value that is not allowed.
+        NotSupportedError: the profile is "thread".
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        name: str,
+        *,
+        profile: str = "process",
+        size: int | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_queue_size: int | None = MAX_QUEUE_SIZE,
+        queue_timeout: float | None = QUEUE_TIMEOUT,
+    ) -> Pool:
+        """Check every setting."""
+        least, most = check_sizes(size, min_size, max_size, 1)
+        return super().__new__(
+            cls,
+            check_pool_name("name", name),
+            _profile(profile),
+            least,
+            most,
+            check_seconds("idle_timeout", idle_timeout, LONGEST),
+            None
+            if max_queue_size is None
+            else check_int("max_queue_size", max_queue_size, 0, MOST_QUEUED),
+            None
+            if queue_timeout is None
+            else check_seconds("queue_timeout", queue_timeout, LONGEST, zero=False),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, tuple(self)
+
+    def sizes(self, cpus: int) -> tuple[int, int]:
+        """Return the least and the greatest number of workers on so many CPUs."""
+        usual = max(1, cpus)
+        most = usual if self.max_size is None else self.max_size
+        return most if self.min_size is None else self.min_size, most
+
+
+def check_pool_name(option: str, value: object) -> str:
+    """Return `value` if it is the name that a pool may have."""
+    allowed = "1 to 64 letters, digits, '_', '.' and '-', of which the first is a letter or a digit"
+    if not isinstance(value, str):
+        raise wrong_type(option, value, f"a string of {allowed}")
+    if len(value) > LONGEST_NAME or not _NAME.fullmatch(value):
+        raise wrong_value(option, value, allowed)
+    return value
+
+
+def check_pools(value: object) -> tuple[Pool, ...]:
+    """Return the pools of a runtime, each of another name."""
+    allowed = "a list of snakepit.Pool"
+    if not isinstance(value, (list, tuple)) or isinstance(value, Pool):
+        raise wrong_type("pools", value, allowed)
+    pools = tuple(value)
+    for pool in pools:
+        if not isinstance(pool, Pool):
+            raise wrong_type("a pool in pools", pool, "a snakepit.Pool")
+    names = [pool.name for pool in pools]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError(f"pools: {twice!r} is the name of two pools; give each one of its own")
+    return pools
+
+
+def check_sizes(
+    size: object, least: object, most: object, low: int
+) -> tuple[int | None, int | None]:
+    """Return the least and the greatest number of workers, None where nothing is given.
+
+    Args:
+        size: both of them; or, in its place,
+        least: one, and
+        most: the other.
+        low: how small `most` may be.
+    """
+    if size is not None:
+        if least is not None or most is not None:
+            raise OptionError(
+                "size: leave it out where min_size or max_size is given; a pool of a fixed size "
+                "has none of them"
+            )
+        count = check_int("size", size, low, MOST)
+        return count, count
+    if least is None and most is None:
+        return None, None
+    if most is None:
+        raise OptionError("min_size: max_size is missing, the most workers that there may be")
+    limit = check_int("max_size", most, low, MOST)
+    return 0 if least is None else check_int("min_size", least, 0, limit), limit
+
+
+def _profile(value: object) -> str:
+    allowed = '"process" or "thread"'
+    if not isinstance(value, str):
+        raise wrong_type("profile", value, allowed)
+    if value not in PROFILES:
+        raise wrong_value("profile", value, allowed)
+    if value == "thread":
+        raise NotSupportedError('profile="thread": only "process" is supported yet')
+    return value
+
+
+def _restore(*fields: Any) -> Pool:
+    return tuple.__new__(Pool, fields)

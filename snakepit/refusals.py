@@ -1,0 +1,120 @@
+"""Calls that were never run, since something refused them: the errors that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from . import errors
+
+Fields: TypeAlias = Mapping[str, Any]
+
+
+def _quantity(name: str, amount: float) -> str:
+    return f"{amount / 1e9:.4g} GB of memory" if name == "memory" else f"{amount:g} {name}"
+
+
+def _quantities(amounts: Any) -> str:
+    if isinstance(amounts, Mapping):
+        return ", ".join(_quantity(name, amounts[name]) for name in sorted(amounts))
+    return str(amounts or "")
+
+
+def _impossible(fields: Fields) -> str:
+    wanted, total = _quantities(fields.get("needs")), _quantities(fields.get("total"))
+    text = f"{fields.get('call') or 'it'} asks for {wanted or 'more than there is'}"
+    return f"{text}, but this runtime has {total} in all" if total else text
+
+
+def _task_unschedulable(fields: Fields) -> errors.SnakepitError:
+    return errors.TaskUnschedulableError(
+        f"{_impossible(fields)}. Ask for less by .options(...), or give more to init(...)"
+    )
+
+
+def _group_removed(fields: Fields) -> errors.SnakepitError:
+    return errors.TaskUnschedulableError(
+        f"{fields.get('call') or 'it'} was to run in a placement group that was removed, or that "
+        "asked for more than there is"
+    )
+
+
+def _pool_saturated(fields: Fields) -> errors.SnakepitError:
+    pool, limit = fields.get("pool") or "", fields.get("limit") or 0
+    return errors.PoolSaturatedError(
+        f"{fields.get('call') or 'a call'} was not taken: {limit} calls wait for the workers of "
+        f"pool {pool} already, its max_queue_size. Call again when some are done, or make the "
+        "pool larger, or its queue",
+        pool=pool,
+        limit=limit,
+    )
+
+
+def _queue_timeout(fields: Fields) -> errors.SnakepitError:
+    pool, timeout = fields.get("pool") or "", fields.get("timeout") or 0.0
+    return errors.QueueTimeoutError(
+        f"{fields.get('call') or 'a call'} has not run, and never will: no worker of pool {pool} "
+        f"was free for it within {timeout:g} s, its queue_timeout",
+        pool=pool,
+        timeout=timeout,
+    )
+
+
+def _unknown_pool(fields: Fields) -> errors.SnakepitError:
+    there = ", ".join(fields.get("pools") or ())
+    return errors.UnknownPoolError(
+        f"{fields.get('call') or 'a call'} is for pool {fields.get('pool') or ''!r}, which this "
+        f"runtime does not have; it has: {there}. Others are made by init(pools=[...])"
+    )
+
+
+def _actor_unschedulable(fields: Fields) -> errors.SnakepitError:
+    return errors.ActorUnschedulableError(
+        f"{_impossible(fields)}. Ask for less by .options(...), or give more to init(...)"
+    )
+
+
+def _pending_calls(fields: Fields) -> errors.SnakepitError:
+    limit = fields.get("limit")
+    actor = f"actor {fields['actor']}" if fields.get("actor") else "the actor"
+    return errors.PendingCallsLimitExceeded(
+        f"{actor} has {limit if limit is not None else 'too many'} unanswered calls, "
+        "as many as max_pending_calls allows. Get some results first"
+    )
+
+
+def known_pool(stats: dict[str, Any]) -> dict[str, Any]:
+    """Return the stats of a pool, if that is what they are.
+
+    Raises:
+        UnknownPoolError: there is no such pool.
+    """
+    if "pools" in stats:
+        raise _unknown_pool({"call": "the question", **stats})
+    return stats
+
+
+def declared_pool(stats: dict[str, Any]) -> None:
+    """Refuse what only a declared pool can do.
+
+    Raises:
+        UnknownPoolError: there is no such pool.
+        OptionError: it was not declared.
+    """
+    if not known_pool(stats)["declared"]:
+        raise errors.OptionError(
+            f"pool {stats['name']!r} was not declared, and grows as calls need it, up to "
+            "init(max_workers=...). Declare it by init(pools=[...]) to give it a size"
+        )
+
+
+REFUSALS: Final[Mapping[str, Callable[[Fields], errors.SnakepitError]]] = {
+    "unschedulable": _task_unschedulable,
+    "actor_unschedulable": _actor_unschedulable,
+    "group_removed": _group_removed,
+    "pool_saturated": _pool_saturated,
+    "queue_timeout": _queue_timeout,
+    "unknown_pool": _unknown_pool,
+    "pending_calls": _pending_calls,
+}
+"""What makes the error of a failure record, by its kind."""
