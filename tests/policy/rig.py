@@ -13,6 +13,7 @@ from snakepit.policy.placement import Pool
 from snakepit.policy.resources import UNIT
 from snakepit.policy.restart import RestartWindow
 from snakepit.policy.scheduler import Scheduler
+from snakepit.policy.sizes import RESTS
 from snakepit.wire.messages import CREATE, METHOD, OK, TASK
 
 from .setting import template
@@ -113,6 +114,13 @@ class Rig:
         self.now += arm.delay
         self.scheduler.tick(arm.key)
         return self.take()
+
+    def idle(self, arm: do.Arm) -> list[do.Action]:
+        """Let the pool of a timer idle for as long as those beyond its size may."""
+        actions: list[do.Action] = []
+        for _ in range(RESTS + 1):
+            actions += self.run_out(arm)
+        return actions
 
     def drop(self, *ids: int) -> list[do.Action]:
         """Have the driver drop handles."""

@@ -135,7 +135,7 @@ def test_one_that_idles_since_its_call_was_cancelled_does_not_keep_it_for_ever()
     rig.scheduler.cancel(call.id, force=False, recursive=False)
     rig.take()
     rig.scheduler.hello(worker)
-    actions = rig.run_out(only(rig.take(), do.Arm))
+    actions = rig.idle(only(rig.take(), do.Arm))
     assert only(actions, do.Retire).worker == worker
     rig.die(worker, started=0)
     assert free(rig) == 1
@@ -162,4 +162,4 @@ def test_processes_of_one_environment_serve_no_other() -> None:
     again = rig.submit(env=ENV)
     assert sent(rig.take()) == [(spawn.worker, again.id)]
     rig.result(again, OK)
-    assert only(rig.run_out(only(actions, do.Arm)), do.Retire).worker == spawn.worker
+    assert only(rig.idle(only(actions, do.Arm)), do.Retire).worker == spawn.worker
