@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .api.whereabouts import get_runtime_context
     from .backends.executor import Executor
     from .pools import Pool
+    from .script import run_as_script
 
 __all__ = [
     # begin and end
@@ -43,6 +44,8 @@ __all__ = [
     "get_gpu_ids",
     "timeline",
     "pool",
+    # programs
+    "run_as_script",
     # make remote
     "remote",
     "method",
@@ -82,6 +85,7 @@ _ON_FIRST_USE: Final = {
     "Executor": ".backends.executor",
     "Pool": ".pools",
     "pool": ".api.pools",
+    "run_as_script": ".script",
     **dict.fromkeys(
         ("nodes", "cluster_resources", "available_resources", "get_gpu_ids", "timeline"),
         ".api.cluster",

@@ -83,6 +83,16 @@ def check_name(option: str, value: object) -> str:
     return value
 
 
+def check_choice(option: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of some strings."""
+    allowed = f"one of {', '.join(map(repr, choices))}"
+    if not isinstance(value, str):
+        raise wrong_type(option, value, allowed)
+    if value not in choices:
+        raise wrong_value(option, value, allowed)
+    return value
+
+
 def check_timeout(value: object, option: str = "timeout") -> float | None:
     """Return `value` if it is None or a number of seconds that is not negative."""
     if value is None:

@@ -26,6 +26,7 @@ __all__ = [
     "PendingCallsLimitExceeded",
     "TaskCancelledError",
     "GetTimeoutError",
+    "ScriptTimeoutError",
     "ObjectLostError",
     "ObjectStoreFullError",
     "StaleReferenceError",
@@ -183,6 +184,14 @@ class TaskCancelledError(SnakepitError):
 
 class GetTimeoutError(SnakepitError, TimeoutError):
     """`get` found no result in time; the call goes on."""
+
+    def __init__(self, message: str = "", *, timeout: float | None = None) -> None:
+        super().__init__(message)
+        self.timeout = timeout
+
+
+class ScriptTimeoutError(SnakepitError, TimeoutError):
+    """A script's main function has not ended in time; raised in it."""
 
     def __init__(self, message: str = "", *, timeout: float | None = None) -> None:
         super().__init__(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,27 @@ def _leaving_nothing() -> Iterator[None]:
     yield
     if os.getpid() == pid and (left := census.left()):
         pytest.fail(f"left behind: {left}")
+
+
+@pytest.fixture
+def signals_as_at_a_terminal() -> Iterator[dict[int, Any]]:
+    """Hear signals that nohup, or a shell that starts jobs in the background, has had ignored.
+
+    For the processes that a test starts too. Yields the handlers, which must be there at the end.
+    """
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handlers[number]) for number in handlers}
+    try:
+        yield dict(handlers)
+        left = {number: signal.getsignal(number) for number in handlers}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert left == handlers
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ SYSTEM = [
     errors.PendingCallsLimitExceeded("m"),
     errors.TaskCancelledError("m", call="f"),
     errors.GetTimeoutError("m", timeout=1.5),
+    errors.ScriptTimeoutError("m", timeout=1.5),
     errors.ObjectLostError("m", reference="ab"),
     errors.ObjectStoreFullError(2_000_000_000, 5, 7000),
     errors.StaleReferenceError("m"),

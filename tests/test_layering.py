@@ -36,6 +36,7 @@ LAYERS: dict[str, float] = {
             "pytest_plugin",  # what pytest loads
             "aio",  # coroutines on top of the API
             "remote_function",
+            "script",  # a program around the API
             "adapters",
             "telemetry",
             "gateway",

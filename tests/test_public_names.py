@@ -16,6 +16,7 @@ NAMES = {
     "get_gpu_ids",
     "timeline",
     "pool",
+    "run_as_script",
     "remote",
     "method",
     "get",

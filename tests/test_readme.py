@@ -136,6 +136,7 @@ def test_comments_with_values_are_found() -> None:
         "6",
         "3",
         "['hits']",
+        "0",
         "[('requests', 3.0), ('seconds', 0.4)]",
         "b'HELLO'",
         "(1024, [3, 2, 1, 0, 1, 2])",

@@ -44,6 +44,29 @@ def demo(
     raise SystemExit(run(paths, limit or None, num_cpus=num_cpus, chaos=chaos, as_json=as_json))
 
 
+@command.command(context_settings={"allow_interspersed_args": False})
+@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds that it may take.")
+@click.option(
+    "--shutdown-timeout",
+    type=click.FloatRange(min=0),
+    help="Seconds from a signal, the timeout or its end until it is ended by force; default: 10.",
+)
+@click.argument("script", type=click.Path(exists=True, dir_okay=False, readable=True))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(
+    timeout: float | None, shutdown_timeout: float | None, script: str, arguments: tuple[str, ...]
+) -> None:
+    """Run a Python script as `python` does, and leave nothing behind however it ends.
+
+    The exit status is the script's own: 0, 1 after an error, what it gave to sys.exit, or 128 + N
+    after signal N. The first Ctrl-C ends it in order, a second one at once. See
+    snakepit.run_as_script.
+    """
+    from .run import run_script
+
+    run_script(script, arguments, timeout, shutdown_timeout)
+
+
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def ps(as_json: bool) -> None:

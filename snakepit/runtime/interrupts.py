@@ -159,6 +159,12 @@ class Interrupts:
             self._original(number, frame)
 
 
+def unwrapped(handler: Any) -> Any:
+    """Return the handler that one of `Interrupts` stands before, and any other one as it is."""
+    owner = getattr(handler, "__self__", None)
+    return owner._original if isinstance(owner, Interrupts) else handler
+
+
 def _in_finalizer(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code.co_name in _FINALIZERS:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
 from faults_harness import driving, is_alive, wait_until
 
 import snakepit
@@ -27,6 +28,13 @@ run = snakepit.init(num_cpus=1)['run']
 print(run, snakepit.get(daemon.remote()), flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def empty_register(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What else runs here, or was killed by other tests, is not this one's."""
+    for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
 
 
 class Run:

@@ -317,6 +317,11 @@ def life() -> None:
     assert_type(snakepit.get_runtime_context().get_actor_id(), str | None)
 
 
+def script() -> None:
+    assert_type(snakepit.run_as_script(life, timeout=3, on_signal=print), int)
+    snakepit.run_as_script(life, exit_mode="halt")  # type: ignore[arg-type]
+
+
 def mistakes() -> None:
     snakepit.init(cpus=2)  # type: ignore[arg-type]
     double.options(cpus=2)  # type: ignore[call-overload]
