@@ -23,6 +23,9 @@ def pools() -> Iterator[None]:
             snakepit.Pool("brief", size=1, queue_timeout=0.2),
         ],
     ):
+        # Who calls before waits for a worker that starts, and no longer than for one that works.
+        for name in ("wide", "brief"):
+            snakepit.pool(name).await_ready(PATIENCE)
         yield
 
 
@@ -162,7 +165,7 @@ def test_a_worker_that_dies_is_replaced() -> None:
 
 
 def test_a_pool_named_default_is_for_calls_that_name_none(gate: Gate, tally: Tally) -> None:
-    with snakepit.init(num_cpus=1, pools=[snakepit.Pool("default", size=2)]):
+    with snakepit.init(num_cpus=1, pools=[snakepit.Pool("default", size=2, queue_timeout=None)]):
         calls = [hold.remote(gate, tally) for _ in range(2)]
         assert wait_until(lambda: tally.count == 2)
         gate.open()
@@ -173,7 +176,9 @@ def test_a_pool_named_default_is_for_calls_that_name_none(gate: Gate, tally: Tal
 
 
 def test_an_elastic_pool_grows_and_shrinks(gate: Gate, tally: Tally) -> None:
-    elastic = snakepit.Pool("elastic", min_size=0, max_size=2, idle_timeout=0.01)
+    elastic = snakepit.Pool(
+        "elastic", min_size=0, max_size=2, idle_timeout=0.01, queue_timeout=None
+    )
     with snakepit.init(num_cpus=1, pools=[elastic]):
         assert sum(snakepit.pool("elastic").stats()["workers"].values()) == 0
         calls = [hold.options(pool="elastic").remote(gate, tally) for _ in range(3)]
@@ -184,7 +189,7 @@ def test_an_elastic_pool_grows_and_shrinks(gate: Gate, tally: Tally) -> None:
 
 
 def test_a_pool_is_made_smaller_and_larger_while_it_works(gate: Gate, tally: Tally) -> None:
-    with snakepit.init(num_cpus=1, pools=[snakepit.Pool("work", size=3)]):
+    with snakepit.init(num_cpus=1, pools=[snakepit.Pool("work", size=3, queue_timeout=None)]):
         work = snakepit.pool("work")
         work.await_ready(PATIENCE)
         call = hold.options(pool="work")
@@ -223,7 +228,7 @@ def test_sizes_that_are_not_allowed() -> None:
 
 
 def test_one_pool_that_cannot_start_does_not_stop_the_others(tmp_path: Any) -> None:
-    broken = snakepit.Pool("broken", size=1)
+    broken = snakepit.Pool("broken", size=1, queue_timeout=None)
     env = {"worker_process_setup_hook": "not.there.at_all"}
     with snakepit.init(num_cpus=1, pools=[broken], restart_intensity=0, restart_period=0.1):
         assert snakepit.get(pid.options(pool=None).remote(), timeout=PATIENCE)
