@@ -192,20 +192,6 @@ def test_what_main_makes_of_a_signal(capsys: pytest.CaptureFixture[str]) -> None
     assert out == "kept\n" and err.endswith("LookupError: gone\n")
 
 
-def test_signals_at_one_time_are_one() -> None:
-    # As systemd sends them to a service; timeout(1) strikes a process and its group.
-    def main() -> None:
-        numbers = {signal.SIGTERM, signal.SIGHUP}
-        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-        try:
-            for number in numbers:
-                signal.raise_signal(number)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
-
-    assert run_as_script(main) in (129, 143)
-
-
 def test_an_interrupt_that_no_signal_made_counts_as_one() -> None:
     def main() -> None:
         raise KeyboardInterrupt

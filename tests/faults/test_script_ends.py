@@ -23,7 +23,7 @@ import snakepit
 
 @snakepit.remote
 def waits():
-    subprocess.Popen(['sleep', '1000'], start_new_session=True)
+    subprocess.run(['setsid', '--fork', 'sleep', '1000'], check=True)
     print('task', flush=True)
     time.sleep(1000)
 
@@ -168,7 +168,7 @@ def test_a_pipe_that_was_closed_before_does_not_change_that(tmp_path: Path) -> N
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        with driving("print('x')\n" + PRINTS, tmp_path, stdout=writer) as process:
+        with driving(PRINTS, tmp_path, stdout=writer) as process:
             _, err = process.communicate()
     finally:
         os.close(writer)
