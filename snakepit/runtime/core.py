@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, Final, final
 
@@ -344,7 +345,7 @@ class Core:
             self.post(connection, wire.Taken(action.call, action.total))
 
     def _arm(self, action: do.Arm) -> None:
-        self.pump.arm(action.delay, lambda: self.update(lambda: self._tick(action.key)))
+        self.pump.arm(action.delay, partial(self.update, partial(self._tick, action.key)))
 
     def _tick(self, key: str) -> None:
         if not self.closed:

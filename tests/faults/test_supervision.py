@@ -183,11 +183,11 @@ def test_a_pool_with_a_worker_left_goes_on_without_the_others(impatient: Path) -
 def test_deaths_of_workers_that_have_served_never_add_up() -> None:
     with snakepit.init(num_cpus=1, restart_intensity=0, restart_period=60):
         for round in range(12):
-            worker = get(pid.remote())
+            # It may be sent before a death is known, and then begin in the dying one.
+            worker = get(pid.options(max_retries=3).remote())
             os.kill(
                 worker if round % 4 else driver()._processes.zygotes.home.zygote.pid, signal.SIGKILL
             )
-            # It may be sent before the death is known, and then begin in the dying one.
             assert get(pid.options(max_retries=3).remote()) > 0
         assert pool().window.failures == 0
 
