@@ -46,7 +46,8 @@ class Pool(_Fields):
         size: how many workers, 1 to 65,536; default: the runtime's `num_cpus`. Or, in its place:
         min_size: how many workers there are at least, 0 to `max_size`; and
         max_size: how many at most. Those beyond `min_size` start when calls wait for them,
-        idle_timeout: and end when they have been idle for so many seconds; default: 60.
+        idle_timeout: and end when they have been idle for so many seconds, or up to a quarter
+            longer; default: 60.
         max_queue_size: how many calls may wait until a worker is done, 0 to 10,000,000; None: any
             number; default: 1000. One more fails with `PoolSaturatedError`, at once. Those that
             wait for a worker that starts do not count.

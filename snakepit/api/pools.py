@@ -9,7 +9,7 @@ from ..definitions import DEFAULT_POOL
 from ..errors import GetTimeoutError, OptionError
 from ..pools import check_pool_name, check_sizes
 from ..protocol import Definition, current
-from .calls import get
+from .calls import cancel, get
 from .context import running
 from .refs import ObjectRef
 from .templates import gate_template
@@ -86,9 +86,11 @@ class PoolHandle:
             GetTimeoutError: it took longer.
         """
         seconds = check_timeout(timeout)
+        gate = self.ready()
         try:
-            get(self.ready(), timeout=seconds)
+            get(gate, timeout=seconds)
         except GetTimeoutError:
+            cancel(gate)
             workers = self.stats()["workers"]
             raise GetTimeoutError(
                 f"pool {self.name} does not have all its workers after {seconds} s, but these: "

@@ -53,9 +53,12 @@ class Classes:
         return klass
 
     def _nowhere(self, template: Template) -> Klass:
-        pools = [pool.name for pool in self.pools.values() if not pool.base]
-        refusal = "unknown_pool", {"pool": template.pool, "pools": pools}
-        return Klass(self.pools[pools[0]], (), template.kind == CREATE, refusal)
+        pools = [pool for pool in self.pools.values() if not pool.base]
+        names = [pool.name for pool in pools]
+        refusal = "unknown_pool", {"pool": template.pool, "pools": names}
+        # Of no use but that no other pool's calls are counted wrong.
+        nowhere = Pool(template.pool, 0, 0, 1, pools[0].window.fresh())
+        return Klass(nowhere, (), template.kind == CREATE, refusal)
 
     def _refusal(self, needs: Needs) -> Refusal | None:
         total = self._resources.total

@@ -30,7 +30,6 @@ class Groups:
     def __init__(self, placement: Placement, completion: Completion) -> None:
         self._placement = placement
         self._completion = completion
-        self._filled: set[int] = set()
         self.keepers: dict[int, Actor] = {}
 
     def announce(self, keeper: Actor) -> None:
@@ -46,7 +45,6 @@ class Groups:
         keeper.creation.to("finish")
         keeper.to("place")
         keeper.to("made")
-        self._filled.add(keeper.id)
         placement = self._placement
         placement.resources.change(keeper.creation.shape.klass.needs, 1)
         set_aside = dict(_set_aside(keeper))
@@ -62,14 +60,15 @@ class Groups:
         """End a call of a keeper that has what it asked for."""
         self._completion.succeed(call, (NONE,), ())
 
-    def end(self, keeper: Actor) -> list[Call]:
-        """It has ended: return the calls that wait in vain. Those that run go on."""
+    def end(self, keeper: Actor, filled: bool) -> list[Call]:
+        """It has ended: return the calls that wait in vain. Those that run go on.
+
+        `filled` says whether it had what it asked for.
+        """
         del self.keepers[keeper.id]
         placement = self._placement
         resources = placement.resources
-        filled = keeper.id in self._filled
         if filled:
-            self._filled.remove(keeper.id)
             resources.change(keeper.creation.shape.klass.needs, -1)
             if placement.waiting:
                 placement.dispatch_soon()

@@ -366,7 +366,8 @@ class ActorTable:
 
     def end(self, actor: Actor, fields: Mapping[str, Any]) -> None:
         """The actor is dead: so are its calls, and its name is free."""
-        unmade = actor.state is not ALIVE and self._held_unmade(actor)
+        made = actor.state is ALIVE
+        unmade = not made and self._held_unmade(actor)
         actor.to("end")
         name = actor.creation.name
         actor.failure = ["actor_died", {**fields, "actor": name, "call": name}]
@@ -386,11 +387,8 @@ class ActorTable:
         if creation.shape.template.detached:
             self._objects.unpin((actor.id,))
         if actor.id in self.groups.keepers:
-            self._end_group(actor)
-
-    def _end_group(self, keeper: Actor) -> None:
-        for call in self.groups.end(keeper):
-            self._placement.turn_away(call)
+            for call in self.groups.end(actor, filled=made):
+                self._placement.turn_away(call)
 
     def unmade(self, worker: Worker, fields: Mapping[str, Any]) -> None:
         """The actor's process, which nobody has begun to fork, never will be."""

@@ -24,7 +24,9 @@ class Readiness:
     def wait(self, call: Call) -> None:
         """Let a gate wait for its pool."""
         pool: Pool = call.shape.klass.pool
-        self._waiting.setdefault(pool.name, []).append(call)
+        # Who looks again and again gives up each time.
+        others = [each for each in self._waiting.get(pool.name, ()) if each.state is not DONE]
+        self._waiting[pool.name] = [*others, call]
         self.look(pool)
 
     def look(self, pool: Pool) -> None:

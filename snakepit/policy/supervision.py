@@ -134,6 +134,7 @@ class Supervision:
         for each in list(self._placement.pools.values()):
             if each.root == pool.name and not each.gpus:
                 self._placement.sizes.resize(each, 0 if each.base else least, most)
+        self._readiness.look(pool)  # a smaller one may be whole
         self._placement.dispatch_all()
 
     def _refuse(self, pool: Pool, failure: Refusal | None) -> None:

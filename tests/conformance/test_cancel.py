@@ -31,6 +31,26 @@ def queued(ray: Any, gate: Any, tally: Any) -> Any:
     ray.get(first)
 
 
+@pytest.fixture
+def sleeps(ray: Any, gate: Any, tally: Any) -> Any:
+    """An actor whose coroutine sleeps, and opens the gate when it is cancelled."""
+
+    @ray.remote(num_cpus=0)
+    class Sleeps:
+        async def sleep(self) -> None:
+            tally.add()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                gate.open()
+                raise
+
+        async def alive(self) -> str:
+            return "alive"
+
+    return Sleeps.remote()
+
+
 def test_a_task_that_waits_for_resources_never_starts(ray: Any, gate: Any, tally: Any) -> None:
     @ray.remote(num_cpus=4)
     def hold() -> str:
@@ -188,21 +208,7 @@ def test_a_queued_call_of_an_actor_is_dropped(ray: Any, gate: Any, tally: Any) -
     assert tally.count == 0
 
 
-def test_a_coroutine_gets_a_cancelled_error(ray: Any, gate: Any, tally: Any) -> None:
-    @ray.remote
-    class Sleeps:
-        async def sleep(self) -> None:
-            tally.add()
-            try:
-                await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                gate.open()
-                raise
-
-        async def alive(self) -> str:
-            return "alive"
-
-    sleeps = Sleeps.remote()
+def test_a_coroutine_gets_a_cancelled_error(ray: Any, gate: Any, tally: Any, sleeps: Any) -> None:
     ref = sleeps.sleep.remote()
     assert wait_until(lambda: tally.count == 1)
     ray.cancel(ref)
@@ -343,25 +349,11 @@ def test_recursive_from_a_coroutine_of_an_actor(ray: Any, tally: Any, gate: Any)
 
 
 @not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
-def test_recursive_reaches_a_call_of_an_actor(ray: Any, tally: Any, gate: Any) -> None:
-    @ray.remote(num_cpus=0)
-    class Sleeps:
-        async def sleep(self) -> None:
-            tally.add()
-            try:
-                await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                gate.open()
-                raise
-
-        async def alive(self) -> str:
-            return "alive"
-
+def test_recursive_reaches_a_call_of_an_actor(ray: Any, tally: Any, gate: Any, sleeps: Any) -> None:
     @ray.remote(num_cpus=0)
     def parent(sleeps: Any) -> None:
         ray.get(sleeps.sleep.remote())
 
-    sleeps = Sleeps.remote()
     ref = parent.remote(sleeps)
     assert wait_until(lambda: tally.count == 1)
     ray.cancel(ref, recursive=True)

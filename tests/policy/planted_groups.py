@@ -14,7 +14,7 @@ def keep_what_was_taken(scheduler: Any) -> None:
     groups = scheduler.actors.groups
     end = groups.end
 
-    def keep(keeper: Actor) -> Any:
+    def keep(keeper: Actor, filled: bool) -> Any:
         scheduler.resources.change(
             keeper.creation.shape.klass.needs, int(keeper.id in groups._filled)
         )

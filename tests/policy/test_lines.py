@@ -8,6 +8,7 @@ from snakepit.policy import actions as do
 from snakepit.policy.lines import PARTS, Line
 from snakepit.policy.pools import Pool
 from snakepit.policy.resources import UNIT
+from snakepit.wire.messages import GATE
 
 from .rig import Rig, only, sent
 
@@ -184,3 +185,46 @@ def test_the_wheel_is_never_early_and_late_by_a_part_at_most() -> None:
         for call in line.turn():
             assert PARTS <= turn + 1 - calls[call.id] <= PARTS + 1
             line.leave(call)
+
+
+def starting(size: int) -> tuple[Rig, list[int]]:
+    """A rig whose declared pool has so many workers on their way; and their numbers."""
+    rig = Rig(cpus=0, size=size, limit=size, intensity=0)
+    rig.pool.line = Line(None, None)
+    rig.scheduler.prestart("main", size)
+    return rig, [action.worker for action in rig.take() if type(action) is do.Spawn]
+
+
+def test_a_gate_opens_when_the_last_worker_is_there() -> None:
+    rig, (first, second) = starting(2)
+    gate = rig.submit(GATE)
+    rig.scheduler.hello(first)
+    assert gate.state == "waiting"
+    rig.scheduler.hello(second)
+    assert gate.state == rig.submit(GATE).state == "done"
+    assert rig.pool.tally.requests == 0
+
+
+def test_a_gate_opens_when_fewer_workers_will_do() -> None:
+    rig, (first, _) = starting(2)
+    gate = rig.submit(GATE)
+    rig.scheduler.hello(first)
+    rig.scheduler.supervision.resize(rig.pool, 1, 2)
+    assert gate.state == "done"
+
+
+def test_a_gate_of_a_pool_that_fails_says_why() -> None:
+    rig, (only_one,) = starting(1)
+    gate, given_up = rig.submit(GATE), rig.submit(GATE)
+    rig.scheduler.cancel(given_up.id, force=False, recursive=False)
+    rig.die(only_one, started=0, stderr="no licence")
+    kind, fields = rig.failure(gate)
+    assert (kind, fields["stderr"]) == ("pool_failed", "no licence")
+    assert rig.failure(given_up)[0] == "cancelled"
+    assert rig.failure(rig.submit(GATE))[0] == "pool_failed"
+
+
+def test_calls_for_no_pool_are_nobodys_requests() -> None:
+    rig, pool, _ = declared()
+    assert rig.failure(usual(rig, pool="narrow"))[0] == "unknown_pool"
+    assert (pool.tally.requests, pool.tally.errors) == (0, {})

@@ -227,12 +227,12 @@ def test_sizes_that_are_not_allowed() -> None:
     assert wide.stats()["size"] == 3
 
 
-def test_one_pool_that_cannot_start_does_not_stop_the_others(tmp_path: Any) -> None:
+def test_an_environment_that_no_worker_can_begin_with_stops_no_other_call() -> None:
     broken = snakepit.Pool("broken", size=1, queue_timeout=None)
     env = {"worker_process_setup_hook": "not.there.at_all"}
     with snakepit.init(num_cpus=1, pools=[broken], restart_intensity=0, restart_period=0.1):
         assert snakepit.get(pid.options(pool=None).remote(), timeout=PATIENCE)
-        with pytest.raises(errors.SnakepitError):
+        with pytest.raises(errors.RuntimeEnvSetupError):
             snakepit.get(pid.options(pool="broken", runtime_env=env).remote(), timeout=PATIENCE)
         assert snakepit.get(pid.options(pool=None).remote(), timeout=PATIENCE)
 
