@@ -52,6 +52,9 @@ class _DeathError(SnakepitError):
         message: what died, how, and what the user can do.
         exit_code: the process's exit code; None when a signal ended it.
         signal: name of the signal that ended it, such as "SIGSEGV"; None when none did.
+        kind: "segfault" (a fault of native code), "abort" (it gave up), "oom" (for lack of memory:
+            the kernel killed it, or it said so), "gpu" (after an error of a GPU), "killed" (another
+            signal), "exit"; "" when unknown.
         stderr: the last lines that it wrote to its standard error.
         running: what it was running.
         pid: its process id; None when unknown.
@@ -73,8 +76,10 @@ class _DeathError(SnakepitError):
         attempts: int | None = None,
         restarts: int | None = None,
         period: float | None = None,
+        kind: str = "",
     ) -> None:
         super().__init__(message)
+        self.kind = kind
         self.exit_code = exit_code
         self.signal = signal
         self.stderr = stderr

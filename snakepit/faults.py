@@ -59,7 +59,7 @@ def signal_name(number: int) -> str:
 
 _Fields = Mapping[str, Any]
 _DEATH_FIELDS: Final = ("exit_code", "signal", "pid", "attempts", "restarts", "period")
-_DEATH_TEXTS: Final = ("stderr", "running", "call")
+_DEATH_TEXTS: Final = ("stderr", "running", "call", "kind")
 
 _SIGNAL_ADVICE: Final = {
     "SIGSEGV": "Native code crashed: look at the library that the call used",
@@ -72,6 +72,14 @@ _SIGNAL_ADVICE: Final = {
         "and run fewer calls at once (num_cpus) or give each more memory"
     ),
     "SIGTERM": "Something asked it to end",
+}
+
+
+_KIND_WORDS: Final = {"oom": " for lack of memory", "gpu": " after an error of the GPU"}
+
+_KIND_ADVICE: Final = {
+    "oom": "Run fewer calls at once (num_cpus), or give each more memory",
+    "gpu": "See its lines of stderr for what the GPU's library said",
 }
 
 
@@ -95,10 +103,11 @@ def _names(fields: _Fields) -> str:
 
 def _how(fields: _Fields) -> str:
     signal, code = fields.get("signal"), fields.get("exit_code")
+    why = _KIND_WORDS.get(fields.get("kind") or "", "")
     if signal:
-        return f"was killed by {signal}"
+        return f"was killed by {signal}{why}"
     if code is not None:
-        return f"exited with code {code}"
+        return f"exited with code {code}{why}"
     return "disappeared"
 
 
@@ -118,6 +127,8 @@ def _advice(fields: _Fields) -> str:
         return f"It died with its parent: {fields['zygote']}"
     if fields.get("distrusted"):
         return f"The driver ended it: {fields['distrusted']}"
+    if fields.get("kind") in _KIND_ADVICE:
+        return _KIND_ADVICE[fields["kind"]]
     if signal in _SIGNAL_ADVICE:
         return _SIGNAL_ADVICE[signal]
     if fields.get("exit_code") is not None and not signal:

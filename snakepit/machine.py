@@ -49,6 +49,22 @@ def available_memory(root: str = "") -> int:
     return size
 
 
+def oom_kills(root: str = "") -> int:
+    """Return how many processes the kernel has killed for lack of memory, of this one's cgroup.
+
+    Of the whole machine where no cgroup counts them; 0 where nobody does.
+
+    Args:
+        root: a folder that holds `proc` and `sys`, for tests.
+    """
+    for folder in _cgroup_folders(root, "memory"):
+        for name in ("memory.events", "memory.oom_control"):
+            count = _field(f"{folder}/{name}", "oom_kill")
+            if count is not None:
+                return count
+    return _field(f"{root}/proc/vmstat", "oom_kill") or 0
+
+
 def present_gpus(root: str = "") -> int:
     """Return how many GPUs NVIDIA's driver shows to this process; 0 without the driver.
 
@@ -77,6 +93,15 @@ def _read(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+def _field(path: str, name: str) -> int | None:
+    """Return the number in the line of a name, if the file has it."""
+    for line in _read(path).splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.isdigit():
+            return int(value)
+    return None
 
 
 def _cgroup_folders(root: str, controller: str) -> Iterator[str]:

@@ -124,3 +124,20 @@ def test_an_unknown_kind_is_a_defect_that_says_so() -> None:
 def test_signals_have_names() -> None:
     assert signal_name(11) == "SIGSEGV"
     assert signal_name(63) == "signal 63"
+
+
+@pytest.mark.parametrize(
+    ("kind", "signal", "pieces"),
+    [
+        ("oom", "SIGKILL", ("killed by SIGKILL for lack of memory", "num_cpus")),
+        ("gpu", "SIGABRT", ("killed by SIGABRT after an error of the GPU", "stderr")),
+        ("segfault", "SIGSEGV", ("Native code crashed",)),
+        ("killed", "SIGKILL", ("Often the kernel's out-of-memory killer",)),
+    ],
+)
+def test_a_crash_says_its_kind_in_words(kind: str, signal: str, pieces: tuple[str, ...]) -> None:
+    error = to_exception(Failure("worker_crashed", {"signal": signal, "kind": kind}))
+    assert isinstance(error, errors.WorkerCrashedError) and error.kind == kind
+    assert pickle.loads(pickle.dumps(error)).kind == kind
+    for piece in pieces:
+        assert piece in str(error)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snakepit.machine import available_cpus, available_memory, present_gpus
+from snakepit.machine import available_cpus, available_memory, oom_kills, present_gpus
 
 
 def write(root: Path, files: dict[str, str]) -> str:
@@ -96,3 +96,33 @@ def test_gpus_are_counted_as_nvidias_driver_shows_them(
     tmp_path: Path, files: dict[str, str], gpus: int
 ) -> None:
     assert present_gpus(write(tmp_path, files)) == gpus
+
+
+EVENTS = "low 0\noom 7\noom_kill 3\noom_group_kill 1\n"
+VMSTAT = {"proc/vmstat": "nr_free_pages 5\noom_kill 9\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({}, 0),
+        (VMSTAT, 9),
+        ({**VMSTAT, **V2}, 9),
+        ({**VMSTAT, **V2, "sys/fs/cgroup/pod/box/memory.events": EVENTS}, 3),
+        ({**V2, "sys/fs/cgroup/memory.events": EVENTS}, 3),
+        (
+            {
+                **V2,
+                "sys/fs/cgroup/pod/box/memory.events": "oom_kill 1\n",
+                "sys/fs/cgroup/pod/memory.events": EVENTS,
+            },
+            1,
+        ),
+        ({**V1, "sys/fs/cgroup/memory/box/memory.oom_control": "under_oom 0\noom_kill 2\n"}, 2),
+        ({**VMSTAT, **V1, "sys/fs/cgroup/memory/box/memory.oom_control": "under_oom 0\n"}, 9),
+    ],
+)
+def test_kills_for_lack_of_memory_are_counted_where_the_process_is(
+    tmp_path: Path, files: dict[str, str], count: int
+) -> None:
+    assert oom_kills(write(tmp_path, files)) == count

@@ -23,9 +23,10 @@ class PoolStats(TypedDict):
     `requests` have come: of them `succeeded` ended with a value, and those in `errors` otherwise,
     by kind ("error": an exception of the call's own); the others wait for an argument (`waiting`),
     or for a worker (`queued`), or are `running`. `saturations` and `timeouts` are among the errors.
-    Workers are "starting", "idle", "busy", or "waiting" in get() or wait(). The `state` is
-    "running", or "resting" or "probing" after workers that ended at their start, or "failed", or
-    "trial" after that.
+    `crashes` are workers that died, by the kinds of `WorkerCrashedError.kind`, whether a call was
+    tried again or not. Workers are "starting", "idle", "busy", or "waiting" in get() or wait().
+    The `state` is "running", or "resting" or "probing" after workers that ended at their start, or
+    "failed", or "trial" after that.
     """
 
     name: str
@@ -36,6 +37,7 @@ class PoolStats(TypedDict):
     requests: int
     succeeded: int
     errors: dict[str, int]
+    crashes: dict[str, int]
     saturations: int
     timeouts: int
     running: int

@@ -83,16 +83,23 @@ class Tally:
         succeeded: how many of them have ended with a value.
         errors: how many have ended otherwise: "error" is an exception of the user's, and other
             kinds are those of failure records.
+        crashes: how many workers have died, by the kinds of `deaths`: those that ended as they were
+            to, or with their zygote, are not among them.
     """
 
-    __slots__ = ("errors", "requests", "succeeded")
+    __slots__ = ("crashes", "errors", "requests", "succeeded")
 
     def __init__(self) -> None:
         self.requests = 0
         self.succeeded = 0
         self.errors: dict[str, int] = {}
+        self.crashes: dict[str, int] = {}
 
     def failed(self, outcome: int, payload: Any) -> None:
         """Count a call that has ended without a value."""
         kind = payload[0] if outcome == FAILURE else "error"
         self.errors[kind] = self.errors.get(kind, 0) + 1
+
+    def crashed(self, kind: str) -> None:
+        """Count a worker that has died."""
+        self.crashes[kind] = self.crashes.get(kind, 0) + 1

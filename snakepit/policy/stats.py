@@ -35,6 +35,7 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "requests": tally.requests,
         "succeeded": tally.succeeded,
         "errors": dict(tally.errors),
+        "crashes": dict(tally.crashes),
         "saturations": tally.errors.get("pool_saturated", 0),
         "timeouts": tally.errors.get("queue_timeout", 0),
         "running": running,

@@ -24,13 +24,14 @@ from typing import Any, final
 from .actions import Action, Arm
 from .calls import DONE
 from .completion import Completion
+from .deaths import kind_of
 from .lives import ActorTable
 from .placement import Placement
 from .pools import RESTING, RUNNING, TRIAL, Pool, Refusal
 from .readiness import Readiness
 from .recovery import Recovery
 from .restart import RestartWindow, went_with_zygote
-from .workers import LIVE, STARTING, Worker
+from .workers import LEAVING, LIVE, STARTING, Worker
 from .zygotes import Close, Zygotes
 
 
@@ -72,6 +73,7 @@ class Supervision:
 
     def died(self, worker: Worker, cause: Mapping[str, Any], started: int, now: float) -> None:
         """A worker's process has ended; see `Scheduler.died`."""
+        cause = {**cause, "kind": kind_of(cause)}
         begun = [call for call in worker.inflight.values() if call.sequence <= started]
         state = worker.state
         in_vain = not begun and not worker.results and not went_with_zygote(cause)
@@ -87,6 +89,8 @@ class Supervision:
         if worker.actor is not None:
             self._actors.lost(worker, cause, begun, now)
             return
+        if state is not LEAVING and not went_with_zygote(cause):
+            worker.pool.tally.crashed(cause["kind"])
         self._recovery.lost(worker, cause, begun)
         if in_vain:
             self._died_in_vain(worker.pool, cause, now)

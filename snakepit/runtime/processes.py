@@ -22,6 +22,7 @@ from ..checks import INTERPRETER
 from ..config import VISIBLE
 from ..deadline import Deadline
 from ..errors import ObjectLostError, ProtocolError
+from ..machine import oom_kills
 from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
 from ..runtime_env import merged
@@ -47,6 +48,7 @@ class Processes:
         self._shows: deque[Callable[[], None]] = deque()
         self._free_slots = list(range(SLOTS - 1, 0, -1))
         self._stopping = False
+        self._oom_kills: int | None = None
         self.zygotes = Zygotes(core, start_zygote, self._take, self._bury)
         if core.config.log_to_driver:
             core.progress = self._progress
@@ -69,6 +71,9 @@ class Processes:
             connection = self._core.connections.get(message.number)
             if connection is not None:
                 connection.pid = message.pid
+            if self._oom_kills is None:
+                # Not at the start of the runtime, which would wait for it.
+                self._oom_kills = oom_kills()
         elif kind is wire.SpawnFailed:
             self._bury(message.number, {"spawn": message.reason, "reason": message.reason})
 
@@ -202,10 +207,20 @@ class Processes:
 
     def _died(self, message: wire.Died) -> None:
         cause = {**end_of(message.code), "stderr": message.stderr, "pid": message.pid}
+        if message.code == -signal.SIGKILL:
+            cause["oom"] = self._ran_out_of_memory()
         connection = self._core.connections.get(message.number)
         if connection is not None and connection.distrusted:
             cause["distrusted"] = connection.distrusted
         self._bury(message.number, cause)
+
+    def _ran_out_of_memory(self) -> bool:
+        """Tell whether the kernel has killed more than the workers that this was said of before."""
+        seen, now = self._oom_kills, oom_kills()
+        if seen is None or now <= seen:
+            return False
+        self._oom_kills = seen + 1
+        return True
 
     def _bury(self, number: int, cause: dict[str, Any]) -> None:
         core = self._core

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from snakepit.policy.calls import READY, WAITING
 from snakepit.wire.messages import TASK
 
 if TYPE_CHECKING:
     from .books import Task
+    from .process import Worker
     from .world import World
 
 SLACK = 1e-9
@@ -24,6 +25,7 @@ class Waitlists:
         self.since: dict[int, float] = {}
         self.waiting: dict[str, int] = {}
         self.earlier: set[int] = set()
+        self.crashes = dict.fromkeys(self.requests, 0)
 
     def _pool(self, task: Task) -> str | None:
         pool = task.call.shape.template.pool
@@ -34,6 +36,13 @@ class Waitlists:
         pool = self._pool(task)
         if pool is not None:
             self.requests[pool] += 1
+
+    def died(self, worker: Worker, cause: dict[str, Any]) -> None:
+        """A worker has ended: by itself, unless it was told to, or had to go with its zygote."""
+        pool = worker.pool.partition("/")[0]
+        ordinary = worker.actor or worker.retired or "zygote" in cause
+        if pool in self.crashes and not ordinary:
+            self.crashes[pool] += 1
 
     def before(self) -> None:
         """Count who waits, before an event."""
@@ -87,6 +96,8 @@ class Waitlists:
             require(len(line) == self.waiting[name], f"{self.waiting[name]} wait before {name}")
             tally = pool.tally
             require(tally.requests == self.requests[name], f"{self.requests[name]} came to {name}")
+            crashes = sum(tally.crashes.values())
+            require(crashes == self.crashes[name], f"{self.crashes[name]} of {name} have crashed")
             ended = tally.succeeded + sum(tally.errors.values())
             left = sum(self._pool(task) == name for task in self.world.tasks.values())
             require(ended + left == tally.requests, f"{ended} of {tally.requests} have ended")

@@ -394,6 +394,7 @@ class World:
                 else:
                     task.deaths += 1
             self._leaves(worker, identifier)
+        self.ledger.died(worker, cause)
         self.scheduler.died(number, cause, started, self.now)
 
     def _tick(self, key: str) -> None:
