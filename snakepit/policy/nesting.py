@@ -41,7 +41,8 @@ def hasten(ids: Iterable[int], objects: ObjectTable) -> None:
 def find_waiter(call: Call, objects: ObjectTable, workers: Mapping[int, Worker]) -> Worker | None:
     """Return a blocked worker of the call's pool that waits for it and can run it, or None.
 
-    What counts is the call on top of a stack: a call that is run above one that does not wait for
+    Where calls have slots, any that waits will do. Elsewhere what counts is the call on top of a
+    stack: a call that is run above one that does not wait for
     it might itself wait for that one, for ever.
     """
     seen = {call.id}
@@ -58,18 +59,18 @@ def find_waiter(call: Call, objects: ObjectTable, workers: Mapping[int, Worker])
                 if worker is None:
                     continue
                 below = _waits_below(worker, identifier)
-                if below and len(below) == len(worker.inflight) and _can_nest(worker, call):
+                if below and _can_nest(worker, call, below):
                     return worker
                 _follow(_held_up(worker, below), seen, waiting)
             _follow_dependents(entry, objects, seen, waiting)
     return None
 
 
-def _can_nest(worker: Worker, call: Call) -> bool:
+def _can_nest(worker: Worker, call: Call, below: list[Call]) -> bool:
     return (
         worker.state is LIVE
         and worker.actor is None
-        and worker.slots == 1
+        and (worker.slots > 1 or len(below) == len(worker.inflight))
         and worker.pool is call.shape.klass.pool
     )
 
@@ -77,8 +78,11 @@ def _can_nest(worker: Worker, call: Call) -> bool:
 def _waits_below(worker: Worker, identifier: int) -> list[Call]:
     """Return the blocked calls that wait for the object, themselves or for one above them.
 
-    Calls block from the bottom of a stack to its top, which is the order of `blocked`.
+    Calls block from the bottom of a stack to its top, which is the order of `blocked`. In slots
+    none is above another.
     """
+    if worker.slots > 1:
+        return [worker.inflight[i] for i, (ids, _) in worker.blocked.items() if identifier in ids]
     calls: list[Call] = []
     last = 0
     for blocked, (ids, _) in worker.blocked.items():

@@ -24,6 +24,7 @@ from .pools import Klass
 from .pools import Pool as Pool
 from .resources import Resources
 from .sizes import Sizes
+from .slots import Slots, has_free
 from .staff import Staff
 from .workers import LIVE, Worker
 
@@ -63,6 +64,7 @@ class Placement:
         self.sizes = Sizes(self.staff, actions)
         self.waiting: dict[Klass, None] = {}
         self.admission = Admission(actions, self.waiting)
+        self.slots = Slots(resources)
         self._due = False
         self.watching = False
         self.busy = 0  # workers with a call that does not wait
@@ -198,6 +200,8 @@ class Placement:
     def _choose(self, klass: Klass, call: Call) -> Worker | None:
         idle = klass.pool.idle
         micros = call.shape.micros
+        if klass.pool.slots > 1:
+            return self._choose_slot(klass, micros)
         if idle and self.resources.fits(klass.needs):
             if self.busy >= self.cores and micros is not None and micros < BRIEF:
                 return self._busy_one(klass, micros) or idle.popitem()[1]
@@ -205,6 +209,18 @@ class Placement:
         if micros is None:
             return None
         return self._busy_one(klass, micros)
+
+    def _choose_slot(self, klass: Klass, micros: float | None) -> Worker | None:
+        """Choose among workers that run several calls at once: rather idle ones than others."""
+        pool = klass.pool
+        if self.resources.fits(klass.needs):
+            brief = micros is not None and micros < BRIEF and self.busy >= self.cores
+            worker = None if pool.idle and not brief else self.slots.spare(pool)
+            if worker is None and pool.idle:
+                worker = pool.idle.popitem()[1]
+            if worker is not None:
+                return worker
+        return None if micros is None else self._busy_one(klass, micros)
 
     def _busy_one(self, klass: Klass, micros: float) -> Worker | None:
         """Return a worker of the class that can take such a call ahead of time."""
@@ -232,8 +248,9 @@ class Placement:
     @staticmethod
     def _has_room(worker: Worker, micros: float) -> bool:
         return (
-            worker.units > 0  # What is ahead needs nothing of its own while something runs.
-            and worker.backlog + micros <= WINDOW
+            # What is ahead needs nothing of its own while something runs.
+            (worker.units > 0 or (worker.slots > 1 and not has_free(worker)))
+            and worker.backlog + micros <= WINDOW * worker.slots
             and len(worker.inflight) < MOST_AHEAD
             and not worker.blocked
             and worker.mark != worker.results
@@ -265,6 +282,10 @@ class Placement:
             self.resources.change(shape.klass.needs, 1)
             return
         klass: Klass = shape.klass
+        if worker.slots > 1:
+            if self.slots.enters(worker, call, klass):
+                self.watch()
+            return
         if worker.klass is not klass:
             worker.unlist()
             worker.klass = klass
@@ -276,9 +297,9 @@ class Placement:
                 worker.units = 1
                 self.resources.change(klass.needs, 1)
             return
-        if worker.units < worker.slots:
+        if not worker.units:
             self.settle(worker)
-        if len(worker.inflight) > worker.slots and not self.watching:
+        if not self.watching:
             self.watch()
 
     def take_back(self, worker: Worker, call: Call) -> None:
@@ -292,6 +313,8 @@ class Placement:
             worker.nested -= 1
             if not blocked:
                 self.resources.change(call.shape.klass.needs, -1)
+        elif worker.slots > 1:
+            self.slots.leaves(worker, call, blocked)
         left = worker.backlog - (call.shape.micros or 0.0)
         worker.backlog = left if left > 0.0 and worker.inflight else 0.0
 
@@ -310,13 +333,11 @@ class Placement:
         return True
 
     def settle(self, worker: Worker) -> None:
-        """Make what the worker holds equal to what it now uses."""
+        """Make what a worker with one slot holds equal to what it now uses."""
         klass = worker.klass
-        if klass is None:
-            return  # An actor's, or nothing was ever sent to it.
-        target = len(worker.inflight) - worker.nested
-        if target > worker.slots:
-            target = worker.slots
+        if klass is None or worker.slots > 1:
+            return  # An actor's, or nothing was ever sent to it; or it is accounted for already.
+        target = min(1, len(worker.inflight) - worker.nested)
         if worker.blocked:
             waiting = sum(not worker.inflight[call].nested for call in worker.blocked)
             target = max(0, target - waiting)
@@ -330,9 +351,9 @@ class Placement:
         if worker.inflight:
             units = worker.units
             self.settle(worker)
-            if worker.backlog < WINDOW / 2:
+            if worker.backlog < WINDOW / 2 * worker.slots:
                 self.reopen(worker)
-            elif worker.units == units and not call.nested:
+            elif worker.units == units and not call.nested and worker.slots == 1:
                 return
         elif klass is not None and klass.queue and worker.units and self._goes_on(worker, klass):
             return
@@ -388,7 +409,7 @@ class Placement:
             return
         pool = klass.pool
         room = self.resources.room(klass.needs, len(klass.queue))
-        while pool.starting < room and not pool.full and self._can_start(klass):
+        while pool.starting * pool.slots < room and not pool.full and self._can_start(klass):
             self.staff.add(pool, pool.name)
         if room and not pool.starting and pool.full and not klass.gpus:
             self._nest(klass)

@@ -93,6 +93,9 @@ class Pool:
     it; what runs there takes no CPU unless it says so, for the workers are the limit. `idle_for` is
     how many seconds one beyond `size` may idle.
 
+    Each of its workers runs `slots` calls at once; those in `part` have calls and may have a free
+    slot, least recently used first (see `slots`).
+
     `over` says that it was made smaller, and may have more workers than it should. `shrinking` says
     that a timer will end the idle ones that are too many. `window` has those that died in vain;
     `turn` numbers the changes of state, so that a timer set before the last is known. `failure` is
@@ -112,6 +115,7 @@ class Pool:
         "line",
         "name",
         "over",
+        "part",
         "shrinking",
         "size",
         "slots",
@@ -142,6 +146,7 @@ class Pool:
         self.slots = slots
         self.workers: dict[int, Worker] = {}
         self.idle: dict[int, Worker] = {}
+        self.part: deque[Worker] = deque()
         self.starting = 0
         self.shrinking = False
         self.over = False
@@ -156,7 +161,8 @@ class Pool:
     def variant(self, name: str, env: tuple[tuple[str, str], ...], gpus: int) -> Pool:
         """Return a pool whose workers begin with `env` and `gpus`, and do not idle for long."""
         limit = ENOUGH if gpus else self.limit
-        made = Pool(name, 0, limit, self.slots, self.window.fresh(), self.line)
+        slots = 1 if gpus else self.slots
+        made = Pool(name, 0, limit, slots, self.window.fresh(), self.line)
         made.tally = self.tally
         made.base, made.env, made.gpus = self.name, env, gpus
         return made

@@ -303,7 +303,7 @@ class Scheduler:
             hasten(ids, self.objects)
             if worker.actor is not None:
                 self.actors.pause(worker, resume=False)
-            elif call.nested:
+            elif call.nested or worker.slots > 1:
                 self.resources.change(call.shape.klass.needs, -1)
         self.placement.settle(worker)
         self.placement.dispatch_all()
@@ -316,7 +316,7 @@ class Scheduler:
         call = worker.inflight[identifier]
         if worker.actor is not None:
             self.actors.pause(worker, resume=True)
-        elif call.nested:
+        elif call.nested or worker.slots > 1:
             self.resources.change(call.shape.klass.needs, 1)
         else:
             self.placement.settle(worker)

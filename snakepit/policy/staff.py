@@ -75,4 +75,7 @@ class Staff:
         worker.pool.workers.pop(worker.number, None)
         worker.pool.idle.pop(worker.number, None)
         worker.unlist()
+        if worker.part:
+            worker.pool.part.remove(worker)
+            worker.part = False
         self.devices.strip(worker)

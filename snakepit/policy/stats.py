@@ -7,6 +7,7 @@ from typing import Any
 from .calls import READY
 from .placement import Placement
 from .pools import Pool
+from .slots import running
 from .workers import LIVE, STARTING, Worker
 
 
@@ -18,8 +19,8 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
     pools = [each for each in placement.pools.values() if each.root == pool.name]
     workers = [worker for each in pools for worker in each.workers.values()]
     tally = pool.tally
-    running = sum(map(_running, workers))
-    ahead = sum(len(worker.inflight) for worker in workers) - running
+    begun = sum(map(running, workers))
+    ahead = sum(len(worker.inflight) for worker in workers) - begun
     ready = sum(
         call.state is READY and call.shape.tally is tally
         for klass in placement.waiting
@@ -38,17 +39,11 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "crashes": dict(tally.crashes),
         "saturations": tally.errors.get("pool_saturated", 0),
         "timeouts": tally.errors.get("queue_timeout", 0),
-        "running": running,
+        "running": begun,
         "queued": ready + ahead,
-        "waiting": tally.requests - ended - running - ready - ahead,
+        "waiting": tally.requests - ended - begun - ready - ahead,
         "workers": _by_state(workers),
     }
-
-
-def _running(worker: Worker) -> int:
-    # Those that wait, and above them as many as have a slot.
-    waiting = len(worker.blocked)
-    return waiting + min(worker.slots, len(worker.inflight) - waiting)
 
 
 def _by_state(workers: list[Worker]) -> dict[str, int]:

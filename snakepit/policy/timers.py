@@ -67,7 +67,10 @@ class Timers:
         stuck = worker.mark == worker.results
         worker.mark = worker.results
         klass = worker.klass
-        if not stuck or klass is None or (pool.full and not pool.idle):
+        if not stuck or klass is None or not self._has_others(pool):
             return
         if self._placement.resources.fits(klass.needs):
             self._actions.append(AskBack(worker.number))
+
+    def _has_others(self, pool: Pool) -> bool:
+        return bool(not pool.full or pool.idle or self._placement.slots.spare(pool))

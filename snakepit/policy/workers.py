@@ -30,9 +30,12 @@ class Worker:
 
     Attributes:
         inflight: the calls in its mailbox or running, in the order they were sent.
+        slots: how many calls it runs at once.
         klass: what its calls have in common while there are any: they use the same resources, so
-            that the next takes over what the last one held.
-        units: how many times the needs of `klass` it holds at the moment.
+            that the next takes over what the last one held. None if it has several slots, and they
+            have nothing in common.
+        units: how many times the needs of `klass` it holds at the moment, if it has one slot.
+        part: whether it is among those of its pool that may have a free slot.
         backlog: predicted microseconds of what is in flight.
         blocked: calls that wait in get() or wait(), with the ids and whether they need all.
         interpreter: whose zygote makes its process.
@@ -54,6 +57,7 @@ class Worker:
         "nested",
         "number",
         "open",
+        "part",
         "pool",
         "rests",
         "results",
@@ -80,6 +84,7 @@ class Worker:
         self.backlog = 0.0
         self.blocked: dict[int, tuple[tuple[int, ...], bool]] = {}
         self.open = False
+        self.part = False
         self.sequence = 0
         self.results = 0
         self.rests = 0

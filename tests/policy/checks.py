@@ -20,6 +20,7 @@ from snakepit.policy.calls import DONE, READY, SENT
 from snakepit.policy.objects import PENDING as UNKNOWN
 from snakepit.wire.messages import CREATE
 
+from . import slots
 from .books import Player, Task
 from .outcomes import Outcomes, Violation
 from .process import Worker
@@ -124,12 +125,9 @@ class Checker:
         world.require(not task.where, f"{task!r} is sent twice")
         world.require(not task.cancelled, f"{task!r} is sent although it was cancelled")
         if action.nested:
-            blocked = all(i in worker.blocked for i in worker.sent)
-            world.require(
-                worker.sent and blocked and not worker.actor, f"{task!r} is nested in {worker!r}"
-            )
+            world.require(slots.may_nest(worker), f"{task!r} is nested in {worker!r}")
         elif not worker.actor:
-            world.require(not worker.blocked, f"{task!r} is sent to {worker!r}, which waits")
+            world.require(slots.may_take(worker), f"{task!r} is sent to {worker!r}, which waits")
         task.where = action.worker
         task.nested = action.nested
         worker.sent[call.id] = task
@@ -143,8 +141,9 @@ class Checker:
         groups = record.actor.groups if record.actor is not None else None
         limits = {name: group.limit for name, group in groups.items()} if groups else None
         worker = Worker(
-            world, number, record.pool.name, record.actor is not None, limits, action.interpreter
-        )
+            world, number, record.pool.name, record.actor is not None, limits, action.interpreter,
+            record.slots,
+        )  # fmt: skip
         template = record.actor.creation.shape.template if record.actor else record.pool
         wanted = dict(template.env).get(INTERPRETER, "")
         world.require(action.interpreter == wanted, f"{worker!r} is forked by {action}")
@@ -241,6 +240,8 @@ class Checker:
                 if not waits and (template.resources or not player.made):
                     for key, amount in record.actor.creation.shape.klass.needs:
                         free[key] = free.get(key, 0) - amount
+            elif worker is not None and worker.slots > 1:
+                slots.take(worker, free)
             elif worker is not None and worker.sent:
                 plain = None
                 waits = False

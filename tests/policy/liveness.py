@@ -15,6 +15,7 @@ from snakepit.policy.calls import DONE, READY, SENT, WAITING
 from snakepit.policy.objects import PENDING
 from snakepit.wire.messages import METHOD
 
+from . import slots
 from .outcomes import Violation
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Liveness:
     def check(self) -> None:
         """Report the first call that has no reason to wait."""
         for worker in self.world.workers.values():
-            for frame in worker.stack if worker.groups is not None else worker.stack[-1:]:
+            for frame in worker.stack if _beside(worker) else worker.stack[-1:]:
                 self._top(worker, frame)
         for task in self.world.tasks.values():
             self._task(task)
@@ -110,6 +111,8 @@ class Liveness:
             return
         if pool.idle:
             raise Violation(f"{task!r} waits, and a worker is idle")
+        if slots.has_spare(self.world, pool):
+            raise Violation(f"{task!r} waits, and a slot is free")
         if len(pool.workers) < pool.limit:
             raise Violation(f"{task!r} waits, and the pool is not full")
         if task.call.id in self.reached.get(pool.name, ()):
@@ -124,12 +127,14 @@ class Liveness:
             raise Violation(f"{task!r} could run in {worker!r}")
         if worker.actor:
             return
-        if top.waits is not None:
+        if worker.slots > 1:
+            slots.check_unbegun(worker, task)
+        elif top.waits is not None:
             raise Violation(f"{task!r} waits behind {top!r}, which is blocked")
         klass = task.call.shape.klass
         pool = klass.pool
         if self.world.scheduler.resources.fits(klass.needs) and (
-            pool.idle or len(pool.workers) < pool.limit
+            pool.idle or len(pool.workers) < pool.limit or slots.has_spare(self.world, pool)
         ):
             raise Violation(f"{task!r} waits behind {top!r}, which goes on and on")
 
@@ -156,10 +161,14 @@ class Liveness:
         """Return for each pool the queued calls that a blocked worker of it waits for."""
         reached: dict[str, set[int]] = {}
         for worker in self.world.workers.values():
-            if worker.actor or not worker.stack or not all(f.told for f in worker.stack):
+            if worker.actor or not worker.stack:
                 continue
-            pool = self.world.scheduler.placement.workers[worker.number].pool.name
-            self._follow(worker.stack[-1], reached.setdefault(pool, set()))
+            if worker.slots > 1:
+                waiting = [frame for frame in worker.stack if frame.told]
+            else:
+                waiting = worker.stack[-1:] if all(f.told for f in worker.stack) else []
+            for frame in waiting:
+                self._follow(frame, reached.setdefault(worker.pool, set()))
         return reached
 
     def _follow(self, top: Frame, reached: set[int]) -> None:
@@ -176,7 +185,7 @@ class Liveness:
             waiting.extend(self._producers(self._missing(call)))
             if call.id in self.frames:
                 worker, level = self.frames[call.id]
-                above = worker.stack[level : level + 1 if worker.groups is not None else None]
+                above = worker.stack[level : level + 1 if _beside(worker) else None]
                 for frame in above:
                     waiting.append(frame.task)
                     waiting.extend(self._producers(frame.waits or ()))
@@ -197,3 +206,7 @@ class Liveness:
         if worker is not None:
             ahead = ahead + [frame.task for frame in worker.stack]
         return [t for t in ahead if not t.resolved]
+
+
+def _beside(worker: Worker) -> bool:
+    return worker.groups is not None or worker.slots > 1

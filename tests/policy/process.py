@@ -7,6 +7,8 @@ What a worker has to keep to, because the scheduler's promises rest on it:
 * `Blocked` returns every call that it has not begun; while it is blocked it returns what comes
   without the NESTED flag, and begins at once what comes with it; back in a blocked call it returns
   what is left.  An actor's worker returns nothing.
+* With several slots it runs as many calls side by side, which it begins in that order too, and
+  nested ones at once, beyond its slots, when it has given back what it had not begun (see `slots`).
 * An actor with groups runs calls side by side, of each group up to its limit, in the order they
   came; to the driver all have begun that were sent before one that has.
 * `Unblocked` precedes the result of a call that was blocked, whatever ended the wait.
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from snakepit.wire.messages import CANCELLED, CREATE
 
-from . import program
+from . import program, slots
 from .books import Process, Task
 
 if TYPE_CHECKING:
@@ -80,13 +82,14 @@ class Worker(Process):
 
     def __init__(
         self, world: World, number: int, pool: str, actor: bool,
-        groups: dict[str, int] | None = None, interpreter: str = "",
+        groups: dict[str, int] | None = None, interpreter: str = "", slots: int = 1,
     ) -> None:  # fmt: skip
         super().__init__(world, number)
         self.pool = pool
         self.interpreter = interpreter
         self.actor = actor
         self.groups = groups
+        self.slots = slots
         self.state = "new"
         self.inbox: deque[tuple[Any, ...]] = deque()
         self.control: deque[tuple[Any, ...]] = deque()
@@ -294,6 +297,9 @@ class Worker(Process):
             self.early.discard(task.call.id)
             self.drop_unbegun(task)
             return
+        if self.slots > 1:
+            slots.take_in(self, message)
+            return
         top = self.stack[-1] if self.stack else None
         if top is not None and top.told and not self.actor:
             if message[3]:
@@ -339,7 +345,7 @@ class Worker(Process):
             self.world.unrefer(identifier)
         if exits:
             self.die({"exit_code": 0})
-        elif self.stack:
+        elif self.stack and self.slots == 1:
             self.give_back()
 
     # --- running --------------------------------------------------------------------------
@@ -348,9 +354,11 @@ class Worker(Process):
         """Take the call on top one step further; tell whether there was anything to do."""
         if self.groups is not None and self.stack:
             return self._run_beside(dice)
+        if self.slots > 1:
+            return slots.run(self, dice)
         if not self.stack:
-            return self._idle(dice)
-        return self._step(self.stack[-1], dice)
+            return self.idle(dice)
+        return self.step(self.stack[-1], dice)
 
     def _run_beside(self, dice: Dice) -> bool:
         """Begin a call whose group has room, or take one that runs a step further."""
@@ -360,7 +368,7 @@ class Worker(Process):
         if made and self._begin_beside():
             return True
         first = dice.below(len(self.stack))
-        return any(self._step(f, dice) for f in self.stack[first:] + self.stack[:first])
+        return any(self.step(f, dice) for f in self.stack[first:] + self.stack[:first])
 
     def _begin_beside(self) -> bool:
         for item in self.queue:
@@ -376,7 +384,8 @@ class Worker(Process):
         running = sum(f.task.call.shape.template.group == group for f in self.stack)
         return self.groups[group] - running
 
-    def _step(self, frame: Frame, dice: Dice) -> bool:
+    def step(self, frame: Frame, dice: Dice) -> bool:
+        """Take a call one step further; tell whether there was anything to do."""
         if frame.asking:
             return False
         if frame.waits is not None:
@@ -389,7 +398,8 @@ class Worker(Process):
             program.advance(self, frame, dice)
         return True
 
-    def _idle(self, dice: Dice) -> bool:
+    def idle(self, dice: Dice) -> bool:
+        """Do one thing without a call."""
         if self.queue:
             self.begin(self.queue.popleft())
         elif self.retiring and not self.inbox:

@@ -27,10 +27,10 @@ class Rig:
 
     def __init__(
         self, cpus: float = 2, size: int = 2, limit: int = 4, cores: int = 64,
-        intensity: int = 2, period: float = 10.0, **resources: float,
+        intensity: int = 2, period: float = 10.0, slots: int = 1, **resources: float,
     ) -> None:  # fmt: skip
         window = partial(RestartWindow, intensity, period)
-        self.pool = Pool("main", size, limit, 1, window())
+        self.pool = Pool("main", size, limit, slots, window())
         self.scheduler = Scheduler({"CPU": cpus, **resources}, [self.pool], cores, window)
         self.now = 0.0
         self.entries = self.scheduler.objects.entries

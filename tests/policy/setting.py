@@ -51,6 +51,7 @@ class Setting(NamedTuple):
     period: float
     groups: int
     lines: dict[str, tuple[int | None, float | None]]
+    slots: dict[str, int]  # of the workers of those pools that have several
 
 
 GROUPS: tuple[tuple[tuple[str, int], ...], ...] = (
@@ -90,6 +91,7 @@ def make_setting(random: Random, steps: int) -> Setting:
             pools.remove((name, size, limit))
             pools.append((name, random.randint(0, limit), limit))
     names = [name for name, _, _ in pools]
+    slots = {name: random.choice((2, 3, 8)) for name in names if random.random() < 0.3}
 
     others = random.choice((0, 0, 1, 2))
 
@@ -151,6 +153,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         closes=random.random() < 0.1,
         groups=random.choice((0, 0, 1, 3)),
         lines=lines,
+        slots=slots,
         prestart=random.choice((0, 0, 1, cpus)),
         most_starting=random.choice((1, 2, 16)),
         most_in_mailbox=random.choice((1, 2, 5, 512)),

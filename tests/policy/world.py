@@ -52,7 +52,7 @@ class World:
         window = partial(RestartWindow, setting.intensity, setting.period)
         pools = [
             Pool(
-                name, size, limit, 1, window(),
+                name, size, limit, setting.slots.get(name, 1), window(),
                 Line(*setting.lines[name]) if name in setting.lines else None,
             )
             for name, size, limit in setting.pools
