@@ -32,20 +32,13 @@ from importlib import import_module
 from time import monotonic
 from typing import Any, Final, final
 
-from snakepit.store.platform import Region
+from snakepit.store.status import LINE, line_of, map_area
 from snakepit.transport.fds import FdConnection, PeerGone
-from snakepit.transport.handover import (
-    CHANNEL,
-    DRIVER,
-    LEDGER,
-    STATUS,
-    STATUS_BYTES,
-    Settings,
-    view_of,
-)
+from snakepit.transport.handover import CHANNEL, DRIVER, Settings
 from snakepit.wire.codec import Encoder, decode
 from snakepit.wire.messages import (
     VERSION,
+    Areas,
     Credit,
     Died,
     Preload,
@@ -94,9 +87,9 @@ class Zygote:
 
     def __init__(self, settings: Settings, wakeup: int) -> None:
         self._settings = settings
-        area = Region(STATUS, settings.slots * STATUS_BYTES, writable=True)
-        self._status = view_of(area, area.address, area.size)
-        os.close(STATUS)
+        self._slots = 0
+        self._status = memoryview(b"")
+        self._ledger = -1
         self._channel = FdConnection(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CHANNEL))
         self._encode = Encoder()
         self._relay = Relay(self._send_frame)
@@ -207,6 +200,8 @@ class Zygote:
 
     def _act(self, message: Any) -> Birth | None:
         match message:
+            case Areas():
+                self._share(message.slots)
             case Spawn():
                 return self._spawn(message)
             case Signal():
@@ -222,6 +217,13 @@ class Zygote:
             case _:
                 raise TypeError(f"the zygote has no use for {message!r}")
         return None
+
+    def _share(self, slots: int) -> None:
+        """Take what all workers share."""
+        status, self._ledger = self._channel.take_descriptors()
+        self._slots = slots
+        self._status = map_area(status, slots * LINE)
+        os.close(status)
 
     # --- birth -------------------------------------------------------------------------------
 
@@ -240,16 +242,17 @@ class Zygote:
 
     def _fork(self, message: Spawn, fds: tuple[int, ...]) -> Birth | None:
         number, slot, label, env = message
-        run, slots, open_files = self._settings[:3]
+        run, open_files = self._settings[:2]
+        slots = self._slots
         if len(fds) != 2:
             raise OSError(EMFILE, f"{os.strerror(EMFILE)}: the worker's sockets were lost")
         if not 0 <= slot < slots:
             raise OSError(EINVAL, f"slot {slot} is not one of the status area's {slots}")
         worker, writers = self._open_worker(number, label)
-        status = self._status[slot * STATUS_BYTES : (slot + 1) * STATUS_BYTES]
+        status = line_of(self._status, slot)
         birth = Birth(
             number, slot, run, label, env, slots, status, *fds, *writers,
-            LEDGER, os.getpid(), open_files,
+            self._ledger, os.getpid(), open_files,
         )  # fmt: skip
         # A signal before the child has its own handlers would reach the zygote's wake-up pipe.
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)

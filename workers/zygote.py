@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from typing import Final, NoReturn
 
-from snakepit.transport.handover import CHANNEL, DRIVER, LEDGER, STATUS, Settings
+from snakepit.transport.handover import CHANNEL, DRIVER, Settings
 
 from .nursery import HEARD, NAME, Zygote
 from .platform import adopt_orphans, name_process
@@ -45,7 +45,7 @@ def _prepare(settings: Settings) -> None:
         os.setsid()
     adopt_orphans()
     name_process(NAME)
-    given = (CHANNEL, STATUS, LEDGER, DRIVER)[: 4 if settings.has_pidfd else 3]
+    given = (CHANNEL, DRIVER) if settings.has_pidfd else (CHANNEL,)
     close_others(given)
     for fd in given:
         os.set_inheritable(fd, False)

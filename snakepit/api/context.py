@@ -197,7 +197,7 @@ def _start(config: Config) -> Runtime:
         from ..runtime.inline import InlineRuntime
 
         return InlineRuntime(config)
-    from ..runtime.driver import start
+    from ..runtime.start import start
 
     return start(config)
 

@@ -15,21 +15,20 @@ from ..bars import DISPLAY
 from ..config import UNITS, Config
 from ..deadline import Deadline
 from ..definitions import complete
-from ..errors import ActorAlreadyExistsError, RuntimeStartError, SnakepitError
-from ..ids import DRIVER, new_run
+from ..errors import ActorAlreadyExistsError, SnakepitError
+from ..ids import DRIVER
 from ..payload import pack, pack_call
 from ..policy.calls import Call, Shape
 from ..policy.placement import Pool
 from ..policy.restart import RestartWindow
 from ..policy.scheduler import Scheduler
 from ..protocol import Definition, Reference, Runtime, resolved, watch_forks
-from ..store.platform import OutOfPages
 from ..values import INLINE, take_references
 from ..wire import messages as wire
 from .core import Core
 from .directory import Directory
 from .host import StartZygote
-from .interpreter import named_interpreter, own_interpreter
+from .interpreter import home_interpreter
 from .interrupts import Interrupts
 from .pools import at_start, pools_of
 from .processes import Processes
@@ -37,7 +36,6 @@ from .registration import Registration
 from .requests import Inbox
 from .streams import StreamReader
 from .waiting import Everything, Waiting, unknown
-from .zygote import ZygoteClient
 
 SHUTDOWN: Final = 5.0
 """Seconds after which a shutdown kills what has not ended by itself."""
@@ -47,39 +45,22 @@ T = TypeVar("T")
 _loads = pickle.loads
 
 
-def start(config: Config) -> DriverRuntime:
-    """Start a runtime; its processes are on their way when this returns.
-
-    Raises:
-        RuntimeStartError: the machine refuses descriptors, memory or the zygote's process.
-    """
-    try:
-        return DriverRuntime(config)
-    except (OSError, OutOfPages) as error:
-        raise RuntimeStartError(f"the runtime cannot start: {error}") from error
-
-
 @final
 class DriverRuntime:
     """The runtime that owns the scheduler. Implements `snakepit.protocol.Runtime`."""
 
-    def __init__(self, config: Config, start_zygote: StartZygote = ZygoteClient.start) -> None:
-        self.run = new_run()
+    def __init__(
+        self, config: Config, run: str, interrupts: Interrupts, start_zygote: StartZygote
+    ) -> None:
+        """Put a runtime together; `start` is who calls this, in a section of `interrupts`."""
+        self.run = run
         window = partial(RestartWindow, config.restart_intensity, config.restart_period)
         pools = pools_of(config, window)
         totals = {name: amount / UNITS for name, amount in config.totals().items()}
-        # A Ctrl-C waits until the runtime is whole, and then ends it.
-        self._interrupts = interrupts = Interrupts()
-        token = interrupts.enter()
-        try:
-            home = named_interpreter(config.runtime_env) or own_interpreter()
-            cores = max(1, len(os.sched_getaffinity(0)))
-            scheduler = Scheduler(totals, pools, cores, window, home)
-            core = Core(config, self.run, scheduler, interrupts)
-        except BaseException:
-            interrupts.uninstall()
-            raise
-        self._core = core
+        self._interrupts = interrupts
+        cores = max(1, len(os.sched_getaffinity(0)))
+        scheduler = Scheduler(totals, pools, cores, window, home_interpreter(config.runtime_env))
+        self._core = core = Core(config, run, scheduler, interrupts)
         self._lock = core.lock
         self._handles = core.handles
         self._entries = core.entries
@@ -113,14 +94,8 @@ class DriverRuntime:
         except BaseException:
             self._register.end()
             core.close()
-            interrupts.uninstall()
             raise
         self._begin(pools)
-        try:
-            interrupts.leave(token)
-        except BaseException:
-            self.shutdown()
-            raise
 
     def _begin(self, pools: list[Pool]) -> None:
         core = self._core

@@ -81,7 +81,6 @@ class StartZygote(Protocol):
         ledger_fd: int,
         env: Mapping[str, str],
         log_to_driver: bool,
-        open_files: int,
         interpreter: str,
     ) -> Zygote:
         """Return at once; the readiness arrives as `Started`.

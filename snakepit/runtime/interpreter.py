@@ -33,9 +33,9 @@ def own_interpreter() -> str:
     return shlex.join([sys.executable or ""])
 
 
-def named_interpreter(env: Pairs) -> str:
-    """Return the interpreter that an environment names; nothing if it names none."""
-    return dict(env).get(INTERPRETER, "")
+def home_interpreter(env: Pairs) -> str:
+    """Return the interpreter of whatever names none, in a runtime of this environment."""
+    return dict(env).get(INTERPRETER, "") or own_interpreter()
 
 
 def command(interpreter: str, arguments: Sequence[str]) -> list[str]:

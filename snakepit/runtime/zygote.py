@@ -12,39 +12,27 @@ relies on the GIL.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import resource
 import select
 import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, final
+from typing import Any, final
 
 from ..deadline import Deadline
 from ..errors import RuntimeStartError
-from ..store.platform import PAGE, OutOfPages, Region, memory_file, reserve_pages, round_up
+from ..store.platform import OutOfPages
+from ..store.status import create_area, line_of
 from ..transport.fds import FdConnection, PeerGone
-from ..transport.handover import CHANNEL, DRIVER, LEDGER, STATUS, STATUS_BYTES, Settings, view_of
-from ..transport.orphans import MARK, end_marked
+from ..transport.orphans import end_marked
 from ..transport.streams import Channels, socket_channels
 from ..wire.codec import Encoder, decode
-from ..wire.messages import Died, Spawned, Stop
-from .interpreter import command
+from ..wire.messages import Areas, Died, Spawned, Stop
+from .launch import DEFAULT_ENTRY, Launched, launch, open_pidfd
 
-DEFAULT_ENTRY: Final = "snakepit.workers.process:main"
-
-_THREAD_LIMITS: Final = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-_STARTUP_TEXT: Final = 64 << 10
-_UNKNOWN: Final = 255
+_STARTUP_TEXT = 64 << 10
+_UNKNOWN = 255
 
 
 @final
@@ -69,19 +57,37 @@ class ZygoteClient:
         "run",
     )
 
-    def __init__(
-        self, run: str, pid: int, channel: socket.socket, status: memoryview, log: int
-    ) -> None:
-        self.run = run
-        self.pid = pid
-        self.pidfd = _open_pidfd(pid)
+    def __init__(self, launched: Launched, slots: int, ledger_fd: int) -> None:
+        """Take over a process that was started, and give it what its workers share.
+
+        Args:
+            launched: the process; what belongs to it is the client's from now on, unless this
+                raises.
+            slots: how many workers the status area has room for.
+            ledger_fd: the store's ledger, which each worker gets a descriptor of.
+
+        Raises:
+            RuntimeStartError: the machine has no memory or descriptors left.
+        """
+        given: list[int] = []
+        try:
+            status, self._status = create_area(slots)
+            given.append(status)
+            given.append(os.dup(ledger_fd))
+        except (OSError, OutOfPages) as error:
+            for fd in given:
+                os.close(fd)
+            raise RuntimeStartError(f"no worker can be given its memory: {error}") from error
+        self.run = launched.run
+        self.pid = launched.pid
+        self.pidfd = open_pidfd(launched.pid)
         self.exit_code: int | None = None
-        self._channel = FdConnection(channel)
+        self._log = launched.log
+        self._channel = FdConnection(socket.socket(fileno=launched.channel))
         self._encode = Encoder()
         self._encoding = threading.Lock()
-        self._status = status
-        self._log = log
         self._workers: set[int] = set()
+        self.send(Areas(slots), given)
 
     @classmethod
     def start(
@@ -111,34 +117,19 @@ class ZygoteClient:
         Raises:
             RuntimeStartError: no process could be started.
         """
-        opened: list[int] = []
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        launched = launch(
+            run=run,
+            env=env,
+            entry=entry,
+            log_to_driver=log_to_driver,
+            open_files=open_files,
+            interpreter=interpreter,
+        )
         try:
-            driver = _open_pidfd(os.getpid())
-            if driver >= 0:
-                opened.append(driver)
-            status, view = _status_area(slots)
-            opened.append(status)
-            log = _log_file()
-            opened.append(log)
-            settings = Settings(run, slots, open_files, log_to_driver, driver >= 0, entry)
-            given = {CHANNEL: theirs.fileno(), STATUS: status, LEDGER: ledger_fd}
-            if driver >= 0:
-                given[DRIVER] = driver
-            pid = _spawn(interpreter, settings, env, given, log)
-            opened.remove(log)
-            return cls(run, pid, ours, view, log)
-        except BaseException as error:
-            ours.close()  # what has started already ends by this
-            if not isinstance(error, OSError | OutOfPages):
-                raise
-            raise RuntimeStartError(
-                f"the zygote, the process that workers are forked from, cannot start: {error}"
-            ) from error
-        finally:
-            theirs.close()
-            for fd in opened:
-                os.close(fd)
+            return cls(launched, slots, ledger_fd)
+        except BaseException:
+            launched.end()
+            raise
 
     @staticmethod
     def channels() -> Channels:
@@ -187,7 +178,7 @@ class ZygoteClient:
 
     def status(self, slot: int) -> memoryview:
         """Return the 64 bytes that the worker in `slot` writes its status to."""
-        return self._status[slot * STATUS_BYTES : (slot + 1) * STATUS_BYTES]
+        return line_of(self._status, slot)
 
     def startup_text(self) -> str:
         """Return what the zygote itself printed: why it failed, if it did."""
@@ -281,86 +272,3 @@ class ZygoteClient:
                 os.kill(self.pid, number)
         except ProcessLookupError:
             return
-
-
-def raise_open_files() -> int:
-    """Raise this process's soft limit of open files to the hard one; return what it was."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft
-
-
-def _open_pidfd(pid: int) -> int:
-    try:
-        return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
-    except ProcessLookupError:
-        return -1
-
-
-def _status_area(slots: int) -> tuple[int, memoryview]:
-    size = round_up(slots * STATUS_BYTES, PAGE)
-    fd = memory_file("snakepit-status", size)
-    try:
-        reserve_pages(fd, 0, size)
-        area = Region(fd, size, writable=True)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd, view_of(area, area.address, size)
-
-
-def _log_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("snakepit-zygote-log", os.MFD_CLOEXEC)
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _spawn(
-    interpreter: str,
-    settings: Settings,
-    env: Mapping[str, str],
-    given: Mapping[int, int],
-    log: int,
-) -> int:
-    """Start the interpreter with descriptor `given[n]` as its n; return its pid."""
-    arguments = command(interpreter, settings.arguments())
-    copies: list[int] = []
-    try:
-        # High numbers first, so that no descriptor is overwritten before it is duplicated.
-        for fd in (log, *given.values()):
-            copies.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, DRIVER + 1))
-        actions: list[tuple[Any, ...]] = [
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, copies[0], 1),
-            (os.POSIX_SPAWN_DUP2, copies[0], 2),
-        ]
-        actions += [(os.POSIX_SPAWN_DUP2, copy, fd) for copy, fd in zip(copies[1:], given)]
-        env = _environment(settings.run, env, bool(interpreter))
-        return _posix_spawn(arguments, env, actions)
-    finally:
-        for fd in copies:
-            os.close(fd)
-
-
-def _posix_spawn(
-    arguments: list[str], env: Mapping[str, str], actions: list[tuple[Any, ...]]
-) -> int:
-    # A session from the first moment: a Ctrl-C at the terminal must not end a young zygote.
-    try:
-        return os.posix_spawn(
-            arguments[0], arguments, env, file_actions=actions, setsid=True, setsigmask=()
-        )
-    except NotImplementedError:
-        return os.posix_spawn(arguments[0], arguments, env, file_actions=actions, setsigmask=())
-
-
-def _environment(run: str, env: Mapping[str, str], foreign: bool) -> dict[str, str]:
-    if foreign:  # another one would look there for its standard library
-        env = {name: text for name, text in env.items() if name != "PYTHONHOME"}
-    # Whoever sets the first of them speaks for every library.
-    limits = () if _THREAD_LIMITS[0] in env else _THREAD_LIMITS
-    return {**dict.fromkeys(limits, "1"), **env, MARK: f"{run}:0"}

@@ -27,7 +27,7 @@ from ..wire import messages as wire
 from .core import SLOTS, Core
 from .host import StartZygote, Zygote
 from .interpreter import own_interpreter
-from .zygote import ZygoteGone, raise_open_files
+from .zygote import ZygoteGone
 
 ANSWER: Final = 60.0
 """Seconds within which another interpreter's zygote must say that it is ready."""
@@ -81,7 +81,6 @@ class Zygotes:
         self._start = start
         self._take = take
         self._bury = bury
-        self._open_files = raise_open_files()
         self._preloaded: set[str] = set()
         self._stopping = False
         # The interpreter of whatever names none.
@@ -122,7 +121,6 @@ class Zygotes:
             ledger_fd=core.memory.ledger.fd,
             env=environment(),
             log_to_driver=core.config.log_to_driver,
-            open_files=self._open_files,
             interpreter=interpreter if foreign else "",
         )
         line = self._lines[interpreter] = Line(interpreter, foreign, zygote)

@@ -11,6 +11,7 @@ from ..errors import RuntimeStartError
 from ..protocol import begin, retire
 from ..runtime.driver import DriverRuntime
 from ..runtime.host import StartZygote
+from ..runtime.start import start
 from .memory import CAPACITY
 from .workers import ScriptedWorker, Step
 from .zygotes import Birth, FakeZygote
@@ -53,7 +54,6 @@ class Stage:
         ledger_fd: int,
         env: Mapping[str, str],
         log_to_driver: bool,
-        open_files: int,
         interpreter: str,
     ) -> FakeZygote:
         """See `ZygoteClient.start`."""
@@ -100,7 +100,7 @@ def hosted(start_zygote: StartZygote, options: Mapping[str, Any]) -> Iterator[Dr
         RuntimeError: this process has a runtime already.
     """
     config = resolve(**{"num_cpus": 1, **options})
-    runtime, new = begin(lambda: DriverRuntime(config, start_zygote))
+    runtime, new = begin(lambda: start(config, start_zygote))
     if not new or not isinstance(runtime, DriverRuntime):
         raise RuntimeError("this process has a runtime already: call snakepit.shutdown() first")
     try:

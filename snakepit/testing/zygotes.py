@@ -25,7 +25,7 @@ from typing import Any, Final, final
 
 from ..deadline import Deadline
 from ..runtime.zygote import ZygoteGone
-from ..transport.handover import STATUS_BYTES
+from ..store.status import LINE, line_of
 from ..transport.streams import Channels
 from ..wire import messages as wire
 from .memory import CAPACITY, MemoryStream, memory_pair
@@ -74,7 +74,7 @@ class FakeZygote:
         self._script = script
         self._birth = birth
         self._capacity = capacity
-        self._status = memoryview(bytearray(slots * STATUS_BYTES))
+        self._status = memoryview(bytearray(slots * LINE))
         self._ends: dict[int, MemoryStream] = {}
         self._commands: deque[tuple[Any, tuple[int, ...]]] = deque()
         self._held: deque[tuple[wire.Spawn, tuple[int, ...]]] = deque()
@@ -138,7 +138,7 @@ class FakeZygote:
 
     def status(self, slot: int) -> memoryview:
         """See `ZygoteClient.status`."""
-        return self._status[slot * STATUS_BYTES : (slot + 1) * STATUS_BYTES]
+        return line_of(self._status, slot)
 
     def startup_text(self) -> str:
         """See `ZygoteClient.startup_text`."""

@@ -14,6 +14,7 @@ from ..errors import ProtocolError
 from .frames import MAX_FRAME, refuse_size
 from .messages import (
     Answer,
+    Areas,
     Blocked,
     Cancel,
     Code,
@@ -61,7 +62,7 @@ _KINDS: Final[tuple[type[Any], ...]] = (
     Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
     NeedCode, Progress, Request,
     Segment, Descriptor, Cancel, GiveBack, Ping,
-    Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
+    Areas, Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
 )  # fmt: skip
 _NUMBER: Final[dict[type[Any], int]] = {kind: number for number, kind in enumerate(_KINDS)}
 

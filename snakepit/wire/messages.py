@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-VERSION = 4
+VERSION = 5
 """Both sides of a mailbox state it in their first message and refuse another."""
 
 Payload: TypeAlias = Any
@@ -338,6 +338,15 @@ class Ping(NamedTuple):
 
 
 # --- driver to zygote ------------------------------------------------------------------------
+
+
+class Areas(NamedTuple):
+    """The first message: of what workers share, the status area with so many lines, and the ledger.
+
+    Their descriptors travel with this.
+    """
+
+    slots: int
 
 
 class Spawn(NamedTuple):

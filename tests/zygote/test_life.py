@@ -12,7 +12,6 @@ import pytest
 from zygote_harness import SLOTS, Zygote, is_alive, pids_of, wait_until
 
 from snakepit.errors import RuntimeStartError
-from snakepit.runtime import zygote as client_module
 from snakepit.runtime.zygote import ZygoteClient
 from snakepit.wire.messages import Died, Preload, Signal, Spawned, SpawnFailed, Started
 from snakepit.workers.output import TAIL_BYTES, TAIL_LINES
@@ -230,13 +229,13 @@ def test_a_failed_spawn_is_told_and_the_zygote_lives_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limited = client_module._posix_spawn
+    limited = launch_module._posix_spawn
 
     def spawn_limited(arguments: list[str], *rest: object) -> int:
         shell = ["/bin/sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *arguments]
         return limited(shell, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(client_module, "_posix_spawn", spawn_limited)
+    monkeypatch.setattr(launch_module, "_posix_spawn", spawn_limited)
     zygote = Zygote()
     try:
         for _ in range(12):
