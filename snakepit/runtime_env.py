@@ -8,7 +8,6 @@ Pairs that are the same mean the same processes, so they are sorted.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -95,6 +94,14 @@ def merged(outer: Pairs, inner: Pairs) -> Pairs:
     return tuple(sorted({**dict(outer), **dict(inner)}.items()))
 
 
+def modules_of(text: str) -> list[str]:
+    """Return the folders that the variable `MODULES` names."""
+    import json
+
+    folders: list[str] = json.loads(text)
+    return folders
+
+
 def told(pairs: Pairs) -> dict[str, Any]:
     """Return the dictionary that an environment's pairs were made from, paths made absolute."""
     all_of_it = dict(pairs)
@@ -105,7 +112,7 @@ def told(pairs: Pairs) -> dict[str, Any]:
     if DIRECTORY in all_of_it:
         found["working_dir"] = all_of_it[DIRECTORY]
     if MODULES in all_of_it:
-        found["py_modules"] = json.loads(all_of_it[MODULES])
+        found["py_modules"] = modules_of(all_of_it[MODULES])
     if HOOK in all_of_it:
         kind, _, text = all_of_it[HOOK].partition(":")
         found["worker_process_setup_hook"] = text if kind == "name" else "a function"
@@ -156,7 +163,11 @@ def _modules(option: str, value: object) -> dict[str, str]:
     if not isinstance(value, (list, tuple)):
         raise wrong_type(option, value, "a list of paths and modules")
     folders = [_importable(f"{option}[{place}]", item) for place, item in enumerate(value)]
-    return {MODULES: json.dumps(list(dict.fromkeys(folders)))} if folders else {}
+    if not folders:
+        return {}
+    import json  # here, for most environments name none
+
+    return {MODULES: json.dumps(list(dict.fromkeys(folders)))}
 
 
 def _importable(option: str, value: object) -> str:

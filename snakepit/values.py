@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, final
 
 from .deadline import Deadline
 from .errors import ObjectLostError, ObjectStoreFullError, StaleReferenceError
-from .faults import Failure, to_exception
 from .handles import Handles
 from .payload import unpack, unpack_exception
 from .protocol import Reference, Runtime, watch_forks
@@ -231,6 +230,8 @@ class Values:
         if fields.get("cause") is not None:
             cause = unpack_exception(self.parts(fields["cause"]))
             fields = {**fields, "error": str(cause)}
+        from .faults import Failure, to_exception  # here, for most programs see none
+
         raise to_exception(Failure(kind, fields)) from cause
 
     def parts(self, payload: Payload) -> list[Any]:

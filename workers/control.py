@@ -10,7 +10,7 @@ import os
 import select
 import socket
 import threading
-import traceback
+from _thread import start_new_thread
 from collections.abc import Callable
 from typing import Any, final
 
@@ -28,18 +28,21 @@ class Control:
         take: takes each message with its descriptors, in the control thread.
     """
 
-    __slots__ = ("_connection", "_encode", "_sending", "_take", "_thread")
+    __slots__ = ("_connection", "_encode", "_sending", "_take")
 
     def __init__(self, sock: socket.socket, take: Callable[[Any, tuple[int, ...]], None]) -> None:
         self._connection = FdConnection(sock)
         self._encode = Encoder()
         self._sending = threading.Lock()
         self._take = take
-        self._thread = threading.Thread(target=self._serve, name="snakepit-control", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread.
+
+        Not with `threading`, whose start of a thread writes to 0.3 MB that each worker shares with
+        the others until then.
+        """
+        start_new_thread(self._serve, ())
 
     def send(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
         """Send a message; waits while the driver's end is full."""
@@ -54,6 +57,8 @@ class Control:
             self._serve_until_gone()
         except BaseException:
             # Without this thread the worker would be deaf: better that the driver has another.
+            import traceback
+
             traceback.print_exc()
             os._exit(1)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from snakepit.bars import Bar
 from snakepit.wire.messages import Progress
 
 from .interruption import Interruption
 from .mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from snakepit.bars import Bar
 
 
 @final

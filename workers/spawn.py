@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
-from snakepit.transport.orphans import MARK
+from snakepit.transport.handover import MARK
 
 from .output import mark_of
 from .platform import die_with_parent, name_process

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, MutableMapping
@@ -10,7 +9,7 @@ from typing import Any, final
 
 from snakepit.checks import INTERPRETER
 from snakepit.errors import RuntimeEnvSetupError, SerializationError
-from snakepit.runtime_env import DIRECTORY, HOOK, MODULES
+from snakepit.runtime_env import DIRECTORY, HOOK, MODULES, modules_of
 
 
 @final
@@ -22,7 +21,8 @@ class Surroundings:
     def __init__(self, variables: MutableMapping[str, str]) -> None:
         """Take ours out of `variables`: they are long, and no business of child processes."""
         self._directory = variables.pop(DIRECTORY, "")
-        self._modules: list[str] = json.loads(variables.pop(MODULES, "[]"))
+        modules = variables.pop(MODULES, "")
+        self._modules: list[str] = modules_of(modules) if modules else []
         self._hook = variables.pop(HOOK, "")
         # Another interpreter than the driver's has packages of its own.
         self._base = list(sys.path) if variables.pop(INTERPRETER, "") else []

@@ -26,7 +26,6 @@ from typing import (
     overload,
 )
 
-from ..faults import Failure, to_exception
 from ..ids import hex_id
 from ..protocol import Definition, Runtime, current
 from .generators import maker_of
@@ -293,6 +292,8 @@ class ActorHandle(Generic[T]):
 
 
 def _too_many(method: str, limit: int) -> Exception:
+    from ..faults import Failure, to_exception
+
     return to_exception(Failure("pending_calls", {"actor": method, "limit": limit}))
 
 

@@ -8,7 +8,6 @@ command says.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -27,10 +26,17 @@ _FOREIGN_BOOTSTRAP: Final = (
     "from snakepit.workers.zygote import main; main()"
 )
 
+_PLAIN: Final = str.maketrans("", "", "/._-")
+
 
 def own_interpreter() -> str:
     """Return the command of the interpreter that runs here."""
-    return shlex.join([sys.executable or ""])
+    program = sys.executable or ""
+    if program.isascii() and program.translate(_PLAIN).isalnum():
+        return program
+    from shlex import quote  # here, for most paths need none
+
+    return quote(program)
 
 
 def home_interpreter(env: Pairs) -> str:
@@ -49,7 +55,9 @@ def command(interpreter: str, arguments: Sequence[str]) -> list[str]:
         OSError: nobody knows what interpreter runs here.
     """
     if interpreter:
-        return [*shlex.split(interpreter), "-c", _FOREIGN_BOOTSTRAP, *arguments]
+        from shlex import split
+
+        return [*split(interpreter), "-c", _FOREIGN_BOOTSTRAP, *arguments]
     if not sys.executable:
         raise OSError("sys.executable does not name the running interpreter")
     path = [os.getcwd() if entry == "" else entry for entry in sys.path if isinstance(entry, str)]

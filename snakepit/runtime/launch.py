@@ -17,8 +17,7 @@ from contextlib import suppress
 from typing import Any, Final, final
 
 from ..errors import RuntimeStartError
-from ..transport.handover import CHANNEL, DRIVER, Settings
-from ..transport.orphans import MARK
+from ..transport.handover import CHANNEL, DRIVER, MARK, Settings
 from .interpreter import command
 
 DEFAULT_ENTRY: Final = "snakepit.workers.process:main"
@@ -78,9 +77,9 @@ def launch(
         RuntimeStartError: no process could be started.
     """
     opened: list[int] = []
-    ours, theirs = (end.detach() for end in socketpair())
-    opened += [ours, theirs]
     try:
+        ours, theirs = (end.detach() for end in socketpair())
+        opened += [ours, theirs]
         driver = open_pidfd(os.getpid())
         given = {CHANNEL: theirs}
         if driver >= 0:

@@ -25,7 +25,6 @@ from ..errors import RuntimeStartError
 from ..store.platform import OutOfPages
 from ..store.status import create_area, line_of
 from ..transport.fds import FdConnection, PeerGone
-from ..transport.orphans import end_marked
 from ..transport.streams import Channels, socket_channels
 from ..wire.codec import Encoder, decode
 from ..wire.messages import Areas, Died, Spawned, Stop
@@ -218,7 +217,7 @@ class ZygoteClient:
         self._signal(signal.SIGKILL)
         self._end(deadline or Deadline.after(1.0))
         if self.exit_code == 0:  # a program that started the zygote elsewhere and went away
-            end_marked(self.run)
+            self._end_marked(None)
 
     def close(self) -> None:
         """Close this process's descriptors, and nothing else.
@@ -236,8 +235,13 @@ class ZygoteClient:
             self._signal(signal.SIGKILL)
             self._reap(Deadline.after(1.0))
         if self.exit_code != 0:
-            end_marked(self.run, self._workers, deadline if not deadline.expired else None)
+            self._end_marked(None if deadline.expired else deadline)
         self._workers.clear()
+
+    def _end_marked(self, deadline: Deadline | None) -> None:
+        from ..transport.orphans import end_marked  # here, for most zygotes do it themselves
+
+        end_marked(self.run, self._workers, deadline)
 
     def _reap(self, deadline: Deadline) -> bool:
         """Wait for the zygote's end; return whether it came."""

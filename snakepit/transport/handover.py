@@ -8,6 +8,9 @@ CHANNEL: Final = 3
 DRIVER: Final = 4
 """Numbers of the zygote's descriptors; the latter is a pidfd of the driver, where there is one."""
 
+MARK: Final = "SNAKEPIT_RUN"
+"""The environment variable that names a process's run and worker."""
+
 
 class Settings(NamedTuple):
     """What the zygote's command line says.

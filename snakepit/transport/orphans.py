@@ -18,9 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from ..deadline import Deadline
-
-MARK = "SNAKEPIT_RUN"
-"""The environment variable that names a process's run and worker."""
+from .handover import MARK
 
 _FIELD = MARK.encode() + b"="
 

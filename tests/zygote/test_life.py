@@ -12,6 +12,7 @@ import pytest
 from zygote_harness import SLOTS, Zygote, is_alive, pids_of, wait_until
 
 from snakepit.errors import RuntimeStartError
+from snakepit.runtime import launch as launch_module
 from snakepit.runtime.zygote import ZygoteClient
 from snakepit.wire.messages import Died, Preload, Signal, Spawned, SpawnFailed, Started
 from snakepit.workers.output import TAIL_BYTES, TAIL_LINES
