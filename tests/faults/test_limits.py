@@ -113,7 +113,7 @@ snakepit.shutdown()
 """,
         tmp_path,
     )
-    assert set(out.split()) <= {"RuntimeStartError", "WorkerCrashedError"}
+    assert set(out.split()) <= {"RuntimeStartError", "PoolFailedError", "WorkerCrashedError"}
     assert "RuntimeStartError" in out
 
 
