@@ -13,6 +13,10 @@ MOST: Final = 65_536
 MOST_QUEUED: Final = 10_000_000
 LONGEST: Final = 30 * 86_400.0
 LONGEST_NAME: Final = 64
+SHORTEST_TTL: Final = 0.1
+MOST_REQUESTS: Final = 1_000_000_000
+LEAST_MEMORY: Final = 1 << 20
+MOST_MEMORY: Final = 1 << 50
 
 IDLE_TIMEOUT: Final = 60.0
 MAX_QUEUE_SIZE: Final = 1000
@@ -29,6 +33,9 @@ class _Fields(NamedTuple):
     idle_timeout: float
     max_queue_size: int | None
     queue_timeout: float | None
+    worker_ttl: float | None
+    worker_max_requests: int | None
+    worker_max_memory: int | None
 
 
 @final
@@ -54,6 +61,12 @@ class Pool(_Fields):
         queue_timeout: how many seconds a call may wait for a worker; None: for ever; default: 10.
             Then it fails with `QueueTimeoutError` and is never run. It may be a sixteenth late, and
             is never early. A call that has begun, and whose worker died, waits for ever.
+        worker_ttl: how many seconds a worker serves before another takes its place, 0.1 to 30 days;
+        worker_max_requests: how many calls it serves, 1 to 1,000,000,000;
+        worker_max_memory: how many bytes may be its own, 1 MiB to 1 PiB: not the store's, and not
+            what it shares with others. Default of the three: any number. Workers are replaced one
+            after another, up to a quarter before the limits of time and calls; no call is lost, and
+            the pool has its workers all the while. Those of actors stay.
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -74,6 +87,9 @@ class Pool(_Fields):
         idle_timeout: float = IDLE_TIMEOUT,
         max_queue_size: int | None = MAX_QUEUE_SIZE,
         queue_timeout: float | None = QUEUE_TIMEOUT,
+        worker_ttl: float | None = None,
+        worker_max_requests: int | None = None,
+        worker_max_memory: int | None = None,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -90,6 +106,13 @@ class Pool(_Fields):
             None
             if queue_timeout is None
             else check_seconds("queue_timeout", queue_timeout, LONGEST, zero=False),
+            _ttl(worker_ttl),
+            None
+            if worker_max_requests is None
+            else check_int("worker_max_requests", worker_max_requests, 1, MOST_REQUESTS),
+            None
+            if worker_max_memory is None
+            else check_int("worker_max_memory", worker_max_memory, LEAST_MEMORY, MOST_MEMORY),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -164,6 +187,16 @@ def _profile(value: object) -> str:
     if value == "thread":
         raise NotSupportedError('profile="thread": only "process" is supported yet')
     return value
+
+
+def _ttl(value: object) -> float | None:
+    if value is None:
+        return None
+    seconds = check_seconds("worker_ttl", value, LONGEST, zero=False)
+    if seconds < SHORTEST_TTL:
+        allowed = f"a number of seconds from {SHORTEST_TTL:g} to {LONGEST:g}"
+        raise wrong_value("worker_ttl", value, allowed)
+    return seconds
 
 
 def _restore(*fields: Any) -> Pool:

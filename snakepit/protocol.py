@@ -194,12 +194,12 @@ class Runtime(Protocol):
         """
         ...
 
-    def resize_pool(self, name: str, least: int, most: int) -> None:
-        """Give a declared pool other bounds.
+    def change_pool(self, name: str, change: str, *arguments: int | None) -> None:
+        """Have a pool changed: see `snakepit.runtime.directory.changed`.
 
         Raises:
             UnknownPoolError: there is no such pool.
-            OptionError: it was not declared.
+            OptionError: it cannot be changed like that.
         """
         ...
 

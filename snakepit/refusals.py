@@ -94,14 +94,26 @@ def known_pool(stats: dict[str, Any]) -> dict[str, Any]:
     return stats
 
 
-def declared_pool(stats: dict[str, Any]) -> None:
-    """Refuse what only a declared pool can do.
+def changed_pool(stats: dict[str, Any], change: str) -> None:
+    """Look whether a pool could be changed.
+
+    Args:
+        stats: of the pool before, as `snakepit.runtime.directory.changed` returns them.
+        change: what was asked for.
 
     Raises:
         UnknownPoolError: there is no such pool.
-        OptionError: it was not declared.
+        OptionError: it was not declared, or has no such worker.
     """
-    if not known_pool(stats)["declared"]:
+    known_pool(stats)
+    worker = stats.get("worker")
+    if worker is not None and worker not in stats["ready"]:
+        there = ", ".join(map(str, stats["ready"])) or "none"
+        raise errors.OptionError(
+            f"worker={worker!r}: pool {stats['name']!r} has no such worker; those that are ready "
+            f"have the numbers: {there}"
+        )
+    if change == "resize" and not stats["declared"]:
         raise errors.OptionError(
             f"pool {stats['name']!r} was not declared, and grows as calls need it, up to "
             "init(max_workers=...). Declare it by init(pools=[...]) to give it a size"

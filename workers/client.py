@@ -101,7 +101,7 @@ class WorkerRuntime:
         self.named_actors = directory.named_actors
         self.placement_groups = directory.placement_groups
         self.pool_stats = directory.pool_stats
-        self.resize_pool = directory.resize_pool
+        self.change_pool = directory.change_pool
         self.lending = lending = Lending(self, mailbox, control, interruption)
         self.lend = lending.lend
         self.borrow = lending.borrow

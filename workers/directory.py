@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from snakepit.protocol import ActorRecord, GroupRecord
-from snakepit.refusals import declared_pool, known_pool
+from snakepit.refusals import changed_pool, known_pool
 
 if TYPE_CHECKING:
     from .client import WorkerRuntime
@@ -40,6 +40,6 @@ class Directory:
         """See `Runtime.pool_stats`."""
         return known_pool(self._runtime.ask("pool_stats", name))
 
-    def resize_pool(self, name: str, least: int, most: int) -> None:
-        """See `Runtime.resize_pool`."""
-        declared_pool(self._runtime.ask("resize_pool", name, least, most))
+    def change_pool(self, name: str, change: str, *arguments: int | None) -> None:
+        """See `Runtime.change_pool`."""
+        changed_pool(self._runtime.ask("change_pool", name, change, *arguments), change)

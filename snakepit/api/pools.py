@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypedDict, cast, final
 
-from ..checks import check_timeout
+from ..checks import check_int, check_timeout
 from ..definitions import DEFAULT_POOL
 from ..errors import GetTimeoutError, OptionError
 from ..pools import check_pool_name, check_sizes
@@ -15,6 +15,7 @@ from .refs import ObjectRef
 from .templates import gate_template
 
 READY_TIMEOUT: Final = 15.0
+MOST_NUMBER: Final = 1 << 31
 
 
 class PoolStats(TypedDict):
@@ -24,9 +25,11 @@ class PoolStats(TypedDict):
     by kind ("error": an exception of the call's own); the others wait for an argument (`waiting`),
     or for a worker (`queued`), or are `running`. `saturations` and `timeouts` are among the errors.
     `crashes` are workers that died, by the kinds of `WorkerCrashedError.kind`, whether a call was
-    tried again or not. Workers are "starting", "idle", "busy", or "waiting" in get() or wait().
-    The `state` is "running", or "resting" or "probing" after workers that ended at their start, or
-    "failed", or "trial" after that.
+    tried again or not. Workers were `recycled` by reason: "ttl", "requests", "memory", or "asked",
+    by `recycle`. They are "starting", "idle", "busy", "waiting" in get() or wait(), or "leaving":
+    with calls still, and then at their end. Those that are `ready` for calls are told by their
+    numbers. The `state` is "running", or "resting" or "probing" after workers that ended at their
+    start, or "failed", or "trial" after that.
     """
 
     name: str
@@ -44,6 +47,8 @@ class PoolStats(TypedDict):
     queued: int
     waiting: int
     workers: dict[str, int]
+    ready: list[int]
+    recycled: dict[str, int]
 
 
 @final
@@ -120,7 +125,25 @@ class PoolHandle:
         least, most = check_sizes(size, min_size, max_size, 0)
         if least is None or most is None:
             raise OptionError("size: give the number of workers that the pool is to have")
-        (current() or running()).resize_pool(self.name, least, most)
+        (current() or running()).change_pool(self.name, "resize", least, most)
+
+    def recycle(self, worker: int | None = None) -> None:
+        """Have other processes take the places of its workers, one after another.
+
+        Those that are ready now are replaced, each when another is; no call is lost, and the pool
+        has as many workers all the while. It does not wait for that; `stats()["recycled"]` counts.
+        Of a pool that was not declared they go at once, and others start when calls need them.
+
+        Args:
+            worker: only the one with this number, of those in `stats()["ready"]`.
+
+        Raises:
+            TypeError: the number is no integer.
+            OptionError: no worker that is ready has that number.
+            UnknownPoolError: the runtime has no such pool.
+        """
+        number = None if worker is None else check_int("worker", worker, 1, MOST_NUMBER)
+        (current() or running()).change_pool(self.name, "recycle", number)
 
     def __repr__(self) -> str:
         return f"<snakepit pool {self.name}>"

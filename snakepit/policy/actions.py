@@ -47,6 +47,12 @@ class Kill(NamedTuple):
     worker: int
 
 
+class Weigh(NamedTuple):
+    """Look how much memory is the worker's own; answered by `Recycling.weighed`."""
+
+    worker: int
+
+
 class AskBack(NamedTuple):
     """Ask the worker for the calls that it has not begun."""
 
@@ -103,6 +109,7 @@ Action: TypeAlias = (
     | Send
     | Retire
     | Kill
+    | Weigh
     | AskBack
     | Interrupt
     | Resolved

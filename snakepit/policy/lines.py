@@ -76,7 +76,7 @@ class Line:
 
 @final
 class Tally:
-    """What became of the calls of one pool and of its variants.
+    """What became of the calls, and workers, of one pool and of its variants.
 
     Attributes:
         requests: how many have come.
@@ -85,15 +85,17 @@ class Tally:
             kinds are those of failure records.
         crashes: how many workers have died, by the kinds of `deaths`: those that ended as they were
             to, or with their zygote, are not among them.
+        recycled: how many workers were replaced, by reason.
     """
 
-    __slots__ = ("crashes", "errors", "requests", "succeeded")
+    __slots__ = ("crashes", "errors", "recycled", "requests", "succeeded")
 
     def __init__(self) -> None:
         self.requests = 0
         self.succeeded = 0
         self.errors: dict[str, int] = {}
         self.crashes: dict[str, int] = {}
+        self.recycled: dict[str, int] = {}
 
     def failed(self, outcome: int, payload: Any) -> None:
         """Count a call that has ended without a value."""

@@ -22,6 +22,7 @@ from .calls import READY, Call
 from .classes import Classes
 from .pools import Klass
 from .pools import Pool as Pool
+from .recycling import Recycling
 from .resources import Resources
 from .sizes import Sizes
 from .slots import Slots, has_free
@@ -30,9 +31,6 @@ from .workers import LIVE, Worker
 
 WINDOW: Final = 20_000.0
 """Microseconds of predicted work that a worker may hold: four of CPython's switch intervals."""
-
-MOST_AHEAD: Final = 256
-"""Calls that a worker may hold, however short they are: what a death sends back."""
 
 BRIEF: Final = 200.0
 """Microseconds: a call predicted to be shorter wakes no further worker when all cores have one."""
@@ -62,6 +60,7 @@ class Placement:
         self.staff = Staff(resources, actions, home)
         self.workers = self.staff.workers
         self.sizes = Sizes(self.staff, actions)
+        self.recycling = Recycling(self.sizes, actions)
         self.waiting: dict[Klass, None] = {}
         self.admission = Admission(actions, self.waiting)
         self.slots = Slots(resources)
@@ -251,7 +250,7 @@ class Placement:
             # What is ahead needs nothing of its own while something runs.
             (worker.units > 0 or (worker.slots > 1 and not has_free(worker)))
             and worker.backlog + micros <= WINDOW * worker.slots
-            and len(worker.inflight) < MOST_AHEAD
+            and len(worker.inflight) < worker.room
             and not worker.blocked
             and worker.mark != worker.results
             and worker.state is LIVE
@@ -367,7 +366,9 @@ class Placement:
 
     def _goes_on(self, worker: Worker, klass: Klass) -> bool:
         """Send the next call of the class, on the resources that the worker still holds."""
-        if worker.state is not LIVE or klass.gpus or klass.pool.over or self._contended(klass):
+        if not worker.room or worker.state is not LIVE or klass.gpus or klass.pool.over:
+            return False
+        if self._contended(klass):
             return False
         call = self._pop(klass)
         if call is None:
@@ -394,7 +395,15 @@ class Placement:
         """A worker without calls is idle; those beyond the pool's size end after a while."""
         if worker.state is not LIVE or worker.actor is not None or worker.inflight:
             return
-        self.sizes.idles(worker)
+        if worker.room:
+            self.sizes.idles(worker)
+        else:
+            self.recycling.rested(worker)
+
+    def joins(self, worker: Worker) -> None:
+        """A pool's worker is ready."""
+        self.recycling.ready(worker)
+        self.rest(worker)
 
     def watch(self) -> None:
         """Somebody holds calls ahead: look now and then whether they still advance."""

@@ -15,6 +15,7 @@ from collections import deque
 from typing import Any, Final, final
 
 from .calls import Call, IllegalTransition
+from .lifespans import UNLIMITED, Lifespan, Turnover
 from .lines import Line, Tally
 from .resources import Needs
 from .restart import RestartWindow
@@ -96,6 +97,9 @@ class Pool:
     Each of its workers runs `slots` calls at once; those in `part` have calls and may have a free
     slot, least recently used first (see `slots`).
 
+    `turnover` says which workers are to be replaced; those that are, and stay until others are
+    ready, are beyond the limit.
+
     `over` says that it was made smaller, and may have more workers than it should. `shrinking` says
     that a timer will end the idle ones that are too many. `window` has those that died in vain;
     `turn` numbers the changes of state, so that a timer set before the last is known. `failure` is
@@ -123,6 +127,7 @@ class Pool:
         "state",
         "tally",
         "turn",
+        "turnover",
         "window",
         "workers",
     )
@@ -136,10 +141,12 @@ class Pool:
         window: RestartWindow,
         line: Line | None = None,
         idle_for: float = IDLE_FOR,
+        lifespan: Lifespan = UNLIMITED,
     ) -> None:
         self.name = name
         self.line = line
         self.tally = Tally()
+        self.turnover = Turnover(lifespan)
         self.idle_for = idle_for
         self.size = size
         self.limit = limit
@@ -164,6 +171,7 @@ class Pool:
         slots = 1 if gpus else self.slots
         made = Pool(name, 0, limit, slots, self.window.fresh(), self.line)
         made.tally = self.tally
+        made.turnover.lifespan = self.turnover.lifespan
         made.base, made.env, made.gpus = self.name, env, gpus
         return made
 
@@ -181,7 +189,23 @@ class Pool:
         state = self.state
         if state is not RUNNING and (self.starting or state is RESTING or state is FAILED):
             return True
-        return len(self.workers) >= self.limit
+        return self.staffed >= self.limit
+
+    @property
+    def staffed(self) -> int:
+        """How many workers it has, without those that stay until others take their places."""
+        return len(self.workers) - len(self.turnover.replaced)
+
+    @property
+    def bereft(self) -> bool:
+        """Whether it has no worker that takes calls, nor one that starts."""
+        return not any(worker.room for worker in self.workers.values())
+
+    @property
+    def spares(self) -> bool:
+        """Whether as many as it always has are ready without one of those."""
+        kept = self.size if self.declared else 0
+        return len(self.workers) - self.starting > kept
 
     @property
     def root(self) -> str:
@@ -196,7 +220,7 @@ class Pool:
     @property
     def lacks(self) -> bool:
         """Whether it is to start another worker, whatever waits."""
-        return self.line is not None and len(self.workers) < self.size and not self.full
+        return self.line is not None and self.staffed < self.size and not self.full
 
     @property
     def whole(self) -> bool:

@@ -230,9 +230,9 @@ class Scheduler:
         if kept:
             self.objects.hold(number, kept)
         self.placement.take_back(worker, call)
-        if not worker.results:
-            self.supervision.served(worker)
         worker.results += 1
+        if worker.results >= worker.enough:
+            self.supervision.progress(worker)
         if call.state is DONE:
             pass  # The runtime was closed meanwhile.
         elif shape.klass.creates:
@@ -397,7 +397,7 @@ class Scheduler:
             else:
                 self.actors.process_ready(worker)
         else:
-            self.placement.rest(worker)
+            self.placement.joins(worker)
             self.placement.dispatch_all()
             self._readiness.look(worker.pool)
 

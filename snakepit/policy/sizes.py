@@ -32,7 +32,7 @@ class Sizes:
     def idles(self, worker: Worker) -> None:
         """A worker has nothing to do: it waits for more, or goes."""
         pool = worker.pool
-        pool.over = pool.over and len(pool.workers) > pool.limit
+        pool.over = pool.over and pool.staffed > pool.limit
         if pool.over or (pool.gpus and worker.results):
             self._let_go(worker)
             return
@@ -57,11 +57,11 @@ class Sizes:
     def resize(self, pool: Pool, least: int, most: int) -> None:
         """Have other bounds from now on. Who is too many goes when it idles, its calls done."""
         pool.size, pool.limit = least, most
-        if len(pool.workers) > most:
+        if pool.staffed > most:
             self._staff.call_off(pool)
-        pool.over = len(pool.workers) > most
+        pool.over = pool.staffed > most
         for worker in list(pool.idle.values()):
-            if len(pool.workers) > most:
+            if pool.staffed > most and worker.number not in pool.turnover.replaced:
                 self._let_go(worker)
         self.replenish(pool)
         if not pool.shrinking:
@@ -70,6 +70,7 @@ class Sizes:
     def _let_go(self, worker: Worker) -> None:
         pool = worker.pool
         pool.idle.pop(worker.number, None)
+        pool.turnover.forget(worker.number)
         del pool.workers[worker.number]
         worker.to("retire")
         self._actions.append(Retire(worker.number))

@@ -31,7 +31,7 @@ class Slots:
 
     def spare(self, pool: Pool) -> Worker | None:
         """Return a worker that runs calls and has a free slot, the least recently given one."""
-        if pool.over and len(pool.workers) > pool.limit:
+        if pool.over and pool.staffed > pool.limit:
             return None  # One that has calls in turn for ever would never end.
         part = pool.part
         while part:
@@ -80,7 +80,8 @@ class Slots:
 
 def has_free(worker: Worker) -> bool:
     """Tell whether a call that is sent now would begin at once."""
-    return len(worker.inflight) - worker.nested < worker.slots and worker.state is LIVE
+    held = len(worker.inflight)
+    return held - worker.nested < worker.slots and held < worker.room and worker.state is LIVE
 
 
 def running(worker: Worker) -> int:

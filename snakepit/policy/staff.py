@@ -74,6 +74,7 @@ class Staff:
         del self.workers[worker.number]
         worker.pool.workers.pop(worker.number, None)
         worker.pool.idle.pop(worker.number, None)
+        worker.pool.turnover.forget(worker.number)
         worker.unlist()
         if worker.part:
             worker.pool.part.remove(worker)

@@ -8,7 +8,7 @@ from .calls import READY
 from .placement import Placement
 from .pools import Pool
 from .slots import running
-from .workers import LIVE, STARTING, Worker
+from .workers import LEAVING, LIVE, STARTING, Worker
 
 
 def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
@@ -17,7 +17,12 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
     What a worker has in its mailbox and cannot have begun is counted as queued.
     """
     pools = [each for each in placement.pools.values() if each.root == pool.name]
-    workers = [worker for each in pools for worker in each.workers.values()]
+    # Those that are to go when their calls are done are in no pool's table any more.
+    workers = [
+        worker
+        for worker in placement.workers.values()
+        if worker.actor is None and worker.pool in pools and worker.state is not LEAVING
+    ]
     tally = pool.tally
     begun = sum(map(running, workers))
     ahead = sum(len(worker.inflight) for worker in workers) - begun
@@ -43,14 +48,18 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "queued": ready + ahead,
         "waiting": tally.requests - ended - begun - ready - ahead,
         "workers": _by_state(workers),
+        "ready": [n for each in pools for n, w in each.workers.items() if w.state is LIVE],
+        "recycled": dict(tally.recycled),
     }
 
 
 def _by_state(workers: list[Worker]) -> dict[str, int]:
-    counts = {"starting": 0, "idle": 0, "busy": 0, "waiting": 0}
+    counts = {"starting": 0, "idle": 0, "busy": 0, "waiting": 0, "leaving": 0}
     for worker in workers:
         if worker.state is STARTING:
             counts["starting"] += 1
+        elif worker.number not in worker.pool.workers:
+            counts["leaving"] += 1
         elif worker.state is LIVE and not worker.inflight:
             counts["idle"] += 1
         elif len(worker.blocked) == len(worker.inflight):

@@ -27,11 +27,11 @@ from .completion import Completion
 from .deaths import kind_of
 from .lives import ActorTable
 from .placement import Placement
-from .pools import RESTING, RUNNING, TRIAL, Pool, Refusal
+from .pools import FAILED, RESTING, RUNNING, TRIAL, Pool, Refusal
 from .readiness import Readiness
 from .recovery import Recovery
 from .restart import RestartWindow, went_with_zygote
-from .workers import LEAVING, LIVE, STARTING, Worker
+from .workers import LEAVING, LIVE, NEVER, STARTING, Worker
 from .zygotes import Close, Zygotes
 
 
@@ -64,12 +64,22 @@ class Supervision:
     def served(self, worker: Worker) -> None:
         """A worker has begun its first call: what started it works."""
         self.zygotes.of(worker.interpreter).worked = True
-        if worker.actor is None:
+        # One that was to go, and counts no more, says nothing of those that failed to start.
+        if worker.actor is None and worker.pool.state is not FAILED:
             worker.pool.window.clear()
             if worker.pool.state is not RUNNING:
                 self._placement.dispatch_soon()
             worker.pool.to("served")
             self._placement.sizes.replenish(worker.pool)
+
+    def progress(self, worker: Worker) -> None:
+        """A worker has answered for the first time, or as often as its pool cares for."""
+        if worker.results == 1:
+            self.served(worker)
+        if worker.actor is None:
+            self._placement.recycling.served(worker)
+        else:
+            worker.enough = NEVER
 
     def died(self, worker: Worker, cause: Mapping[str, Any], started: int, now: float) -> None:
         """A worker's process has ended; see `Scheduler.died`."""
@@ -94,14 +104,14 @@ class Supervision:
         self._recovery.lost(worker, cause, begun)
         if in_vain:
             self._died_in_vain(worker.pool, cause, now)
-        self._placement.sizes.replenish(worker.pool)
+        self._placement.recycling.turn(worker.pool)
 
     def _died_in_vain(self, pool: Pool, cause: Mapping[str, Any], now: float) -> None:
         trial = pool.state is TRIAL
         resting = pool.state is RESTING
         if not resting:
             pool.window.add(now)
-        if not pool.workers and (trial or pool.window.exceeded):
+        if pool.bereft and (trial or pool.window.exceeded):
             self.fail(pool, cause)
         elif not resting:
             pool.to("lost")
@@ -138,7 +148,14 @@ class Supervision:
         for each in list(self._placement.pools.values()):
             if each.root == pool.name and not each.gpus:
                 self._placement.sizes.resize(each, 0 if each.base else least, most)
+                self._placement.recycling.turn(each)
         self._readiness.look(pool)  # a smaller one may be whole
+        self._placement.dispatch_all()
+
+    def recycle(self, pool: Pool, number: int | None) -> None:
+        """Replace the workers of a pool and of its variants, or one of them."""
+        pools = [each for each in self._placement.pools.values() if each.root == pool.name]
+        self._placement.recycling.recycle(pools, number)
         self._placement.dispatch_all()
 
     def _refuse(self, pool: Pool, failure: Refusal | None) -> None:

@@ -39,6 +39,10 @@ class Timers:
             self._placement.due()
         elif kind == "shrink":
             self._placement.sizes.shrink(self._placement.pools[rest])
+        elif kind == "age":
+            self._placement.recycling.look(self._placement.pools[rest])
+        elif kind == "weigh":
+            self._placement.recycling.weigh(self._placement.pools[rest])
         elif kind == "queue":
             self._placement.admission.turn(self._placement.pools[rest])
         elif kind == "retry":

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 STARTING, LIVE, LEAVING, DEAD = "starting", "live", "leaving", "dead"
 
+MOST_AHEAD: Final = 256
+"""Calls that a worker may hold, however short they are: what a death sends back."""
+
+NEVER: Final = 1 << 62
+"""More results than any worker has."""
+
 WORKER_TRANSITIONS: Final[dict[tuple[str, str], str]] = {
     (STARTING, "hello"): LIVE,
     (LIVE, "retire"): LEAVING,
@@ -41,6 +47,9 @@ class Worker:
         interpreter: whose zygote makes its process.
         gpus: the numbers of the GPUs that its process may use, of each the `share`.
         rests: how often it was looked at since it has idled.
+        room: how many calls it may hold; none, if it is to get no more but nested ones.
+        enough: after how many results `Supervision.progress` is to know: of all the first one.
+        looks, reason: how often its age was looked at, and why it is to be replaced, if it is.
         mark: how many results it had returned at the last look for overruns; while that is all,
             it is given nothing ahead.
     """
@@ -49,18 +58,22 @@ class Worker:
         "actor",
         "backlog",
         "blocked",
+        "enough",
         "gpus",
         "inflight",
         "interpreter",
         "klass",
+        "looks",
         "mark",
         "nested",
         "number",
         "open",
         "part",
         "pool",
+        "reason",
         "rests",
         "results",
+        "room",
         "sequence",
         "share",
         "slots",
@@ -89,6 +102,10 @@ class Worker:
         self.results = 0
         self.rests = 0
         self.mark = -1
+        self.room = MOST_AHEAD
+        self.enough = 1
+        self.looks = 0
+        self.reason = ""
 
     def to(self, event: str) -> None:
         """Take `event`; the only setter of the state."""

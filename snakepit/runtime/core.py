@@ -93,7 +93,7 @@ class Core:
         self._looked = 0.0
         self._next_id = 1
         self._failures = 0
-        self._perform: dict[type[Any], Callable[[Any], None]] = {
+        self.performers: dict[type[Any], Callable[[Any], None]] = {
             do.Send: self._send,
             do.Resolved: self._resolved,
             do.Tell: self._tell,
@@ -149,7 +149,7 @@ class Core:
     def act(self) -> None:
         """Perform the scheduler's actions, of which some write to mailboxes. The lock is held."""
         actions = self.scheduler.actions
-        perform = self._perform
+        perform = self.performers
         # What an action leads to is appended, and performed after all that were before it.
         while actions:
             action = actions.popleft()

@@ -8,7 +8,7 @@ from ..policy.actors import ALIVE
 from ..policy.scheduler import Scheduler
 from ..policy.stats import stats
 from ..protocol import ActorRecord, GroupRecord
-from ..refusals import declared_pool, known_pool
+from ..refusals import changed_pool, known_pool
 from .core import Core
 
 
@@ -48,17 +48,33 @@ class Directory:
         facts: dict[str, Any] = core.update(lambda: stats_of(core.scheduler, name))
         return known_pool(facts)
 
-    def resize_pool(self, name: str, least: int, most: int) -> None:
-        """See `Runtime.resize_pool`."""
+    def change_pool(self, name: str, change: str, *arguments: int | None) -> None:
+        """See `Runtime.change_pool`."""
         core = self._core
-        declared_pool(core.update(lambda: resized(core.scheduler, name, least, most)))
+        facts = core.update(lambda: changed(core.scheduler, name, change, *arguments))
+        changed_pool(facts, change)
 
 
-def resized(scheduler: Scheduler, name: str, least: int, most: int) -> dict[str, Any]:
-    """Give a pool other bounds, and return what `stats_of` does; the lock is held."""
+def changed(scheduler: Scheduler, name: str, change: str, *arguments: Any) -> dict[str, Any]:
+    """Change a pool, if it can be, and return what `stats_of` did before; the lock is held.
+
+    Args:
+        scheduler: which has the pool.
+        name: the pool.
+        change: "resize", to a least and a greatest number of workers; or "recycle", all workers
+            (None) or the one with a number.
+        arguments: the numbers.
+    """
     facts = stats_of(scheduler, name)
-    if facts.get("declared"):
-        scheduler.supervision.resize(scheduler.placement.pools[name], least, most)
+    pool = scheduler.placement.pools.get(name)
+    if pool is None or "pools" in facts:
+        return facts
+    supervision = scheduler.supervision
+    if change == "resize" and pool.declared:
+        supervision.resize(pool, *arguments)
+    elif change == "recycle":
+        facts["worker"] = arguments[0]
+        supervision.recycle(pool, arguments[0])
     return facts
 
 

@@ -77,7 +77,7 @@ class DriverRuntime:
         self.named_actors = directory.named_actors
         self.placement_groups = directory.placement_groups
         self.pool_stats = directory.pool_stats
-        self.resize_pool = directory.resize_pool
+        self.change_pool = directory.change_pool
         self.progress = DISPLAY.show_own
         self.lend = partial(core.memory.descriptors.lend, self)
         self.borrow = core.memory.descriptors.borrow

@@ -349,9 +349,9 @@ class InlineRuntime:
         """See `Runtime.pool_stats`: nothing waits here, and there are no workers."""
         raise NotSupportedError(f"stats of pool {name!r}: in inline mode there are no workers")
 
-    def resize_pool(self, name: str, least: int, most: int) -> None:
-        """See `Runtime.resize_pool`."""
-        raise NotSupportedError(f"resize of pool {name!r}: in inline mode there are no workers")
+    def change_pool(self, name: str, change: str, *arguments: int | None) -> None:
+        """See `Runtime.change_pool`."""
+        raise NotSupportedError(f"{change} of pool {name!r}: in inline mode there are no workers")
 
     def _forget(self, actor: InlineActor) -> None:
         template = actor.template

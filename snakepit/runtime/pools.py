@@ -7,6 +7,7 @@ from typing import Final
 
 from ..config import Config
 from ..definitions import DEFAULT_POOL
+from ..policy.lifespans import Lifespan
 from ..policy.lines import Line
 from ..policy.pools import Pool
 from ..policy.restart import RestartWindow
@@ -22,7 +23,8 @@ def pools_of(config: Config, window: Callable[[], RestartWindow]) -> list[Pool]:
     for asked in config.pools:
         least, most = asked.sizes(config.num_cpus)
         line = Line(asked.max_queue_size, asked.queue_timeout)
-        pools.append(Pool(asked.name, least, most, 1, window(), line, asked.idle_timeout))
+        span = Lifespan(asked.worker_ttl, asked.worker_max_requests, asked.worker_max_memory)
+        pools.append(Pool(asked.name, least, most, 1, window(), line, asked.idle_timeout, span))
     if all(pool.name != DEFAULT_POOL for pool in pools):
         limit = config.max_workers or max(LEAST_LIMIT, 4 * config.num_cpus)
         pools.append(Pool(DEFAULT_POOL, max(1, config.num_cpus), limit, 1, window()))

@@ -54,6 +54,7 @@ class Processes:
             core.progress = self._progress
         core.spawn = self.spawn
         core.kill = self.kill
+        core.performers[do.Weigh] = self._weigh_soon
 
     def preload(self, module: str) -> None:
         """Have the zygotes import a module before the next fork, once."""
@@ -204,6 +205,21 @@ class Processes:
         if connection is not None:
             line = self.zygotes.of(connection.interpreter)
             self.zygotes.send(line, wire.Signal(number, signal.SIGKILL))
+
+    def _weigh_soon(self, action: do.Weigh) -> None:
+        self._core.pump.later(partial(self._weigh, action.worker))
+
+    def _weigh(self, number: int) -> None:
+        """Look at a worker's memory, which may take milliseconds: without the lock."""
+        from .weighing import own_memory
+
+        core = self._core
+        connection = core.connections.get(number)
+        worker = core.scheduler.placement.workers.get(number)
+        if connection is not None and worker is not None and connection.pid:
+            limit = worker.pool.turnover.lifespan.memory or 0
+            size = own_memory(connection.pid, limit)
+            core.update(partial(core.scheduler.placement.recycling.weighed, worker, size))
 
     def _died(self, message: wire.Died) -> None:
         cause = {**end_of(message.code), "stderr": message.stderr, "pid": message.pid}

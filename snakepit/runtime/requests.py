@@ -12,7 +12,7 @@ from ..wire import messages as wire
 from .connection import Connection
 from .core import Core
 from .descriptors import is_descriptor
-from .directory import living_groups, resized, stats_of
+from .directory import changed, living_groups, stats_of
 from .whereabouts import environment, whereabouts
 
 
@@ -198,10 +198,10 @@ class Inbox:
     def _answer_pool_stats(self, connection: Connection, name: str) -> tuple[int, Any]:
         return wire.OK, stats_of(self._scheduler, name)
 
-    def _answer_resize_pool(
-        self, connection: Connection, name: str, least: int, most: int
+    def _answer_change_pool(
+        self, connection: Connection, name: str, change: str, *arguments: Any
     ) -> tuple[int, Any]:
-        return wire.OK, resized(self._scheduler, name, least, most)
+        return wire.OK, changed(self._scheduler, name, change, *arguments)
 
     def _answer_has_name(self, connection: Connection, actor: int) -> tuple[int, Any]:
         entry = self._core.entries.get(actor)

@@ -48,6 +48,7 @@ class Checker:
         self.free = dict(self.world.scheduler.resources.free)
         self.watch.before(name, args)
         self.world.ledger.before()
+        self.world.turnovers.before()
         if name == "cancel":
             self._cancel(args[0], recursive=args[2])
 
@@ -102,6 +103,7 @@ class Checker:
         self._resources(name)
         self.watch.after(name, actions)
         world.ledger.after()
+        world.turnovers.after()
         if world.events % 256 == 0:
             self.audit()
 
@@ -151,7 +153,7 @@ class Checker:
         world.workers[number] = worker
         world.crew.append(worker)
         pool = record.pool
-        within = len(pool.workers) <= pool.limit or (pool.over and record.actor is not None)
+        within = pool.staffed <= pool.limit or (pool.over and record.actor is not None)
         world.require(within, f"{len(pool.workers)} workers in {pool.name}")
 
     def _retired(self, number: int) -> None:
@@ -295,7 +297,9 @@ class Checker:
         busy = sum(len(worker.sent) > len(worker.blocked) for worker in world.workers.values())
         world.require(scheduler.placement.busy == busy, f"{busy} workers are busy")
         for pool in scheduler.placement.pools.values():
-            within = len(pool.workers) <= pool.limit
+            stay = pool.turnover.replaced.keys()
+            world.require(stay <= pool.workers.keys(), f"{stay} are not in {pool.name}")
+            within = len(pool.workers) - len(stay) <= pool.limit
             world.require(within or pool.over, f"too many workers in {pool.name}")
             starting = sum(record.state == "starting" for record in pool.workers.values())
             world.require(pool.starting == starting, f"{starting} workers start in {pool.name}")

@@ -209,6 +209,10 @@ def drive(world: World, dice: Dice) -> None:
         most = dice.below(4)
         name = dice.pick(sorted(world.setting.lines))
         world.event("resize", name, dice.below(most + 1), most)
+    elif kind == 29 and dice.chance(world.setting.recycle):
+        workers = [*world.scheduler.placement.workers]
+        number = dice.pick(workers) if workers and dice.below(2) else None
+        world.event("recycle", dice.pick(sorted(p[0] for p in world.setting.pools)), number)
     elif kind > 28:
         world.flows.drive(held, dice)
 

@@ -6,6 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from snakepit.checks import INTERPRETER
+from snakepit.policy.lifespans import Lifespan
 from snakepit.policy.resources import UNIT
 from snakepit.wire.messages import CREATE, METHOD, PLAIN, TASK, Template
 
@@ -52,6 +53,8 @@ class Setting(NamedTuple):
     groups: int
     lines: dict[str, tuple[int | None, float | None]]
     slots: dict[str, int]  # of the workers of those pools that have several
+    lifespans: dict[str, Lifespan]
+    recycle: int
 
 
 GROUPS: tuple[tuple[tuple[str, int], ...], ...] = (
@@ -92,6 +95,15 @@ def make_setting(random: Random, steps: int) -> Setting:
             pools.append((name, random.randint(0, limit), limit))
     names = [name for name, _, _ in pools]
     slots = {name: random.choice((2, 3, 8)) for name in names if random.random() < 0.3}
+    lifespans = {
+        name: Lifespan(
+            random.choice((None, None, 0.5, 5.0)),
+            random.choice((None, 1, 2, 3, 10, 40)),
+            random.choice((None, None, 900)),
+        )
+        for name in names
+        if random.random() < 0.25
+    }
 
     others = random.choice((0, 0, 1, 2))
 
@@ -154,6 +166,8 @@ def make_setting(random: Random, steps: int) -> Setting:
         groups=random.choice((0, 0, 1, 3)),
         lines=lines,
         slots=slots,
+        lifespans=lifespans,
+        recycle=random.choice((0, 0, 100, 500)),
         prestart=random.choice((0, 0, 1, cpus)),
         most_starting=random.choice((1, 2, 16)),
         most_in_mailbox=random.choice((1, 2, 5, 512)),

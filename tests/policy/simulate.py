@@ -93,6 +93,7 @@ def quiesce(world: World) -> None:
     if not world.closed:
         Liveness(world).check()
         world.ledger.settled()
+        world.turnovers.settled()
 
 
 def drop_all(world: World) -> None:

@@ -94,12 +94,14 @@ def take(worker: Worker, free: dict[str, int]) -> None:
 
 def has_spare(world: World, pool: Pool) -> bool:
     """Tell whether a worker of the pool has a slot for a call, and may be given one."""
-    if pool.over and len(pool.workers) > pool.limit:
+    if pool.over and pool.staffed > pool.limit:
         return False
     workers = [world.workers[number] for number in pool.workers]
     return any(
-        w.slots > 1 and w.live and not w.retired and len(_sent(w)) < w.slots for w in workers
-    )
+        w.slots > 1 and w.live and not w.retired and len(_sent(w)) < w.slots
+        and len(w.sent) < pool.workers[w.number].room
+        for w in workers
+    )  # fmt: skip
 
 
 def check_unbegun(worker: Worker, task: Task) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from . import planted_groups, planted_slots, planted_streams, planted_supervision, simulate
+from . import (
+    planted_groups,
+    planted_recycling,
+    planted_slots,
+    planted_streams,
+    planted_supervision,
+    simulate,
+)
 from .planted import PLANTED, Plant, make_with
 from .simulate import plan, run, search, shrink
 
@@ -28,6 +35,7 @@ def test_no_promise_is_broken(share: int) -> None:
         *planted_streams.PLANTED,
         *planted_groups.PLANTED,
         *planted_slots.PLANTED,
+        *planted_recycling.PLANTED,
     ),
     ids=lambda plant: plant.__name__,
 )

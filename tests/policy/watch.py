@@ -150,8 +150,8 @@ class Watch:
 
     def _served(self, worker: Worker) -> None:
         self.worked.add(worker.interpreter)
-        if not worker.actor:
-            book = self.pool(worker.pool)
+        book = self.pool(worker.pool)
+        if not worker.actor and book.state != "failed":
             book.clear()
             book.state, book.key = "well", ""
 
@@ -186,6 +186,8 @@ class Watch:
             and not other.actor
             and other.pool == worker.pool
             and not other.retired
+            # One that gets no more calls, because it has had enough, is of no use.
+            and self.world.scheduler.placement.workers[other.number].room
         ]
 
     def _actor_died(self, worker: Worker, cause: dict[str, Any]) -> None:

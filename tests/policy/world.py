@@ -13,6 +13,7 @@ from typing import Any, Final
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
+from snakepit.policy.lifespans import UNLIMITED
 from snakepit.policy.lines import Line
 from snakepit.policy.placement import Pool
 from snakepit.policy.restart import RestartWindow
@@ -28,6 +29,7 @@ from .process import Worker
 from .program import drive, made_ids
 from .reserve import Reserve
 from .setting import Setting
+from .turnovers import Turnovers
 from .waitlists import Waitlists
 
 Make = Callable[[dict[str, float], list[Pool], int, Callable[[], RestartWindow]], Scheduler]
@@ -54,6 +56,7 @@ class World:
             Pool(
                 name, size, limit, setting.slots.get(name, 1), window(),
                 Line(*setting.lines[name]) if name in setting.lines else None,
+                lifespan=setting.lifespans.get(name, UNLIMITED),
             )
             for name, size, limit in setting.pools
         ]  # fmt: skip
@@ -93,6 +96,7 @@ class World:
         self.flows = Flows(self)
         self.reserve = Reserve(self)
         self.ledger = Waitlists(self)
+        self.turnovers = Turnovers(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------
@@ -169,7 +173,7 @@ class World:
     def is_due(self) -> bool:
         """Tell whether a timer will run out that ends more than a pause."""
         ringing = {key.partition(":")[0] for _, key in self.timers}
-        return bool(ringing & {"dispatch", "queue", "shrink"})
+        return bool(ringing & {"dispatch", "queue", "shrink", "weigh"})
 
     def deliver(self, worker: Worker, most: int) -> None:
         """Hand the driver up to `most` messages of a worker, as one read."""
@@ -424,6 +428,13 @@ class World:
         pool = self.scheduler.placement.pools[name]
         self.scheduler.supervision.resize(pool, least, most)
 
+    def _recycle(self, name: str, number: int | None) -> None:
+        self.scheduler.supervision.recycle(self.scheduler.placement.pools[name], number)
+
+    def _weighed(self, number: int, size: int) -> None:
+        placement = self.scheduler.placement
+        placement.recycling.weighed(placement.workers.get(number), size)
+
     def _close(self) -> None:
         self.closed = True
         self.scheduler.close("shutdown", {})
@@ -442,6 +453,7 @@ class World:
         self.require(self.closed or not task.resolved, f"{task!r} begins after its end")
         if task.kind == METHOD and not task.begun and worker.groups is None:
             self._in_turn(task)
+        self.turnovers.began(worker, task.nested)
         task.begun = True
         task.running = worker.number
         self.require(worker.actor == (task.kind != 0), f"{call!r} begins in {worker!r}")
@@ -471,6 +483,8 @@ class World:
         kind = type(action)
         if kind is do.Arm:
             self.timers.append((self.now + action.delay, action.key))  # type: ignore[union-attr]
+        elif kind is do.Weigh:
+            self.event("weighed", action.worker, self.dice.below(1000), defer=True)  # type: ignore[union-attr]
         elif kind is do.StartZygote:
             self._start_zygote(action.interpreter)  # type: ignore[union-attr]
         elif kind is do.Spawn:
