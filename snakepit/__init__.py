@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .api.pools import pool
     from .api.whereabouts import get_runtime_context
     from .backends.executor import Executor
-    from .pools import Pool
+    from .pools import CircuitBreaker, Pool
     from .script import run_as_script
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "RemoteFunction",
     "ActorClass",
     "ActorHandle",
+    "CircuitBreaker",
     "Pool",
     # at home elsewhere
     "Executor",
@@ -83,6 +84,7 @@ _ON_FIRST_USE: Final = {
     "util": ".util",
     "get_runtime_context": ".api.whereabouts",
     "Executor": ".backends.executor",
+    "CircuitBreaker": ".pools",
     "Pool": ".pools",
     "pool": ".api.pools",
     "run_as_script": ".script",

@@ -19,6 +19,7 @@ __all__ = [
     "WorkerCrashedError",
     "PoisonedCallError",
     "PoolFailedError",
+    "CircuitOpenError",
     "ActorError",
     "ActorDiedError",
     "ActorUnavailableError",
@@ -111,6 +112,21 @@ class PoolFailedError(WorkerCrashedError):
         super().__init__(message, **death)
         self.pool = pool
         self.cool_down = cool_down
+
+
+class CircuitOpenError(_DeathError):
+    """The circuit breaker of a pool is open: calls have crashed its workers; this one has not run.
+
+    `retry_after` seconds after the error was made the `pool` tries one call again. The other fields
+    are those of the last process that crashed.
+    """
+
+    def __init__(
+        self, message: str = "", *, pool: str = "", retry_after: float = 0.0, **death: Any
+    ) -> None:
+        super().__init__(message, **death)
+        self.pool = pool
+        self.retry_after = retry_after
 
 
 class PoolSaturatedError(SnakepitError):

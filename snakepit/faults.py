@@ -205,6 +205,27 @@ def _pool_failed(fields: _Fields) -> errors.SnakepitError:
     )
 
 
+def _circuit_open(fields: _Fields) -> errors.SnakepitError:
+    from time import monotonic
+
+    left = max(0.0, (fields.get("reset_at") or 0.0) - monotonic())
+    count, window = fields.get("failures"), fields.get("window") or 0.0
+    many = "calls have" if count is None else "1 call has" if count == 1 else f"{count} calls have"
+    return errors.CircuitOpenError(
+        _text(
+            f"{fields.get('call') or 'a call'} has not run: the circuit breaker of pool "
+            f"{fields.get('pool') or ''} is open, since {many} crashed workers within {window:g} s",
+            f"The last, {_process(fields)}, {_how(fields)}",
+            _advice(fields),
+            f"One call is tried again in {left:.3g} s" if left else "One call is being tried",
+            stderr=fields.get("stderr"),
+        ),
+        pool=fields.get("pool") or "",
+        retry_after=left,
+        **_death(fields),
+    )
+
+
 def _no_interpreter(fields: _Fields) -> str:
     """Say why no process of an interpreter can be had, and when it is tried again."""
     said: str = fields.get("error") or ""
@@ -367,6 +388,7 @@ _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
     "worker_crashed": _worker_crashed,
     "poisoned": _poisoned,
     "pool_failed": _pool_failed,
+    "circuit_open": _circuit_open,
     "interpreter_failed": _interpreter_failed,
     "actor_died": _actor_died,
     "actor_init_failed": _actor_init_failed,

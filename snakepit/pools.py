@@ -17,12 +17,49 @@ SHORTEST_TTL: Final = 0.1
 MOST_REQUESTS: Final = 1_000_000_000
 LEAST_MEMORY: Final = 1 << 20
 MOST_MEMORY: Final = 1 << 50
+MOST_FAILURES: Final = 10_000
 
 IDLE_TIMEOUT: Final = 60.0
 MAX_QUEUE_SIZE: Final = 1000
 QUEUE_TIMEOUT: Final = 10.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class _BreakerFields(NamedTuple):
+    failures: int
+    window: float
+    reset_after: float
+
+
+@final
+class CircuitBreaker(_BreakerFields):
+    """When a pool takes no calls, since they crash its workers; for `Pool(circuit_breaker=...)`.
+
+    Args:
+        failures: how many worker processes must have crashed in calls, 1 to 10,000; default: 5;
+        window: within how many seconds; default: 60. From then on calls fail at once, with
+            `CircuitOpenError`, those that wait for a worker too; and
+        reset_after: after how many seconds one call is tried: if it crashes, calls fail for as long
+            again, else all are taken as before; default: 30.
+
+    Raises:
+        TypeError: a setting has the wrong type.
+        OptionError: a setting has a value that is not allowed.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls, failures: int = 5, window: float = 60.0, reset_after: float = 30.0
+    ) -> CircuitBreaker:
+        """Check every setting."""
+        return super().__new__(
+            cls,
+            check_int("failures", failures, 1, MOST_FAILURES),
+            check_seconds("window", window, LONGEST, zero=False),
+            check_seconds("reset_after", reset_after, LONGEST, zero=False),
+        )
 
 
 class _Fields(NamedTuple):
@@ -36,6 +73,7 @@ class _Fields(NamedTuple):
     worker_ttl: float | None
     worker_max_requests: int | None
     worker_max_memory: int | None
+    circuit_breaker: CircuitBreaker | None
 
 
 @final
@@ -67,6 +105,8 @@ class Pool(_Fields):
             what it shares with others. Default of the three: any number. Workers are replaced one
             after another, up to a quarter before the limits of time and calls; no call is lost, and
             the pool has its workers all the while. Those of actors stay.
+        circuit_breaker: a `CircuitBreaker`, which refuses calls while too many crash their workers;
+            default: none.
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -90,6 +130,7 @@ class Pool(_Fields):
         worker_ttl: float | None = None,
         worker_max_requests: int | None = None,
         worker_max_memory: int | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -113,6 +154,7 @@ class Pool(_Fields):
             None
             if worker_max_memory is None
             else check_int("worker_max_memory", worker_max_memory, LEAST_MEMORY, MOST_MEMORY),
+            _breaker(circuit_breaker),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -197,6 +239,12 @@ def _ttl(value: object) -> float | None:
         allowed = f"a number of seconds from {SHORTEST_TTL:g} to {LONGEST:g}"
         raise wrong_value("worker_ttl", value, allowed)
     return seconds
+
+
+def _breaker(value: object) -> CircuitBreaker | None:
+    if value is not None and not isinstance(value, CircuitBreaker):
+        raise wrong_type("circuit_breaker", value, "a snakepit.CircuitBreaker, or None")
+    return value
 
 
 def _restore(*fields: Any) -> Pool:

@@ -23,6 +23,7 @@ EXPECTED = {
     "object_lost": errors.ObjectLostError,
     "store_full": errors.ObjectStoreFullError,
     "pool_failed": errors.PoolFailedError,
+    "circuit_open": errors.CircuitOpenError,
     "interpreter_failed": errors.RuntimeEnvSetupError,
     "runtime_failed": errors.RuntimeFailedError,
     "shutdown": errors.RuntimeClosedError,

@@ -33,6 +33,7 @@ NAMES = {
     "ActorClass",
     "ActorHandle",
     "Pool",
+    "CircuitBreaker",
     "Executor",
     "errors",
     "exceptions",

@@ -29,12 +29,14 @@ class PoolStats(TypedDict):
     by `recycle`. They are "starting", "idle", "busy", "waiting" in get() or wait(), or "leaving":
     with calls still, and then at their end. Those that are `ready` for calls are told by their
     numbers. The `state` is "running", or "resting" or "probing" after workers that ended at their
-    start, or "failed", or "trial" after that.
+    start, or "failed", or "trial" after that; that of its `circuit` breaker, if it has one, is
+    "closed", "open" or "half-open".
     """
 
     name: str
     declared: bool
     state: str
+    circuit: str | None
     size: int
     max_size: int
     requests: int

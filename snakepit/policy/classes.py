@@ -66,6 +66,13 @@ class Classes:
             return GROUP_REMOVED
         return self._resources.refusal(needs)
 
+    def refuse(self, pool: Pool, failure: Refusal | None) -> None:
+        """Have the pool's tasks refused from now on, or taken again."""
+        for klass in self.klasses.values():
+            if klass.pool is pool and not klass.creates and klass.refusal is pool.failure:
+                klass.refusal = failure
+        pool.failure = failure
+
     def without(self, names: set[str]) -> list[Klass]:
         """Forget, and refuse from now on, the classes that need what was a group's."""
         needing = {key: klass for key, klass in self.klasses.items() if klass.needs_any(names)}

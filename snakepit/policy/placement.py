@@ -55,6 +55,7 @@ class Placement:
         self.cores = cores
         self.actions = actions
         self._classes = Classes(resources, pools)
+        self.refuse_tasks = self._classes.refuse
         self.pools = self._classes.pools
         self.klasses = self._classes.klasses
         self.staff = Staff(resources, actions, home)
@@ -115,17 +116,17 @@ class Placement:
 
     def resume(self, call: Call) -> None:
         """Send or queue a call that was taken earlier, if its class is not refused meanwhile."""
-        if call.shape.klass.refusal is None:
-            self.enqueue(call)
-        else:
+        if call.shape.klass.refuses(call):
             self.turn_away(call)
+        else:
+            self.enqueue(call)
 
     def requeue(self, calls: list[Call]) -> None:
         """Put ready calls back before all others, in their order."""
         refused: list[Call] = []
         for call in reversed(calls):
             klass: Klass = call.shape.klass
-            if klass.refusal is not None:
+            if klass.refuses(call):
                 refused.append(call)
                 continue
             klass.queue.appendleft(call)

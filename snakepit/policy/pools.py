@@ -12,7 +12,7 @@ heals it.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from .calls import Call, IllegalTransition
 from .lifespans import UNLIMITED, Lifespan, Turnover
@@ -20,6 +20,9 @@ from .lines import Line, Tally
 from .resources import Needs
 from .restart import RestartWindow
 from .workers import Worker
+
+if TYPE_CHECKING:
+    from .circuit import Circuit
 
 RUNNING, RESTING, PROBING, FAILED, TRIAL = "running", "resting", "probing", "failed", "trial"
 
@@ -71,6 +74,16 @@ class Klass:
         self.queue: deque[Call] = deque()
         self.open: deque[Worker] = deque()
 
+    def refuses(self, call: Call) -> bool:
+        """Tell whether it is refused, and this call of it too: a circuit may let it through.
+
+        A gate, which has no tally, is not what a circuit is about.
+        """
+        refusal, circuit = self.refusal, self.pool.circuit
+        if refusal is None or circuit is None or refusal is not circuit.refusal:
+            return refusal is not None
+        return call.shape.tally is not None and not circuit.passes(call)
+
     def needs_any(self, names: set[str]) -> bool:
         """Tell whether its calls use any of these resources."""
         return any(name in names for name, _ in self.needs)
@@ -103,13 +116,14 @@ class Pool:
     `over` says that it was made smaller, and may have more workers than it should. `shrinking` says
     that a timer will end the idle ones that are too many. `window` has those that died in vain;
     `turn` numbers the changes of state, so that a timer set before the last is known. `failure` is
-    why it refuses calls. A variant of the pool `base` has workers that begin with the environment
-    `env`, and those that have `gpus` take one call each: what a process keeps on a GPU is free only
-    when it has ended.
+    why it refuses calls, since it has failed or since its `circuit` is open. A variant of the pool
+    `base` has workers that begin with the environment `env`, and those that have `gpus` take one
+    call each: what a process keeps on a GPU is free only when it has ended.
     """
 
     __slots__ = (
         "base",
+        "circuit",
         "env",
         "failure",
         "gpus",
@@ -161,6 +175,7 @@ class Pool:
         self.turn = 0
         self.window = window
         self.failure: Refusal | None = None
+        self.circuit: Circuit | None = None
         self.base = ""
         self.env: tuple[tuple[str, str], ...] = ()
         self.gpus = 0
@@ -172,6 +187,8 @@ class Pool:
         made = Pool(name, 0, limit, slots, self.window.fresh(), self.line)
         made.tally = self.tally
         made.turnover.lifespan = self.turnover.lifespan
+        made.circuit = self.circuit
+        made.failure = self.circuit.refusal if self.circuit is not None else None
         made.base, made.env, made.gpus = self.name, env, gpus
         return made
 

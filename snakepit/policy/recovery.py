@@ -34,6 +34,12 @@ class Recovery:
                 again.append(call)
         self._placement.requeue(again)
 
+    @staticmethod
+    def _denied(call: Call) -> bool:
+        """Tell whether a call is not tried again though it has retries left."""
+        circuit = call.shape.klass.pool.circuit
+        return circuit is not None and circuit.refusal is not None
+
     def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call]) -> None:
         """A pool's worker has ended while the calls in `begun` ran."""
         self.unbegun(worker, [call for call in worker.inflight.values() if call not in begun])
@@ -46,7 +52,7 @@ class Recovery:
                 continue  # The runtime was closed meanwhile.
             call.died(guilty=call in guilty)
             verdict = after_death(call.deaths, call.tries, call.shape.template.max_retries)
-            if verdict == "retry" and not call.cancelled:
+            if verdict == "retry" and not call.cancelled and not self._denied(call):
                 call.to("back")
                 again.append(call)
             else:

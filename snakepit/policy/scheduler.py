@@ -168,7 +168,7 @@ class Scheduler:
         if self.closed is not None:
             self.completion.fail(call, FAILURE, self.closed)
             return True
-        if call.shape.template.kind != METHOD and call.shape.klass.refusal is not None:
+        if call.shape.template.kind != METHOD and call.shape.klass.refuses(call):
             self._answers.turn_away(call)
             return True
         for _, identifier in call.deps:
@@ -233,6 +233,8 @@ class Scheduler:
         worker.results += 1
         if worker.results >= worker.enough:
             self.supervision.progress(worker)
+        if shape.klass.refusal is not None:
+            self.supervision.barrier.answered(call, outcome)
         if call.state is DONE:
             pass  # The runtime was closed meanwhile.
         elif shape.klass.creates:
@@ -434,7 +436,3 @@ class Scheduler:
                 actor.leaving = "shutdown"
                 self.actors.end(actor, {"reason": "shutdown"})
         self.placement.dispatch_all()  # lets go of what is queued, all of which has ended
-
-    def unresolved(self) -> int:
-        """Return how many calls have no result yet."""
-        return len({e.call.id for e in self.objects.entries.values() if e.call is not None})

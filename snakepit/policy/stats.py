@@ -36,6 +36,7 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "name": pool.name,
         "declared": pool.declared,
         "state": pool.state,
+        "circuit": pool.circuit.state if pool.circuit is not None else None,
         "size": pool.size,
         "max_size": pool.limit,
         "requests": tally.requests,

@@ -19,20 +19,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
 
 from .actions import Action, Arm
 from .calls import DONE
 from .completion import Completion
-from .deaths import kind_of
 from .lives import ActorTable
 from .placement import Placement
 from .pools import FAILED, RESTING, RUNNING, TRIAL, Pool, Refusal
 from .readiness import Readiness
 from .recovery import Recovery
-from .restart import RestartWindow, went_with_zygote
+from .restart import RestartWindow, blamed, went_with_zygote
 from .workers import LEAVING, LIVE, NEVER, STARTING, Worker
 from .zygotes import Close, Zygotes
+
+if TYPE_CHECKING:
+    from .barrier import CrashBarrier
 
 
 @final
@@ -59,6 +62,13 @@ class Supervision:
         self._readiness = readiness
         self.zygotes = Zygotes(placement, actors, actions, window, close, self.fail)
 
+    @cached_property
+    def barrier(self) -> CrashBarrier:
+        """What pools that have a circuit need, loaded for the first that does."""
+        from .barrier import CrashBarrier
+
+        return CrashBarrier(self._placement, self._completion, self._actions)
+
     # --- workers and pools --------------------------------------------------------------
 
     def served(self, worker: Worker) -> None:
@@ -83,6 +93,8 @@ class Supervision:
 
     def died(self, worker: Worker, cause: Mapping[str, Any], started: int, now: float) -> None:
         """A worker's process has ended; see `Scheduler.died`."""
+        from .deaths import kind_of  # which a run without any does not need
+
         cause = {**cause, "kind": kind_of(cause)}
         begun = [call for call in worker.inflight.values() if call.sequence <= started]
         state = worker.state
@@ -99,8 +111,11 @@ class Supervision:
         if worker.actor is not None:
             self._actors.lost(worker, cause, begun, now)
             return
-        if state is not LEAVING and not went_with_zygote(cause):
+        if (begun or state is not LEAVING) and not went_with_zygote(cause):
             worker.pool.tally.crashed(cause["kind"])
+        guilty = blamed(cause, begun, worker.blocked)
+        if worker.pool.circuit is not None and not all(call.cancelled for call in guilty):
+            self.barrier.crashed(worker.pool, cause, now)
         self._recovery.lost(worker, cause, begun)
         if in_vain:
             self._died_in_vain(worker.pool, cause, now)
@@ -159,8 +174,7 @@ class Supervision:
         self._placement.dispatch_all()
 
     def _refuse(self, pool: Pool, failure: Refusal | None) -> None:
-        """Have the pool's tasks refused from now on, or taken again."""
-        for klass in self._placement.klasses.values():
-            if klass.pool is pool and not klass.creates and klass.refusal is pool.failure:
-                klass.refusal = failure
-        pool.failure = failure
+        """Have the pool's tasks refused from now on, or taken again but for an open circuit."""
+        if failure is None and pool.circuit is not None:
+            failure = pool.circuit.refusal
+        self._placement.refuse_tasks(pool, failure)

@@ -48,6 +48,8 @@ class Timers:
         elif kind == "retry":
             turn, _, name = rest.partition(":")
             self._supervision.retry(self._placement.pools[name], int(turn))
+        elif kind == "circuit":
+            self._supervision.barrier.wait_is_over(self._placement.pools[rest])
         elif kind == "restart":
             self._actors.restart(int(rest))
         elif kind == ZYGOTE:

@@ -24,7 +24,12 @@ def pools_of(config: Config, window: Callable[[], RestartWindow]) -> list[Pool]:
         least, most = asked.sizes(config.num_cpus)
         line = Line(asked.max_queue_size, asked.queue_timeout)
         span = Lifespan(asked.worker_ttl, asked.worker_max_requests, asked.worker_max_memory)
-        pools.append(Pool(asked.name, least, most, 1, window(), line, asked.idle_timeout, span))
+        pool = Pool(asked.name, least, most, 1, window(), line, asked.idle_timeout, span)
+        if asked.circuit_breaker is not None:
+            from ..policy.circuit import Circuit
+
+            pool.circuit = Circuit(*asked.circuit_breaker)
+        pools.append(pool)
     if all(pool.name != DEFAULT_POOL for pool in pools):
         limit = config.max_workers or max(LEAST_LIMIT, 4 * config.num_cpus)
         pools.append(Pool(DEFAULT_POOL, max(1, config.num_cpus), limit, 1, window()))

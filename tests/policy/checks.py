@@ -47,6 +47,7 @@ class Checker:
         """Note what the event is measured against."""
         self.free = dict(self.world.scheduler.resources.free)
         self.watch.before(name, args)
+        self.world.circuits.before(name, args)
         self.world.ledger.before()
         self.world.turnovers.before()
         if name == "cancel":
@@ -102,6 +103,7 @@ class Checker:
         self._gone(frees)
         self._resources(name)
         self.watch.after(name, actions)
+        world.circuits.after(actions)
         world.ledger.after()
         world.turnovers.after()
         if world.events % 256 == 0:

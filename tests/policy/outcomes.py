@@ -106,8 +106,13 @@ class Outcomes:
     def _legal_worker_crashed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
-        used_up = task.cancelled or task.used_up
+        used_up = task.cancelled or task.used_up or self.world.circuits.stops(task)
         return name == "died" and task.kind == TASK and used_up
+
+    def _legal_circuit_open(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return task.kind == TASK and self.world.circuits.refuses(task, payload[1])
 
     def _legal_poisoned(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

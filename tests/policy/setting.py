@@ -23,6 +23,10 @@ NEEDS: tuple[tuple[tuple[str, int], ...], ...] = (
 )
 
 
+WAITS = (0.05, 0.2, 5.0)
+"""Seconds until an open circuit lets a call through."""
+
+
 class Setting(NamedTuple):
     """One episode's parameters. Rates are per mille of the occasions for what they name."""
 
@@ -52,6 +56,7 @@ class Setting(NamedTuple):
     period: float
     groups: int
     lines: dict[str, tuple[int | None, float | None]]
+    circuits: dict[str, tuple[int, float, float]]  # failures, window, reset_after
     slots: dict[str, int]  # of the workers of those pools that have several
     lifespans: dict[str, Lifespan]
     recycle: int
@@ -165,6 +170,11 @@ def make_setting(random: Random, steps: int) -> Setting:
         closes=random.random() < 0.1,
         groups=random.choice((0, 0, 1, 3)),
         lines=lines,
+        circuits={
+            name: (random.choice((1, 2, 4)), random.choice((0.1, 1.0, 60.0)), random.choice(WAITS))
+            for name in lines
+            if random.random() < 0.5
+        },
         slots=slots,
         lifespans=lifespans,
         recycle=random.choice((0, 0, 100, 500)),

@@ -40,7 +40,7 @@ class Waitlists:
     def died(self, worker: Worker, cause: dict[str, Any]) -> None:
         """A worker has ended: by itself, unless it was told to, or had to go with its zygote."""
         pool = worker.pool.partition("/")[0]
-        ordinary = worker.actor or worker.retired or "zygote" in cause
+        ordinary = worker.actor or (worker.retired and not worker.stack) or "zygote" in cause
         if pool in self.crashes and not ordinary:
             self.crashes[pool] += 1
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
+from snakepit.policy.circuit import Circuit
 from snakepit.policy.lifespans import UNLIMITED
 from snakepit.policy.lines import Line
 from snakepit.policy.placement import Pool
@@ -22,6 +23,7 @@ from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
 
 from .books import Player, Process, Task
 from .checks import Checker
+from .circuits import Circuits
 from .dice import Dice
 from .flows import Flows
 from .outcomes import Violation
@@ -60,6 +62,9 @@ class World:
             )
             for name, size, limit in setting.pools
         ]  # fmt: skip
+        for pool in pools:
+            if pool.name in setting.circuits:
+                pool.circuit = Circuit(*setting.circuits[pool.name])
         self.scheduler = make(setting.resources, pools, setting.cores, window)
         self.scheduler.placement.staff.starts.most = setting.most_starting
         self.scheduler.actors.most_in_mailbox = setting.most_in_mailbox
@@ -97,6 +102,7 @@ class World:
         self.reserve = Reserve(self)
         self.ledger = Waitlists(self)
         self.turnovers = Turnovers(self)
+        self.circuits = Circuits(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------

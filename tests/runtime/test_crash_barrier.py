@@ -6,18 +6,26 @@ import itertools
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import snakepit
 from snakepit import errors
-from tests.runtime.helpers import PATIENCE
+from tests.runtime.helpers import PATIENCE, Gate, wait_until
 
 
 @pytest.fixture(scope="module", autouse=True)
 def pools() -> Iterator[None]:
     """A runtime with a pool for each test."""
-    with snakepit.init(num_cpus=1, pools=[snakepit.Pool("kinds", size=1, queue_timeout=None)]):
+    breaker = snakepit.CircuitBreaker(failures=2, window=3600, reset_after=0.2)
+    with snakepit.init(
+        num_cpus=1,
+        pools=[
+            snakepit.Pool("kinds", size=1, queue_timeout=None),
+            snakepit.Pool("fused", size=1, queue_timeout=None, circuit_breaker=breaker),
+        ],
+    ):
         yield
 
 
@@ -59,3 +67,71 @@ def test_each_crash_has_a_kind_which_the_pool_counts() -> None:
     stats = snakepit.pool("kinds").stats()
     assert stats["crashes"] == dict.fromkeys(kinds, 1)
     assert stats["errors"] == {"worker_crashed": len(kinds)}
+
+
+@snakepit.remote(pool="fused", max_retries=0)
+def trip(how: str = "", gate: Gate | None = None) -> int:
+    if gate is not None:
+        gate.wait()
+    if how == "raise":
+        raise ValueError("on purpose")
+    if how:
+        os.kill(os.getpid(), signal.SIGABRT)
+    return 1
+
+
+def circuit() -> str | None:
+    return snakepit.pool("fused").stats()["circuit"]
+
+
+def test_a_circuit_opens_by_crashes_and_closes_by_one_call(gate: Gate) -> None:
+    pool = snakepit.pool("fused")
+    assert snakepit.pool("kinds").stats()["circuit"] is None
+    with pytest.raises(ValueError, match="on purpose"):
+        snakepit.get(trip.remote("raise"), timeout=PATIENCE)
+    with pytest.raises(errors.WorkerCrashedError):
+        snakepit.get(trip.remote("abort"), timeout=PATIENCE)
+    assert circuit() == "closed"
+    crash, waits = trip.remote("abort", gate), trip.remote()
+    gate.open()
+    with pytest.raises(errors.WorkerCrashedError):
+        snakepit.get(crash, timeout=PATIENCE)
+    with pytest.raises(errors.CircuitOpenError, match="2 calls have crashed") as caught:
+        snakepit.get(waits, timeout=PATIENCE)
+    error = caught.value
+    assert (error.pool, error.signal, error.kind) == ("fused", "SIGABRT", "abort")
+    assert 0.0 <= error.retry_after <= 0.2
+    assert wait_until(lambda: circuit() == "half-open")
+    pool.await_ready(PATIENCE)  # it is not the call to be tried
+    assert circuit() == "half-open"
+    assert snakepit.get(trip.remote(), timeout=PATIENCE) == 1
+    assert circuit() == "closed"
+    stats = pool.stats()
+    assert stats["errors"] == {"error": 1, "worker_crashed": 2, "circuit_open": 1}
+    assert stats["crashes"] == {"abort": 2}
+
+
+def test_a_crash_of_the_one_that_is_tried_opens_the_circuit_again() -> None:
+    for _ in range(2):
+        with pytest.raises(errors.WorkerCrashedError):
+            snakepit.get(trip.remote("abort"), timeout=PATIENCE)
+    assert wait_until(lambda: circuit() == "half-open")
+    with pytest.raises(errors.WorkerCrashedError):
+        snakepit.get(trip.options(max_retries=3).remote("abort"), timeout=PATIENCE)
+    assert wait_until(lambda: circuit() == "half-open")
+    assert snakepit.get(trip.remote(), timeout=PATIENCE) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"failures": 0}, "failures must be an integer from 1 to 10000, not 0"),
+        ({"window": 0}, "window must be a number of seconds, more than 0"),
+        ({"reset_after": -1.0}, "reset_after must be a number of seconds"),
+    ],
+)
+def test_a_breaker_is_checked_when_made(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(errors.OptionError, match=said):
+        snakepit.CircuitBreaker(**settings)
+    with pytest.raises(TypeError, match="circuit_breaker must be"):
+        snakepit.Pool("p", circuit_breaker=settings)  # type: ignore[arg-type]
