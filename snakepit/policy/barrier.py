@@ -55,6 +55,6 @@ class CrashBarrier:
         waiting: list[Call] = []
         for each in self._placement.pools.values():
             if each.root == pool.root and each.state is not FAILED:
-                self._placement.refuse_tasks(each, refusal)
+                self._placement.classes.refuse(each, refusal)
                 waiting += self._placement.take_queued(each) if refusal else ()
         return waiting

@@ -54,10 +54,9 @@ class Placement:
         self.resources = resources
         self.cores = cores
         self.actions = actions
-        self._classes = Classes(resources, pools)
-        self.refuse_tasks = self._classes.refuse
-        self.pools = self._classes.pools
-        self.klasses = self._classes.klasses
+        self.classes = Classes(resources, pools)
+        self.pools = self.classes.pools
+        self.klasses = self.classes.klasses
         self.staff = Staff(resources, actions, home)
         self.workers = self.staff.workers
         self.sizes = Sizes(self.staff, actions)
@@ -76,12 +75,12 @@ class Placement:
 
     def klass(self, template: Template) -> Klass:
         """Return the class of a template's calls."""
-        return self._classes.of(template)
+        return self.classes.of(template)
 
     def refuse(self, names: set[str]) -> list[Call]:
         """Refuse what asks for resources that were a group's; return the calls that wait for it."""
         stranded: list[Call] = []
-        for klass in self._classes.without(names):
+        for klass in self.classes.without(names):
             stranded += [call for call in klass.queue if call.state is READY]
             klass.queue.clear()
             self.waiting.pop(klass, None)

@@ -177,4 +177,4 @@ class Supervision:
         """Have the pool's tasks refused from now on, or taken again but for an open circuit."""
         if failure is None and pool.circuit is not None:
             failure = pool.circuit.refusal
-        self._placement.refuse_tasks(pool, failure)
+        self._placement.classes.refuse(pool, failure)
