@@ -36,7 +36,7 @@ from .checks import check_units as check_units
 from .checks import wrong_type as wrong_type
 from .checks import wrong_value as wrong_value
 from .machine import available_cpus, available_memory, present_gpus
-from .pools import Pool, check_pools
+from .pools import THREAD, Pool, check_pools
 from .runtime_env import Pairs, check_runtime_env
 
 PROCESS: Final = "process"
@@ -132,6 +132,11 @@ class Config(_Fields):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, tuple(self)
+
+    @property
+    def threaded(self) -> list[str]:
+        """The names of the pools whose workers run calls in threads."""
+        return [pool.name for pool in self.pools if pool.profile == THREAD]
 
     def totals(self) -> dict[str, int]:
         """Return what there is to share out, CPUs included, in 1/`UNITS`."""

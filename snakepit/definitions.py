@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from .checks import IN_GROUP, RESERVES, UNITS
+from .errors import NotSupportedError
 from .policy.resources import Needs
 from .protocol import Definition
-from .wire.messages import CREATE, METHOD, Template
+from .wire.messages import CREATE, METHOD, TASK, Template
 
 if TYPE_CHECKING:
     from .payload import Packed
@@ -19,17 +21,23 @@ RETRY_ALL = b"*"
 """`Template.retry_exceptions` for every exception; else pickled types, or nothing for none."""
 
 
-def complete(definition: Definition, namespace: str) -> tuple[Template, Packed | None]:
+def complete(
+    definition: Definition, namespace: str, threaded: Container[str] = ()
+) -> tuple[Template, Packed | None]:
     """Return the definition's template with its code's digest, and the packed code.
 
-    `namespace` is the runtime's own, for actors that name none.
+    `namespace` is the runtime's own, for actors that name none; `threaded` are the names of its
+    thread pools.
 
     Raises:
         SerializationError: the function, class or an exception type cannot be pickled.
+        NotSupportedError: it says that it is not thread-safe, and names a thread pool.
     """
     template = definition.template
     if not template.pool:
         template = template._replace(pool=DEFAULT_POOL)
+    if template.kind == TASK and template.pool in threaded:
+        _check_thread_safe(definition.target, template)
     if not template.namespace:
         template = template._replace(namespace=namespace)
     retry_on = definition.retry_on
@@ -42,6 +50,15 @@ def complete(definition: Definition, namespace: str) -> tuple[Template, Packed |
 
     code = pack_code(definition.target)
     return template._replace(code=code.digest), code.packed
+
+
+def _check_thread_safe(target: Any, template: Template) -> None:
+    if getattr(target, "thread_safe", True) is False:
+        raise NotSupportedError(
+            f"{template.name} says thread_safe = False, and pool {template.pool!r} runs several "
+            "calls at once in threads of one process: call it in a pool with "
+            'profile="process", or guard what it shares by a lock and take thread_safe away'
+        )
 
 
 def function_of(template: Template, creation: Template | None) -> str:

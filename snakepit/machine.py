@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+
+
+def has_gil() -> bool:
+    """Return whether threads of this interpreter run Python code by turns."""
+    enabled = getattr(sys, "_is_gil_enabled", None)
+    return enabled is None or bool(enabled())
 
 
 def available_cpus(root: str = "") -> int:

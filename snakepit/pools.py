@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, final
 
 from .checks import check_int, check_seconds, wrong_type, wrong_value
-from .errors import NotSupportedError, OptionError
+from .errors import OptionError
 
-PROFILES: Final = ("process", "thread")
+THREAD: Final = "thread"
+PROFILES: Final = ("process", THREAD)
+MOST_THREADS: Final = 256
 MOST: Final = 65_536
 MOST_QUEUED: Final = 10_000_000
 LONGEST: Final = 30 * 86_400.0
@@ -74,6 +77,8 @@ class _Fields(NamedTuple):
     worker_max_requests: int | None
     worker_max_memory: int | None
     circuit_breaker: CircuitBreaker | None
+    threads_per_worker: int | None
+    initializer: Callable[[], object] | None
 
 
 @final
@@ -86,9 +91,11 @@ class Pool(_Fields):
     Args:
         name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or digit. The pool named
             "default" is for all calls that name none.
-        profile: "process": each worker is a process that runs one call at a time. "thread" is not
-            supported yet.
-        size: how many workers, 1 to 65,536; default: the runtime's `num_cpus`. Or, in its place:
+        profile: "process": each worker is a process that runs one call at a time. "thread": each
+            runs several at once, in threads that share all that the process has: modules, and the
+            large objects that calls get at the same time. What crashes one takes all with it.
+        size: how many workers, 1 to 65,536; default: the runtime's `num_cpus`, or 1 if they run
+            several calls each. Or, in its place:
         min_size: how many workers there are at least, 0 to `max_size`; and
         max_size: how many at most. Those beyond `min_size` start when calls wait for them,
         idle_timeout: and end when they have been idle for so many seconds, or up to a quarter
@@ -107,11 +114,15 @@ class Pool(_Fields):
             the pool has its workers all the while. Those of actors stay.
         circuit_breaker: a `CircuitBreaker`, which refuses calls while too many crash their workers;
             default: none.
+        threads_per_worker: how many calls a worker of profile "thread" runs at once, 1 to 256;
+            default: the runtime's `num_cpus`.
+        initializer: a function without arguments that each worker calls before its first call. It
+            is pickled as remote functions are. If it raises, the worker ends, and another is
+            started as after any death at the start, until the pool fails with what was raised.
 
     Raises:
         TypeError: a setting has the wrong type.
         OptionError: a setting has a value that is not allowed.
-        NotSupportedError: the profile is "thread".
     """
 
     __slots__ = ()
@@ -131,6 +142,8 @@ class Pool(_Fields):
         worker_max_requests: int | None = None,
         worker_max_memory: int | None = None,
         circuit_breaker: CircuitBreaker | None = None,
+        threads_per_worker: int | None = None,
+        initializer: Callable[[], object] | None = None,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -155,6 +168,8 @@ class Pool(_Fields):
             if worker_max_memory is None
             else check_int("worker_max_memory", worker_max_memory, LEAST_MEMORY, MOST_MEMORY),
             _breaker(circuit_breaker),
+            _threads(threads_per_worker, profile),
+            _initializer(initializer),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -162,9 +177,15 @@ class Pool(_Fields):
 
     def sizes(self, cpus: int) -> tuple[int, int]:
         """Return the least and the greatest number of workers on so many CPUs."""
-        usual = max(1, cpus)
+        usual = 1 if self.profile == THREAD else max(1, cpus)
         most = usual if self.max_size is None else self.max_size
         return most if self.min_size is None else self.min_size, most
+
+    def slots(self, cpus: int) -> int:
+        """Return how many calls each of its workers runs at once."""
+        if self.profile != THREAD:
+            return 1
+        return max(1, cpus) if self.threads_per_worker is None else self.threads_per_worker
 
 
 def check_pool_name(option: str, value: object) -> str:
@@ -226,8 +247,6 @@ def _profile(value: object) -> str:
         raise wrong_type("profile", value, allowed)
     if value not in PROFILES:
         raise wrong_value("profile", value, allowed)
-    if value == "thread":
-        raise NotSupportedError('profile="thread": only "process" is supported yet')
     return value
 
 
@@ -245,6 +264,25 @@ def _breaker(value: object) -> CircuitBreaker | None:
     if value is not None and not isinstance(value, CircuitBreaker):
         raise wrong_type("circuit_breaker", value, "a snakepit.CircuitBreaker, or None")
     return value
+
+
+def _threads(value: object, profile: str) -> int | None:
+    if value is None:
+        return None
+    count = check_int("threads_per_worker", value, 1, MOST_THREADS)
+    if profile != THREAD:
+        raise OptionError(
+            f'threads_per_worker={count}: a worker of profile="{profile}" runs one call at a time; '
+            'leave it out, or take profile="thread"'
+        )
+    return count
+
+
+def _initializer(value: Any) -> Callable[[], object] | None:
+    if value is not None and not callable(value):
+        raise wrong_type("initializer", value, "a function without arguments")
+    found: Callable[[], object] | None = value
+    return found
 
 
 def _restore(*fields: Any) -> Pool:

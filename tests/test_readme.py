@@ -16,6 +16,7 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 DEADLINE_S = 100
 OWN = "# A program of its own."
+GIL = "ignore:pool models:RuntimeWarning"
 LOOK = "('look around', {'CPU': 0.5})"
 # What the text around the blocks promises of the names in them.
 PROMISED = """
@@ -78,7 +79,7 @@ def run(code: str, tmp_path: Path) -> str:
     script = tmp_path / "tour.py"
     script.write_text(code)
     done = subprocess.run(
-        [sys.executable, "-W", "error", script],
+        [sys.executable, "-W", "error", "-W", GIL, script],
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
@@ -146,6 +147,8 @@ def test_comments_with_values_are_found() -> None:
         "[0, 1, 4]",
         "9",
         "(3, 3, {})",
+        "[0, 2, 4, 6]",
+        "4",
     ]
     assert sorted(found) == sorted(wanted)
 

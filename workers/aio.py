@@ -188,7 +188,7 @@ class Coroutines:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
-    def cancel(self, call: int) -> None:
+    def cancel(self, call: int, force: bool) -> None:
         """See `Beside.cancel`."""
         self._soon(self._cancel, call)
 

@@ -1,4 +1,4 @@
-"""Calls of one actor that run side by side, in threads.
+"""Calls that run side by side in one process; and those of an actor, in threads.
 
 Each concurrency group has threads of its own, as many as it may run calls at once. They are started
 when a call finds none idle, so that an actor which allows a thousand and gets two has two.
@@ -25,14 +25,17 @@ from .mailbox import DriverGone
 
 
 class Beside(Protocol):
-    """What runs the calls of an actor that allows several at once."""
+    """What runs the calls of a process that has several at once."""
 
     def take(self, execute: Execute, group: str) -> None:
         """Run a call when its group has room; from any thread that reads the mailbox."""
         ...
 
-    def cancel(self, call: int) -> None:
-        """A call that is marked as cancelled should end soon; from the control thread."""
+    def cancel(self, call: int, force: bool) -> None:
+        """A call that is marked as cancelled should end soon; from the control thread.
+
+        With `force`, which no actor's call is cancelled with, the process may end for that.
+        """
         ...
 
     def posted(self, count: int) -> None:
@@ -102,7 +105,7 @@ class Threads:
             name = f"snakepit-{group or 'actor'}-{lane.started}"
             threading.Thread(target=self._work, args=(lane,), name=name, daemon=True).start()
 
-    def cancel(self, call: int) -> None:
+    def cancel(self, call: int, force: bool) -> None:
         """See `Beside.cancel`: a thread cannot be interrupted, but what waits is answered here."""
         with self._lock:
             found = next(

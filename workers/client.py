@@ -15,9 +15,9 @@ Nothing relies on the GIL: ids come from a lock, the mailbox guards itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
-from typing import Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from snakepit.deadline import Deadline
 from snakepit.definitions import complete
@@ -44,6 +44,9 @@ from .questions import Questions
 from .waiting import Loop, Waiting, warn_of_blocking
 from .wants import Wants
 
+if TYPE_CHECKING:
+    from .sharing import Shared
+
 T = TypeVar("T")
 
 
@@ -52,6 +55,8 @@ class WorkerRuntime:
     """A worker's client of the driver. Implements `snakepit.protocol.Runtime`.
 
     Attributes:
+        shared: objects that calls which run at the same time have in common, in a thread pool.
+        threaded: the names of thread pools.
         lock: held from when changes of handles are taken note of until they are in the mailbox.
     """
 
@@ -110,6 +115,8 @@ class WorkerRuntime:
         self.await_many = self.awaiting.await_many
         self._main = threading.main_thread().ident
         self.loop: Loop | None = None
+        self.shared: Shared | None = None
+        self.threaded: Container[str] = ()
         self.waiting = Waiting(mailbox, interruption, give_back)
 
     # --- what the driver sends ------------------------------------------------------------
@@ -276,7 +283,7 @@ class WorkerRuntime:
         owner, prepared = definition.prepared
         if owner is self:
             return prepared  # type: ignore[no-any-return]
-        template, code = complete(definition, self.namespace)
+        template, code = complete(definition, self.namespace, self.threaded)
         with self._interruption.held_off(), self.lock:
             if code is not None and template.code not in self._sent_codes:
                 payload, blob = self._encode(code)
@@ -344,6 +351,8 @@ class WorkerRuntime:
                 f"{len(wanted) - len(arrived)} of {len(wanted)} results are not there after "
                 f"{timeout} s; wait longer, or look with wait() which ones are"
             )
+        if self.shared is not None:
+            return [self.shared.open(identifier, *arrived[identifier]) for identifier in ids]
         return [self._values.open(*arrived[identifier]) for identifier in ids]
 
     def wait(self, ids: Sequence[int], count: int, timeout: float | None) -> list[int]:

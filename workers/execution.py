@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from snakepit.builtin_methods import method_of
 from snakepit.definitions import retries
@@ -30,6 +31,9 @@ from .client import WorkerRuntime
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
 from .producing import Producer
+
+if TYPE_CHECKING:
+    from .sharing import Shared
 
 Load: TypeAlias = Callable[[Sequence[Any]], Any]
 
@@ -81,6 +85,7 @@ class Executor:
         actor: the actor's instance, if this worker is one.
         actor_id: its id, or 0.
         exiting: the actor asked to end.
+        shared: objects that calls which run at the same time have in common, in a thread pool.
         set_up: called before each call until it has returned once.
         producer: what runs generators.
     """
@@ -107,6 +112,8 @@ class Executor:
         self._recursion_limit = sys.getrecursionlimit()
         self._codes: OrderedDict[bytes, Any] = OrderedDict()
         self._packed_codes: dict[bytes, wire.Payload] = {}
+        self.shared: Shared | None = None
+        self._once = threading.RLock()
 
     def define(self, message: wire.Define) -> None:
         """Take a template."""
@@ -118,7 +125,7 @@ class Executor:
 
     def has_code(self, digest: bytes) -> bool:
         """Tell whether a definition has come."""
-        return digest in self._packed_codes
+        return digest in self._packed_codes or digest in self._codes
 
     # --- running --------------------------------------------------------------------------
 
@@ -228,8 +235,7 @@ class Executor:
 
     def _arguments(self, execute: wire.Execute) -> tuple[Any, dict[str, Any]]:
         if self.set_up is not None:
-            self.set_up()
-            self.set_up = None
+            self._set_up()
         payload = execute.args
         if payload == NO_ARGUMENTS and not execute.deps:
             return (), {}
@@ -237,20 +243,37 @@ class Executor:
         args, kwargs = pair
         if execute.deps:
             args = list(args)
-            for where, _, value in execute.deps:
-                if type(where) is int:
-                    args[where] = self._values.decode(value)
+            for where, identifier, value in execute.deps:
+                if self.shared is not None:
+                    argument = self.shared.decode(identifier, value)
                 else:
-                    kwargs[where] = self._values.decode(value)
+                    argument = self._values.decode(value)
+                if type(where) is int:
+                    args[where] = argument
+                else:
+                    kwargs[where] = argument
         return args, kwargs
 
+    def _set_up(self) -> None:
+        with self._once:
+            if self.set_up is not None:
+                self.set_up()
+                self.set_up = None
+
     def _load_code(self, digest: bytes) -> Any:
-        if digest not in self._packed_codes:
-            self._fetch_code(digest)
-        payload = self._packed_codes.pop(digest)
-        code = self._codes[digest] = self._load(self._values.parts(payload))
-        while len(self._codes) > MOST_CODES:
-            self._codes.popitem(last=False)
+        """Unpickle a definition; threads that do so at the same time get the same one."""
+        while (code := self._codes.get(digest)) is None:
+            payload = self._packed_codes.get(digest)
+            if payload is None:
+                self._fetch_code(digest)
+                continue
+            loaded = self._load(self._values.parts(payload))
+            with self._once:
+                code = self._codes.setdefault(digest, loaded)
+                self._packed_codes.pop(digest, None)
+                while len(self._codes) > MOST_CODES:
+                    self._codes.popitem(last=False)
+            break
         return code
 
     # --- results --------------------------------------------------------------------------

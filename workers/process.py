@@ -11,11 +11,10 @@ import os
 import threading
 from collections import deque
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from snakepit import protocol
-from snakepit.deadline import NEVER, Deadline
-from snakepit.errors import ObjectLostError
+from snakepit.deadline import NEVER
 from snakepit.handles import Handles
 from snakepit.payload import unpack_code
 from snakepit.store import Copy, Ledger
@@ -28,16 +27,16 @@ from .client import WorkerRuntime
 from .control import Control
 from .current import CALL
 from .execution import Ended, Executor, Known, Load
+from .initializer import run_initializer
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
 from .queues import drain, emptied, take_out
+from .segments import Segments
 from .surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from .pooled import Pooled
     from .spawn import WorkerSetup
-
-SEGMENT: Final = 10.0
-"""Seconds within which a segment's descriptor must come, once a message has named it."""
 
 
 class Seams(NamedTuple):
@@ -73,7 +72,7 @@ class Worker:
         self._nested: deque[wire.Execute] = deque()
         self._exit_code: int | None = None
         self._label = ""  # an actor's name, which what all of its methods print bears
-        self._segments = threading.Condition()
+        self._segments = Segments()
         self._beginning = threading.Lock()
         self._welcomed = threading.Event()
         self._interruption = Interruption()
@@ -84,7 +83,9 @@ class Worker:
         self._values: Values | None = None
         self._runtime: WorkerRuntime | None = None
         self._executor: Executor | None = None
-        self._beside: Beside | None = None  # what runs an actor's calls, if several at once
+        self._beside: Beside | None = None  # what runs calls, if several at once
+        self._pooled: Pooled | None = None  # the same, if it is no actor
+        self._initializer: wire.Payload = b""
 
     # --- serving --------------------------------------------------------------------------
 
@@ -93,6 +94,11 @@ class Worker:
         self._interruption.install()
         self._control.start()
         self._mailbox.send(wire.Hello(wire.VERSION, self._setup.number, os.getpid()))
+        self._mailbox.wait_for(self._welcomed.is_set, NEVER)
+        if self._initializer:
+            self._output.enter("initializer")
+            run_initializer(self._seams.load, self.values.parts(self._initializer))
+            self._mailbox.send(wire.Ready())
         queue = self._queue
         while self._exit_code is None or self._beside is not None:
             if queue and self._beside is None:
@@ -196,7 +202,7 @@ class Worker:
             publish=lambda fd, size: self._control.send(
                 wire.Segment(setup.number, size), (os.dup(fd),)
             ),
-            fetch=self._await_segment,
+            fetch=lambda number: self._segments.wait_for(self.values, number),
             relieve=lambda needed: self.runtime.relieve(needed),
             copy=self._seams.copy,
         )
@@ -210,7 +216,7 @@ class Worker:
             self._give_back,
             self._control,
         )
-        self._runtime.namespace = message.namespace
+        self._runtime.namespace, self._runtime.threaded = message.namespace, message.threaded
         waiting = self._runtime.waiting
         waiting.run_nested = self._run_nested
         waiting.has_nested = lambda: bool(self._nested)
@@ -225,6 +231,14 @@ class Worker:
         )
         self._executor.set_up = self._surroundings.set_up_first
         protocol.install(self._runtime)
+        self._initializer = message.initializer
+        if message.threads > 1:
+            # Cached, since the driver has the zygote import it before the fork.
+            from .pooled import pool_of
+
+            own = self.executor, self._runtime, self._mailbox, self._interruption, self._values
+            parts = (*own, self._output, self._status)
+            self._beside = self._pooled = pool_of(message.threads, self._rested, parts)
         self._welcomed.set()
 
     @property
@@ -257,10 +271,7 @@ class Worker:
         self._welcomed.wait()
         kind = type(message)
         if kind is wire.Segment:
-            with self._segments:
-                if fds:
-                    self.values.mappings.add(message.number, fds[0], message.size)
-                self._segments.notify_all()
+            self._segments.arrived(self.values, message, fds)
         elif kind is wire.Descriptor:
             self.runtime.lending.arrived(message.number, fds)
         elif kind is wire.Cancel:
@@ -270,6 +281,8 @@ class Worker:
             calls = self._give_back()
             if calls:
                 self._mailbox.send(wire.GivenBack(calls))
+            if self._pooled is not None:
+                self._pooled.give_back()
         elif kind is wire.Trim:
             self._mailbox.read_waiting()
             self.values.trim()
@@ -285,7 +298,7 @@ class Worker:
         interruption = self._interruption
         interruption.want(message.call)
         if self._beside is not None:
-            self._beside.cancel(message.call)
+            self._beside.cancel(message.call, message.force)
             self._mailbox.poke()  # It may be a generator that waits for its consumer.
         elif not self._give_up(message.call) and message.call in interruption.stack:
             if message.force:
@@ -299,16 +312,6 @@ class Worker:
         self._interruption.ended(call)
         self._mailbox.send(wire.Result(call, wire.CANCELLED, [], [], 0, []))
         return True
-
-    def _await_segment(self, number: int) -> None:
-        deadline = Deadline.after(SEGMENT)
-        with self._segments:
-            while number not in self.values.mappings:
-                if deadline.expired:
-                    raise ObjectLostError(
-                        f"segment {number} of the store did not come within {SEGMENT} s"
-                    )
-                self._segments.wait(deadline.remaining())
 
     # --- calls ----------------------------------------------------------------------------
 

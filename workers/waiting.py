@@ -11,9 +11,11 @@ Assumption: `on_stack` is used by the main thread alone. Nothing relies on the G
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, final
 
 from snakepit.deadline import Deadline
+from snakepit.protocol import TaskInterrupt
 from snakepit.wire import messages as wire
 
 from .interruption import Interruption
@@ -61,12 +63,17 @@ class Waiting:
     Attributes:
         on_top: whether the call on top of the stack waits.
         run_nested, give_back_nested, has_nested: what to do with calls that were sent for that.
+        begins_beside: entered while it is told that a call waits beside others; gives what goes
+            back with that.
+        ends_beside: called when it waits no more.
     """
 
     __slots__ = (
         "_give_back",
         "_interruption",
         "_mailbox",
+        "begins_beside",
+        "ends_beside",
         "give_back_nested",
         "has_nested",
         "on_top",
@@ -83,16 +90,30 @@ class Waiting:
         self.run_nested: Callable[[], None] = lambda: None
         self.give_back_nested: Callable[[], list[int]] = list
         self.has_nested: Callable[[], bool] = lambda: False
+        self.begins_beside: Callable[[], AbstractContextManager[list[int]]] = _nothing
+        self.ends_beside: Callable[[], None] = lambda: None
 
     def beside(
         self, send: Send, blocked: wire.Blocked, ready: Callable[[], bool], deadline: Deadline
     ) -> bool:
-        """Wait in one of several calls that run here, in a thread of its own or in a coroutine."""
-        send(blocked)
+        """Wait in one of several calls that run here, in a thread of its own or in a coroutine.
+
+        Raises:
+            TaskInterrupt: it was cancelled; no signal reaches the thread.
+        """
+        call, cancelled = blocked.call, self._interruption.cancelled
+        with self.begins_beside() as back:
+            send(blocked._replace(back=back))
         try:
-            return self._mailbox.wait_for(ready, deadline)
+            self._mailbox.wait_for(lambda: ready() or cancelled(call), deadline)
         finally:
-            self._mailbox.send(wire.Unblocked(blocked.call))
+            self.ends_beside()
+            self._mailbox.send(wire.Unblocked(call))
+        if ready():
+            return True
+        if cancelled(call):
+            raise TaskInterrupt("this call was cancelled")
+        return False
 
     def on_stack(
         self,
@@ -135,6 +156,11 @@ class Waiting:
     def _return_calls(self, calls: list[int]) -> None:
         if calls:
             self._mailbox.send(wire.GivenBack(calls))
+
+
+def _nothing() -> AbstractContextManager[list[int]]:
+    nothing: list[int] = []
+    return nullcontext(nothing)
 
 
 def warn_of_blocking() -> None:

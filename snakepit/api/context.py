@@ -164,6 +164,8 @@ def init(
         runtime_env=runtime_env,
         pools=pools,
     )
+    if config.threaded and not is_initialized():
+        _tell_of_gil(config)
     runtime, new = begin(lambda: _start(config))
     if not new and not ignore_reinit_error and _shutdown_of(runtime) is not None:
         raise RuntimeError(
@@ -171,6 +173,27 @@ def init(
             "first, or init(ignore_reinit_error=True) to use the one that runs"
         )
     return Context(runtime, owner=new)
+
+
+def _tell_of_gil(config: Config) -> None:
+    """Warn, once a runtime, that threads are not what they seem."""
+    import sys
+    import warnings
+
+    from ..checks import INTERPRETER
+    from ..machine import has_gil
+
+    if config.mode == INLINE or INTERPRETER in dict(config.runtime_env) or not has_gil():
+        return
+    version = ".".join(map(str, sys.version_info[:3]))
+    warnings.warn(
+        f"pool {', '.join(config.threaded)}: {sys.executable} (Python {version}) has a global "
+        'interpreter lock, so calls in the threads of profile="thread" are concurrent and not '
+        "parallel: they run Python code by turns. A free-threaded build of Python runs them in "
+        'parallel; so does profile="process"',
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def shutdown() -> None:

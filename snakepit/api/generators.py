@@ -201,6 +201,7 @@ class Dynamic:
     def __init__(self, function: Callable[..., Any]) -> None:
         """Wraps `function`, which may return any iterable."""
         self.function = function
+        self.thread_safe = getattr(function, "thread_safe", True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> DynamicObjectRefGenerator[Any]:
         runtime = current() or running()

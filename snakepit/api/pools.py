@@ -39,6 +39,7 @@ class PoolStats(TypedDict):
     circuit: str | None
     size: int
     max_size: int
+    threads_per_worker: int
     requests: int
     succeeded: int
     errors: dict[str, int]

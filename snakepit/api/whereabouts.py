@@ -114,7 +114,7 @@ class RuntimeContext:
     def is_canceled(self) -> bool:
         """Tell whether the call that runs here has been cancelled.
 
-        For calls that a cancel cannot interrupt: those of actors that run several in threads.
+        For calls that a cancel cannot interrupt: those that run in threads, several in a process.
 
         Raises:
             RuntimeError: no call runs here.

@@ -387,7 +387,7 @@ class Scheduler:
         """A worker is ready."""
         worker = self.placement.workers[number]
         worker.to("hello")
-        self.objects.held[number] = set()
+        self.objects.held.setdefault(number, set())
         self.placement.staff.started(worker)
         if worker.actor is not None:
             if worker.actor.state is ACTOR_DEAD:

@@ -39,6 +39,7 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "circuit": pool.circuit.state if pool.circuit is not None else None,
         "size": pool.size,
         "max_size": pool.limit,
+        "threads_per_worker": pool.slots,
         "requests": tally.requests,
         "succeeded": tally.succeeded,
         "errors": dict(tally.errors),

@@ -26,9 +26,11 @@ class Connection:
         theirs: the worker's own templates, by its numbers.
         imports: the version of the import paths that it was sent.
         touched: whether frames were appended since the last flush (under the runtime's lock).
-        ahead, unsent: calls that it has not answered, and those of them not written yet.
+        ahead, unsent: calls that it has not answered, less those that it runs beside another, and
+            those not written yet.
         ended: nothing more can be read from its mailbox.
         greeted: it has said hello.
+        initializes: it takes calls only when its pool's initializer has returned.
         interpreter, foreign: whose zygote it is forked from, and whether that is another one
             than the driver's.
         status: where it says what it has begun.
@@ -48,6 +50,7 @@ class Connection:
         "foreign",
         "greeted",
         "imports",
+        "initializes",
         "interpreter",
         "number",
         "outbox",
@@ -84,6 +87,7 @@ class Connection:
         self.unsent = 0
         self.ended = False
         self.greeted = False
+        self.initializes = False
         self.interpreter = ""
         self.foreign = False
         self.status = memoryview(bytearray(16))

@@ -248,8 +248,7 @@ class Core:
         if shape.number not in connection.templates:
             self._define(connection, shape.number, shape.template)
         if connection.imports != self._imports_version:
-            connection.imports = self._imports_version
-            self.post(connection, self._imports_for(connection))
+            self.send_imports(connection)
         args = call.args
         if type(args) is not bytes:
             self.memory.share(connection, args)
@@ -393,10 +392,11 @@ class Core:
                 self._imports = imports
                 self._imports_version += 1
 
-    def _imports_for(self, connection: Connection) -> wire.Imports:
-        if not connection.foreign:
-            return self._imports
-        return self._imports._replace(path=path_for_others(self._imports.path))
+    def send_imports(self, connection: Connection) -> None:
+        """Tell a worker where the driver imports from; the lock is held."""
+        path = (path_for_others if connection.foreign else list)(self._imports.path)
+        connection.imports = self._imports_version
+        self.post(connection, self._imports._replace(path=path))
 
     def _cores_are_busy(self) -> bool:
         return self.scheduler.placement.busy >= self.cores

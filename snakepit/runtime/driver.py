@@ -134,7 +134,8 @@ class DriverRuntime:
         return self._call(shape, actor, args, kwargs, make)
 
     def _prepare(self, definition: Definition) -> Shape:
-        template, code = complete(definition, self._core.config.namespace)
+        config = self._core.config
+        template, code = complete(definition, config.namespace, config.threaded)
         core = self._core
         if code is not None and template.code not in core.codes:
             token = self._interrupts.enter()

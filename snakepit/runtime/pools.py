@@ -7,6 +7,7 @@ from typing import Final
 
 from ..config import Config
 from ..definitions import DEFAULT_POOL
+from ..errors import OptionError
 from ..policy.lifespans import Lifespan
 from ..policy.lines import Line
 from ..policy.pools import Pool
@@ -24,7 +25,8 @@ def pools_of(config: Config, window: Callable[[], RestartWindow]) -> list[Pool]:
         least, most = asked.sizes(config.num_cpus)
         line = Line(asked.max_queue_size, asked.queue_timeout)
         span = Lifespan(asked.worker_ttl, asked.worker_max_requests, asked.worker_max_memory)
-        pool = Pool(asked.name, least, most, 1, window(), line, asked.idle_timeout, span)
+        slots = asked.slots(config.num_cpus)
+        pool = Pool(asked.name, least, most, slots, window(), line, asked.idle_timeout, span)
         if asked.circuit_breaker is not None:
             from ..policy.circuit import Circuit
 
@@ -45,3 +47,25 @@ def at_start(pool: Pool, core: Core) -> int:
     if pool.declared:
         return pool.size
     return min(pool.size, core.cores, pool.limit) if core.config.num_cpus else 0
+
+
+def initializers_of(config: Config) -> dict[str, list[bytes]]:
+    """Return the pickled parts of what workers do before their first call, by their pool's name.
+
+    Raises:
+        SerializationError: an initializer cannot be pickled.
+        OptionError: it refers to an object, of which no runtime can know before it has begun.
+    """
+    found: dict[str, list[bytes]] = {}
+    for pool in config.pools:
+        if pool.initializer is not None:
+            from ..payload import pack_code
+
+            packed = pack_code(pool.initializer).packed
+            if packed.refs:
+                raise OptionError(
+                    f"initializer: that of pool {pool.name!r} refers to objects of a runtime, and "
+                    "is run before any exist; load what it needs inside of it"
+                )
+            found[pool.name] = [bytes(part) for part in packed.parts]
+    return found

@@ -32,6 +32,7 @@ from .connection import Connection
 from .core import SLOTS, Core
 from .host import StartZygote
 from .logs import LogPrinter
+from .pools import initializers_of
 from .requests import Inbox
 from .zygotes import Line, Zygotes, end_of
 
@@ -48,6 +49,7 @@ class Processes:
         self._shows: deque[Callable[[], None]] = deque()
         self._free_slots = list(range(SLOTS - 1, 0, -1))
         self._stopping = False
+        self._initializers = initializers_of(core.config)
         self._oom_kills: int | None = None
         self.zygotes = Zygotes(core, start_zygote, self._take, self._bury)
         if core.config.log_to_driver:
@@ -55,6 +57,8 @@ class Processes:
         core.spawn = self.spawn
         core.kill = self.kill
         core.performers[do.Weigh] = self._weigh_soon
+        if core.config.threaded:
+            self.preload("snakepit.workers.pooled")
 
     def preload(self, module: str) -> None:
         """Have the zygotes import a module before the next fork, once."""
@@ -125,9 +129,7 @@ class Processes:
         connection.foreign = line.foreign
         connection.status = line.zygote.status(slot)
         connection.status[:16] = bytes(16)
-        core.post(connection, wire.Welcome(
-            wire.VERSION, core.run, core.config.namespace, core.config.object_store_memory
-        ))  # fmt: skip
+        self._welcome(connection)
         env = list(merged(core.config.runtime_env, action.env))
         if not connection.foreign:
             env = [pair for pair in env if pair[0] != INTERPRETER]
@@ -136,6 +138,23 @@ class Processes:
             env.append((VISIBLE, ",".join(gpus[number] for number in action.gpus)))
         spawn = wire.Spawn(action.worker, slot, action.label, env)
         self.zygotes.send(line, spawn, handed)
+
+    def _welcome(self, connection: Connection) -> None:
+        """Say what a worker is to know first; the core's lock is held."""
+        core = self._core
+        worker = core.scheduler.placement.workers[connection.number]
+        initializer = b"" if worker.actor else self._initializers.get(worker.pool.root, b"")
+        if initializer:
+            connection.initializes = True
+            core.note_imports()
+            core.send_imports(connection)
+        # Of as many calls as run at once none is to wait for others, to be written with them.
+        connection.ahead = 1 - worker.slots
+        config = core.config
+        core.post(connection, wire.Welcome(
+            wire.VERSION, core.run, config.namespace, config.object_store_memory,
+            worker.slots, initializer, config.threaded,
+        ))  # fmt: skip
 
     def _connect(
         self, number: int, slot: int, mailbox: Stream, control: socket.socket

@@ -38,6 +38,7 @@ class Inbox:
             wire.Progress: self._progress,
             wire.Request: self._request,
             wire.Hello: self._hello,
+            wire.Ready: self._ready,
         }
 
     def take(self, connection: Connection, messages: list[Any]) -> None:
@@ -168,6 +169,16 @@ class Inbox:
             raise ProtocolError("it said hello before")
         connection.greeted = True
         connection.pid = message.pid
+        if connection.initializes:
+            # It may call and put already.
+            self._scheduler.objects.held[connection.number] = set()
+        else:
+            self._scheduler.hello(connection.number)
+
+    def _ready(self, connection: Connection, message: wire.Ready) -> None:
+        if not (connection.greeted and connection.initializes):
+            raise ProtocolError("it is ready, and was to do nothing before")
+        connection.initializes = False
         self._scheduler.hello(connection.number)
 
     # --- questions ------------------------------------------------------------------------

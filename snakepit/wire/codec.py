@@ -37,6 +37,7 @@ from .messages import (
     Preload,
     Progress,
     Put,
+    Ready,
     Release,
     Request,
     Result,
@@ -60,7 +61,7 @@ from .messages import (
 _KINDS: Final[tuple[type[Any], ...]] = (
     Define, Code, Welcome, Imports, Execute, Value, Taken, Answer, Release, Trim, Forget, Exit,
     Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
-    NeedCode, Progress, Request,
+    NeedCode, Progress, Request, Ready,
     Segment, Descriptor, Cancel, GiveBack, Ping,
     Areas, Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
 )  # fmt: skip

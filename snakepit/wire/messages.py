@@ -101,12 +101,19 @@ class Code(NamedTuple):
 
 
 class Welcome(NamedTuple):
-    """The driver's first message."""
+    """What the driver says first, or after `Imports` if there is an initializer.
+
+    `threads` is how many calls run at once, if the worker is a pool's; `initializer` a pickled
+    function for it to call before it is `Ready`; `threaded` are the names of thread pools.
+    """
 
     version: int
     run: str
     namespace: str
     store_limit: int
+    threads: int
+    initializer: Payload
+    threaded: Sequence[str]
 
 
 class Imports(NamedTuple):
@@ -178,8 +185,12 @@ class Exit(NamedTuple):
 # --- worker to driver, mailbox ---------------------------------------------------------------
 
 
+class Ready(NamedTuple):
+    """The pool's initializer has returned: the worker takes calls."""
+
+
 class Hello(NamedTuple):
-    """The worker's first message: it is ready to take calls."""
+    """The worker's first message: it is ready to take calls, or to run its pool's initializer."""
 
     version: int
     worker: int

@@ -397,9 +397,11 @@ class World:
             # Of calls that run side by side, those of another group may have been overtaken.
             running = charged
         self.require(running == charged, f"worker {number} began {running}, not {charged}")
+        suspects = {i for i in running & worker.sent.keys() if i not in worker.blocked}
+        suspects = {i for i in suspects if worker.sent[i].cancelled} or suspects
         for identifier, task in list(worker.sent.items()):
             if identifier in running:
-                if "zygote" in cause or identifier in worker.blocked:
+                if "zygote" in cause or identifier not in suspects:
                     task.attempts += 1
                 else:
                     task.deaths += 1
