@@ -148,6 +148,17 @@ def _text(*sentences: str, stderr: str | None = "") -> str:
     return f"{text}\nIts last lines on stderr:\n{stderr.rstrip()}" if stderr else text
 
 
+def _denial(fields: _Fields) -> str:
+    """Say why a call is not tried again, if that is not for want of retries of its own."""
+    denied = fields.get("denied")
+    if denied == "budget":
+        return (
+            f"It is not tried again: its pool has had as many retries as its retry_budget allows, "
+            f"{fields.get('budget')} in {fields.get('window') or 0:g} s"
+        )
+    return "It is not tried again: the circuit breaker of its pool is open" if denied else ""
+
+
 def _worker_crashed(fields: _Fields) -> errors.SnakepitError:
     attempts = _attempts(fields) or 0
     call = fields.get("call") or "a call"
@@ -155,6 +166,7 @@ def _worker_crashed(fields: _Fields) -> errors.SnakepitError:
         _text(
             f"{call}: {_process(fields)} {_how(fields)}{_running(fields)}",
             f"It was started {attempts} times" if attempts > 1 else "",
+            _denial(fields),
             _advice(fields),
             stderr=fields.get("stderr"),
         ),

@@ -25,6 +25,7 @@ MOST_FAILURES: Final = 10_000
 IDLE_TIMEOUT: Final = 60.0
 MAX_QUEUE_SIZE: Final = 1000
 QUEUE_TIMEOUT: Final = 10.0
+RETRY_PERIOD: Final = 60.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -79,6 +80,8 @@ class _Fields(NamedTuple):
     circuit_breaker: CircuitBreaker | None
     threads_per_worker: int | None
     initializer: Callable[[], object] | None
+    retry_budget: int | None
+    retry_period: float
 
 
 @final
@@ -119,6 +122,9 @@ class Pool(_Fields):
         initializer: a function without arguments that each worker calls before its first call. It
             is pickled as remote functions are. If it raises, the worker ends, and another is
             started as after any death at the start, until the pool fails with what was raised.
+        retry_budget: how many retries of its calls there may be, 0 to 10,000, within
+        retry_period: so many seconds (default: 60). What fails beyond that is not tried again,
+            whatever its `max_retries`, after a worker's death or an exception; default: any number.
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -144,6 +150,8 @@ class Pool(_Fields):
         circuit_breaker: CircuitBreaker | None = None,
         threads_per_worker: int | None = None,
         initializer: Callable[[], object] | None = None,
+        retry_budget: int | None = None,
+        retry_period: float = RETRY_PERIOD,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -170,6 +178,10 @@ class Pool(_Fields):
             _breaker(circuit_breaker),
             _threads(threads_per_worker, profile),
             _initializer(initializer),
+            None
+            if retry_budget is None
+            else check_int("retry_budget", retry_budget, 0, MOST_FAILURES),
+            check_seconds("retry_period", retry_period, LONGEST, zero=False),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

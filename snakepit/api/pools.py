@@ -25,12 +25,13 @@ class PoolStats(TypedDict):
     by kind ("error": an exception of the call's own); the others wait for an argument (`waiting`),
     or for a worker (`queued`), or are `running`. `saturations` and `timeouts` are among the errors.
     `crashes` are workers that died, by the kinds of `WorkerCrashedError.kind`, whether a call was
-    tried again or not. Workers were `recycled` by reason: "ttl", "requests", "memory", or "asked",
-    by `recycle`. They are "starting", "idle", "busy", "waiting" in get() or wait(), or "leaving":
-    with calls still, and then at their end. Those that are `ready` for calls are told by their
-    numbers. The `state` is "running", or "resting" or "probing" after workers that ended at their
-    start, or "failed", or "trial" after that; that of its `circuit` breaker, if it has one, is
-    "closed", "open" or "half-open".
+    tried again or not; `retries` were calls that were, after that or an exception. Workers were
+    `recycled` by reason: "ttl", "requests", "memory", or "asked", by `recycle`. They are
+    "starting", "idle", "busy", "waiting" in get() or wait(), or "leaving": with calls still, and
+    then at their end. Those that are `ready` for calls are told by their numbers. The `state` is
+    "running", or "resting" or "probing" after workers that ended at their start, or "failed", or
+    "trial" after that; that of its `circuit` breaker, if it has one, is "closed", "open" or
+    "half-open".
     """
 
     name: str
@@ -44,6 +45,7 @@ class PoolStats(TypedDict):
     succeeded: int
     errors: dict[str, int]
     crashes: dict[str, int]
+    retries: int
     saturations: int
     timeouts: int
     running: int

@@ -21,6 +21,7 @@ from .calls import DONE, Call
 from .completion import Completion
 from .lives import ActorTable
 from .placement import Placement
+from .pools import Pool
 from .restart import after_exception
 from .workers import LIVE, Worker
 
@@ -96,7 +97,7 @@ class Answers:
         if outcome == RETRYABLE:
             call.attempts += 1
             retries = call.shape.template.max_retries
-            if not call.cancelled and after_exception(call.tries, retries):
+            if not call.cancelled and after_exception(call.tries, retries) and self._granted(call):
                 self._again(call)
                 return
             outcome = ERROR
@@ -106,6 +107,18 @@ class Answers:
             self._exited(worker, call)
         else:
             self._completion.fail(call, outcome, values[0], contained[0] if contained else ())
+
+    def _granted(self, call: Call) -> bool:
+        """Take a retry from the budget of a task's pool, if there is one left."""
+        tally = call.shape.tally
+        if tally is None:
+            return True  # An actor's, whose retries nobody counts.
+        pool: Pool = call.shape.klass.pool
+        budget = pool.budget
+        if budget is not None and not budget.take(self._placement.actions, pool.root):
+            return False
+        tally.retries += 1
+        return True
 
     def _exited(self, worker: Worker, call: Call) -> None:
         actor = worker.actor

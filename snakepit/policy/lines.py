@@ -81,6 +81,7 @@ class Tally:
     Attributes:
         requests: how many have come.
         succeeded: how many of them have ended with a value.
+        retries: how often one was tried again that had begun.
         errors: how many have ended otherwise: "error" is an exception of the user's, and other
             kinds are those of failure records.
         crashes: how many workers have died, by the kinds of `deaths`: those that ended as they were
@@ -88,11 +89,12 @@ class Tally:
         recycled: how many workers were replaced, by reason.
     """
 
-    __slots__ = ("crashes", "errors", "recycled", "requests", "succeeded")
+    __slots__ = ("crashes", "errors", "recycled", "requests", "retries", "succeeded")
 
     def __init__(self) -> None:
         self.requests = 0
         self.succeeded = 0
+        self.retries = 0
         self.errors: dict[str, int] = {}
         self.crashes: dict[str, int] = {}
         self.recycled: dict[str, int] = {}

@@ -22,6 +22,7 @@ from .restart import RestartWindow
 from .workers import Worker
 
 if TYPE_CHECKING:
+    from .budget import Budget
     from .circuit import Circuit
 
 RUNNING, RESTING, PROBING, FAILED, TRIAL = "running", "resting", "probing", "failed", "trial"
@@ -123,6 +124,7 @@ class Pool:
 
     __slots__ = (
         "base",
+        "budget",
         "circuit",
         "env",
         "failure",
@@ -176,6 +178,7 @@ class Pool:
         self.window = window
         self.failure: Refusal | None = None
         self.circuit: Circuit | None = None
+        self.budget: Budget | None = None
         self.base = ""
         self.env: tuple[tuple[str, str], ...] = ()
         self.gpus = 0
@@ -187,6 +190,7 @@ class Pool:
         made = Pool(name, 0, limit, slots, self.window.fresh(), self.line)
         made.tally = self.tally
         made.turnover.lifespan = self.turnover.lifespan
+        made.budget = self.budget
         made.circuit = self.circuit
         made.failure = self.circuit.refusal if self.circuit is not None else None
         made.base, made.env, made.gpus = self.name, env, gpus

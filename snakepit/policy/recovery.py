@@ -8,6 +8,7 @@ from typing import Any, final
 from .calls import DONE, Call
 from .completion import Completion
 from .placement import Placement
+from .pools import Pool
 from .restart import after_death, blamed
 from .workers import Worker
 
@@ -34,11 +35,16 @@ class Recovery:
                 again.append(call)
         self._placement.requeue(again)
 
-    @staticmethod
-    def _denied(call: Call) -> bool:
-        """Tell whether a call is not tried again though it has retries left."""
-        circuit = call.shape.klass.pool.circuit
-        return circuit is not None and circuit.refusal is not None
+    def _denied(self, call: Call) -> dict[str, Any]:
+        """Say why a call is not tried again though it has retries left, or take one for it."""
+        pool: Pool = call.shape.klass.pool
+        if pool.circuit is not None and pool.circuit.refusal is not None:
+            return {"denied": "circuit"}
+        budget = pool.budget
+        if budget is not None and not budget.take(self._placement.actions, pool.root):
+            return {"denied": "budget", "budget": budget.limit, "window": budget.period}
+        pool.tally.retries += 1
+        return {}
 
     def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call]) -> None:
         """A pool's worker has ended while the calls in `begun` ran."""
@@ -52,13 +58,15 @@ class Recovery:
                 continue  # The runtime was closed meanwhile.
             call.died(guilty=call in guilty)
             verdict = after_death(call.deaths, call.tries, call.shape.template.max_retries)
-            if verdict == "retry" and not call.cancelled and not self._denied(call):
+            denied = self._denied(call) if verdict == "retry" and not call.cancelled else {}
+            if verdict == "retry" and not call.cancelled and not denied:
                 call.to("back")
                 again.append(call)
-            else:
-                kind = "poisoned" if verdict == "poisoned" else "worker_crashed"
-                self._completion.fail_with(
-                    call, kind, deaths=call.deaths, attempts=call.tries, running=running, **cause
-                )
+                continue
+            kind = "poisoned" if verdict == "poisoned" else "worker_crashed"
+            fields = {**cause, **denied, "running": running}
+            self._completion.fail_with(
+                call, kind, deaths=call.deaths, attempts=call.tries, **fields
+            )
         self._placement.settle(worker)
         self._placement.requeue(again)

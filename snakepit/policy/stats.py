@@ -44,6 +44,7 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "succeeded": tally.succeeded,
         "errors": dict(tally.errors),
         "crashes": dict(tally.crashes),
+        "retries": tally.retries,
         "saturations": tally.errors.get("pool_saturated", 0),
         "timeouts": tally.errors.get("queue_timeout", 0),
         "running": begun,

@@ -48,6 +48,10 @@ class Timers:
         elif kind == "retry":
             turn, _, name = rest.partition(":")
             self._supervision.retry(self._placement.pools[name], int(turn))
+        elif kind == "budget":
+            budget = self._placement.pools[rest].budget
+            assert budget is not None
+            budget.give_back()
         elif kind == "circuit":
             self._supervision.barrier.wait_is_over(self._placement.pools[rest])
         elif kind == "restart":

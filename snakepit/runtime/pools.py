@@ -31,6 +31,10 @@ def pools_of(config: Config, window: Callable[[], RestartWindow]) -> list[Pool]:
             from ..policy.circuit import Circuit
 
             pool.circuit = Circuit(*asked.circuit_breaker)
+        if asked.retry_budget is not None:
+            from ..policy.budget import Budget
+
+            pool.budget = Budget(asked.retry_budget, asked.retry_period)
         pools.append(pool)
     if all(pool.name != DEFAULT_POOL for pool in pools):
         limit = config.max_workers or max(LEAST_LIMIT, 4 * config.num_cpus)

@@ -48,6 +48,7 @@ class Checker:
         self.free = dict(self.world.scheduler.resources.free)
         self.watch.before(name, args)
         self.world.circuits.before(name, args)
+        self.world.budgets.before(name, args)
         self.world.ledger.before()
         self.world.turnovers.before()
         if name == "cancel":
@@ -104,6 +105,7 @@ class Checker:
         self._resources(name)
         self.watch.after(name, actions)
         world.circuits.after(actions)
+        world.budgets.after(actions)
         world.ledger.after()
         world.turnovers.after()
         if world.events % 256 == 0:

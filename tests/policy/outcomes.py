@@ -73,7 +73,7 @@ class Outcomes:
             world.require(own and said == OK, f"{task!r} has a value that nobody returned")
             return
         if own and said in (ERROR, FAILURE, RETRYABLE) and payload is args[3][0]:
-            gone = world.closed or task.cancelled
+            gone = world.closed or task.cancelled or world.budgets.denies(task, "budget")
             world.require(
                 said != RETRYABLE or gone or task.used_up, f"{task!r} had retries left and failed"
             )
@@ -107,6 +107,7 @@ class Outcomes:
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
         used_up = task.cancelled or task.used_up or self.world.circuits.stops(task)
+        used_up = used_up or self.world.budgets.denies(task, payload[1].get("denied"))
         return name == "died" and task.kind == TASK and used_up
 
     def _legal_circuit_open(

@@ -56,6 +56,7 @@ class Setting(NamedTuple):
     period: float
     groups: int
     lines: dict[str, tuple[int | None, float | None]]
+    budgets: dict[str, tuple[int, float]]  # of retries, in so many seconds
     circuits: dict[str, tuple[int, float, float]]  # failures, window, reset_after
     slots: dict[str, int]  # of the workers of those pools that have several
     lifespans: dict[str, Lifespan]
@@ -170,6 +171,11 @@ def make_setting(random: Random, steps: int) -> Setting:
         closes=random.random() < 0.1,
         groups=random.choice((0, 0, 1, 3)),
         lines=lines,
+        budgets={
+            name: (random.choice((0, 1, 3, 20)), random.choice((0.1, 1.0, 60.0)))
+            for name in lines
+            if random.random() < 0.4
+        },
         circuits={
             name: (random.choice((1, 2, 4)), random.choice((0.1, 1.0, 60.0)), random.choice(WAITS))
             for name in lines

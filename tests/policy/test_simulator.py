@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import (
+    planted_budgets,
     planted_circuits,
     planted_groups,
     planted_recycling,
@@ -33,6 +34,7 @@ def test_no_promise_is_broken(share: int) -> None:
     (
         *PLANTED,
         *planted_supervision.PLANTED,
+        *planted_budgets.PLANTED,
         *planted_circuits.PLANTED,
         *planted_streams.PLANTED,
         *planted_groups.PLANTED,

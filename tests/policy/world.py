@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
+from snakepit.policy.budget import Budget
 from snakepit.policy.calls import Call
 from snakepit.policy.circuit import Circuit
 from snakepit.policy.lifespans import UNLIMITED
@@ -22,6 +23,7 @@ from snakepit.policy.scheduler import Scheduler
 from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
 
 from .books import Player, Process, Task
+from .budgets import Budgets
 from .checks import Checker
 from .circuits import Circuits
 from .dice import Dice
@@ -65,6 +67,8 @@ class World:
         for pool in pools:
             if pool.name in setting.circuits:
                 pool.circuit = Circuit(*setting.circuits[pool.name])
+            if pool.name in setting.budgets:
+                pool.budget = Budget(*setting.budgets[pool.name])
         self.scheduler = make(setting.resources, pools, setting.cores, window)
         self.scheduler.placement.staff.starts.most = setting.most_starting
         self.scheduler.actors.most_in_mailbox = setting.most_in_mailbox
@@ -103,6 +107,7 @@ class World:
         self.ledger = Waitlists(self)
         self.turnovers = Turnovers(self)
         self.circuits = Circuits(self)
+        self.budgets = Budgets(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 import snakepit
 from snakepit import errors
-from tests.runtime.helpers import PATIENCE, Gate, wait_until
+from tests.runtime.helpers import PATIENCE, Gate, Tally, wait_until
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,6 +23,7 @@ def pools() -> Iterator[None]:
         num_cpus=1,
         pools=[
             snakepit.Pool("kinds", size=1, queue_timeout=None),
+            snakepit.Pool("thrifty", size=1, queue_timeout=None, retry_budget=2, retry_period=3600),
             snakepit.Pool("fused", size=1, queue_timeout=None, circuit_breaker=breaker),
         ],
     ):
@@ -135,3 +136,32 @@ def test_a_breaker_is_checked_when_made(settings: dict[str, Any], said: str) -> 
         snakepit.CircuitBreaker(**settings)
     with pytest.raises(TypeError, match="circuit_breaker must be"):
         snakepit.Pool("p", circuit_breaker=settings)  # type: ignore[arg-type]
+
+
+@snakepit.remote(pool="thrifty", max_retries=2)
+def crash_again(tally: Tally) -> None:
+    tally.add()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_pool_retries_as_often_as_its_budget_allows(tally: Tally) -> None:
+    with pytest.raises(errors.WorkerCrashedError) as caught:
+        snakepit.get(crash_again.remote(tally), timeout=PATIENCE)
+    assert tally.count == 3 and "retry_budget" not in str(caught.value)
+    with pytest.raises(errors.WorkerCrashedError, match="its retry_budget allows, 2 in 3600 s"):
+        snakepit.get(crash_again.remote(tally), timeout=PATIENCE)
+    assert tally.count == 4
+    stats = snakepit.pool("thrifty").stats()
+    assert stats["retries"] == 2 and stats["crashes"] == {"segfault": 4}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"retry_budget": -1}, "retry_budget must be an integer from 0 to 10000"),
+        ({"retry_budget": 1, "retry_period": 0}, "retry_period must be a number of seconds"),
+    ],
+)
+def test_a_budget_is_checked_when_made(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(errors.OptionError, match=said):
+        snakepit.Pool("p", **settings)
