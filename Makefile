@@ -35,7 +35,8 @@ help:
 	@echo 'make simulate     ten million simulated events through the scheduler'
 	@echo 'make kill-driver  kill -9 of the driver, 100 times'
 	@echo 'make kill-points  kill -9 of workers at every passing of every point of a call'
-	@echo 'make chaos        kill -9 of a worker each 100 ms, and of the zygote each 2 s, in 100,000 calls'
+	@echo 'make chaos        kill -9 of a worker each 100 ms, and of the zygote each 2 s, in 100,000 calls;'
+	@echo '                  of workers that run four calls each, too'
 	@echo 'make soak-faults  the fault tests at full size: 3 GB, 500 workers, a minute of each loop'
 	@echo 'make leaks        what is held after 100,000 values, 10,000 calls with kills, 1,000 runtimes'
 	@echo 'make clean        remove what builds and checks leave (distclean: and .venv*)'
@@ -117,10 +118,11 @@ kill-driver: $(STAMPS)/test
 kill-points: $(STAMPS)/test
 	@SNAKEPIT_TEST_EVERY_KILL=1 $(PYTEST) tests/faults/test_kill_sweep.py $(PYTEST_ARGS)
 
-# Two minutes each on two quiet cores; CHAOS_ARGS=--seed=2 and the like change it.
+# Two minutes each on two quiet cores, three in threads; CHAOS_ARGS=--seed=2 and the like change it.
 chaos: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.storm --calls 100000 $(CHAOS_ARGS)
 	@$(BIN)/python -m tests.chaos.storm --calls 100000 --zygotes 2 $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.chaos.storm --calls 100000 --profile thread $(CHAOS_ARGS)
 
 leaks: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.leaks $(LEAKS_ARGS)

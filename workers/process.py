@@ -27,7 +27,6 @@ from .client import WorkerRuntime
 from .control import Control
 from .current import CALL
 from .execution import Ended, Executor, Known, Load
-from .initializer import run_initializer
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
 from .queues import drain, emptied, take_out
@@ -96,7 +95,8 @@ class Worker:
         self._mailbox.send(wire.Hello(wire.VERSION, self._setup.number, os.getpid()))
         self._mailbox.wait_for(self._welcomed.is_set, NEVER)
         if self._initializer:
-            self._output.enter("initializer")
+            from .initializer import run_initializer
+
             run_initializer(self._seams.load, self.values.parts(self._initializer))
             self._mailbox.send(wire.Ready())
         queue = self._queue

@@ -2,6 +2,7 @@
 
     python -m tests.chaos.storm --calls 100000                 a worker every 100 ms
     python -m tests.chaos.storm --calls 100000 --zygotes 2     and the zygote every 2 s
+    python -m tests.chaos.storm --calls 100000 --profile thread    four calls in each process
 
 A hundred calls are 57 plain tasks, 10 of them an argument of 10 others, 6 values through the
 store that the driver looks at, 6 that another task does, 6 large arguments, 3 tasks that make 3
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple, final
@@ -184,6 +186,21 @@ def settle(runtime: Any, patience: float = PATIENCE) -> float:
     return took
 
 
+def begin(profile: str) -> Any:
+    """Start a runtime whose usual pool is of that profile."""
+    pools: list[snakepit.Pool] = []
+    if profile == "thread":
+        pools.append(
+            snakepit.Pool(
+                "default", profile=profile, size=2, threads_per_worker=4, max_queue_size=None,
+                queue_timeout=None,
+            )
+        )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of the GIL
+        return snakepit.init(num_cpus=2, log_to_driver=False, pools=pools)
+
+
 def main() -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.storm")
@@ -192,9 +209,10 @@ def main() -> int:
     parser.add_argument("--zygotes", type=float, default=0.0, help="seconds between zygotes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.001, help="what a plain task takes")
-    options = parser.parse_args()
-    with snakepit.init(num_cpus=2, log_to_driver=False):
-        print(run(**vars(options)))
+    parser.add_argument("--profile", choices=("process", "thread"), default="process")
+    options = vars(parser.parse_args())
+    with begin(options.pop("profile")):
+        print(run(**options))
     return 0
 
 

@@ -23,6 +23,13 @@ def test_every_call_resolves_once_to_its_value(runtime: Any, zygotes: float) -> 
     assert report.workers
 
 
+def test_every_call_of_a_thread_pool_resolves_once_to_its_value() -> None:
+    with storm.begin("thread"):
+        report = storm.run(CALLS, every=0.1, zygotes=0.0, seed=7, patience=storm.PATIENCE)
+    assert report.calls == CALLS
+    assert report.workers
+
+
 def test_without_strikes_nothing_is_tried_again(runtime: Any) -> None:
     report = storm.run(200, every=0.0, zygotes=0.0, seed=1, patience=storm.PATIENCE)
     # Six nested calls make three each; the actors' constructors are no calls that resolve.
