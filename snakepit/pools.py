@@ -82,6 +82,7 @@ class _Fields(NamedTuple):
     initializer: Callable[[], object] | None
     retry_budget: int | None
     retry_period: float
+    taint: float
 
 
 @final
@@ -125,6 +126,10 @@ class Pool(_Fields):
         retry_budget: how many retries of its calls there may be, 0 to 10,000, within
         retry_period: so many seconds (default: 60). What fails beyond that is not tried again,
             whatever its `max_retries`, after a worker's death or an exception; default: any number.
+        taint: for how many seconds nobody takes the place of a worker that broke (a fault of native
+            code, an abort, lack of memory, an error of the GPU), the others going on meanwhile; for
+            twice as long if the next one breaks before it has returned anything, and so on, up to
+            16 times. When all places are empty calls wait. Default: 0, no time.
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -152,6 +157,7 @@ class Pool(_Fields):
         initializer: Callable[[], object] | None = None,
         retry_budget: int | None = None,
         retry_period: float = RETRY_PERIOD,
+        taint: float = 0.0,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -182,6 +188,7 @@ class Pool(_Fields):
             if retry_budget is None
             else check_int("retry_budget", retry_budget, 0, MOST_FAILURES),
             check_seconds("retry_period", retry_period, LONGEST, zero=False),
+            check_seconds("taint", taint, LONGEST),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -28,10 +28,10 @@ class PoolStats(TypedDict):
     tried again or not; `retries` were calls that were, after that or an exception. Workers were
     `recycled` by reason: "ttl", "requests", "memory", or "asked", by `recycle`. They are
     "starting", "idle", "busy", "waiting" in get() or wait(), or "leaving": with calls still, and
-    then at their end. Those that are `ready` for calls are told by their numbers. The `state` is
-    "running", or "resting" or "probing" after workers that ended at their start, or "failed", or
-    "trial" after that; that of its `circuit` breaker, if it has one, is "closed", "open" or
-    "half-open".
+    then at their end; nobody is in so many slots that are `tainted`. Those that are `ready` for
+    calls are told by their numbers. The `state` is "running", or "resting" or "probing" after
+    workers that ended at their start, or "failed", or "trial" after that; that of its `circuit`
+    breaker, if it has one, is "closed", "open" or "half-open".
     """
 
     name: str
@@ -51,6 +51,7 @@ class PoolStats(TypedDict):
     running: int
     queued: int
     waiting: int
+    tainted: int
     workers: dict[str, int]
     ready: list[int]
     recycled: dict[str, int]

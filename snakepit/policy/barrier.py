@@ -1,4 +1,4 @@
-"""The crash barrier: what a call that crashes its worker means for the others of its pool."""
+"""The crash barrier: what the end of a worker that broke means for the others of its pool."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from ..wire.messages import CANCELLED
 from .actions import Action, Arm
 from .calls import DONE, Call
 from .completion import Completion
+from .deaths import BROKEN
 from .placement import Placement
 from .pools import FAILED, Pool, Refusal
+from .workers import Worker
 
 
 @final
 class CrashBarrier:
-    """Opens and closes the circuits of all pools that have one."""
+    """Circuits and tainted slots, of the pools that asked for them."""
 
     def __init__(
         self, placement: Placement, completion: Completion, actions: deque[Action]
@@ -58,3 +60,30 @@ class CrashBarrier:
                 self._placement.classes.refuse(each, refusal)
                 waiting += self._placement.take_queued(each) if refusal else ()
         return waiting
+
+    # --- tainted slots ------------------------------------------------------------------------
+
+    def broke(self, worker: Worker, kind: str) -> None:
+        """A pool's worker has ended: its slot is held back if it broke, and one is free."""
+        pool = worker.pool
+        taint = pool.taint
+        if taint is None or kind not in BROKEN or pool.staffed + pool.held >= pool.limit:
+            return
+        worker.tainted = True
+        slot, delay = taint.hold(1 if worker.results else worker.strikes + 1)
+        pool.held = len(taint.slots)
+        self._actions.append(Arm(delay, f"taint:{slot}:{pool.name}"))
+
+    @staticmethod
+    def untaint(pool: Pool, slot: int) -> None:
+        """A slot was held back for long enough."""
+        assert pool.taint is not None
+        pool.taint.free(slot)
+        pool.held = len(pool.taint.slots)
+
+    @staticmethod
+    def resized(pool: Pool, most: int) -> None:
+        """A pool has another limit: slots that are held back are the first that it loses."""
+        assert pool.taint is not None
+        pool.taint.keep(most - pool.staffed)
+        pool.held = len(pool.taint.slots)

@@ -24,6 +24,7 @@ from .workers import Worker
 if TYPE_CHECKING:
     from .budget import Budget
     from .circuit import Circuit
+    from .taint import Taint
 
 RUNNING, RESTING, PROBING, FAILED, TRIAL = "running", "resting", "probing", "failed", "trial"
 
@@ -114,6 +115,8 @@ class Pool:
     `turnover` says which workers are to be replaced; those that are, and stay until others are
     ready, are beyond the limit.
 
+    `held` is how many slots are held back, since their workers broke (see `taint`).
+
     `over` says that it was made smaller, and may have more workers than it should. `shrinking` says
     that a timer will end the idle ones that are too many. `window` has those that died in vain;
     `turn` numbers the changes of state, so that a timer set before the last is known. `failure` is
@@ -129,6 +132,7 @@ class Pool:
         "env",
         "failure",
         "gpus",
+        "held",
         "idle",
         "idle_for",
         "limit",
@@ -141,6 +145,7 @@ class Pool:
         "slots",
         "starting",
         "state",
+        "taint",
         "tally",
         "turn",
         "turnover",
@@ -179,6 +184,8 @@ class Pool:
         self.failure: Refusal | None = None
         self.circuit: Circuit | None = None
         self.budget: Budget | None = None
+        self.taint: Taint | None = None
+        self.held = 0
         self.base = ""
         self.env: tuple[tuple[str, str], ...] = ()
         self.gpus = 0
@@ -191,6 +198,7 @@ class Pool:
         made.tally = self.tally
         made.turnover.lifespan = self.turnover.lifespan
         made.budget = self.budget
+        made.taint = self.taint.fresh() if self.taint is not None else None
         made.circuit = self.circuit
         made.failure = self.circuit.refusal if self.circuit is not None else None
         made.base, made.env, made.gpus = self.name, env, gpus
@@ -210,12 +218,16 @@ class Pool:
         state = self.state
         if state is not RUNNING and (self.starting or state is RESTING or state is FAILED):
             return True
-        return self.staffed >= self.limit
+        return self.staffed + self.held >= self.limit
 
     @property
     def staffed(self) -> int:
         """How many workers it has, without those that stay until others take their places."""
         return len(self.workers) - len(self.turnover.replaced)
+
+    def keeps(self, worker: Worker) -> bool:
+        """Tell whether a worker is one of those, which has a slot of the pool."""
+        return worker.number in self.workers and worker.number not in self.turnover.replaced
 
     @property
     def bereft(self) -> bool:
@@ -241,7 +253,9 @@ class Pool:
     @property
     def lacks(self) -> bool:
         """Whether it is to start another worker, whatever waits."""
-        return self.line is not None and self.staffed < self.size and not self.full
+        if self.line is None or self.staffed + self.held >= self.size:
+            return False
+        return not self.full
 
     @property
     def whole(self) -> bool:

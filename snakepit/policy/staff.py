@@ -38,6 +38,8 @@ class Staff:
         if shape is None:
             pool.workers[worker.number] = worker
             pool.starting += 1
+            if pool.taint is not None:
+                worker.strikes = pool.taint.strikes()
         env, gpus = (shape.template.env, shape.klass.gpus) if shape else (pool.env, pool.gpus)
         if gpus:
             self.devices.equip(worker, gpus)

@@ -50,6 +50,7 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "running": begun,
         "queued": ready + ahead,
         "waiting": tally.requests - ended - begun - ready - ahead,
+        "tainted": sum(each.held for each in pools),
         "workers": _by_state(workers),
         "ready": [n for each in pools for n, w in each.workers.items() if w.state is LIVE],
         "recycled": dict(tally.recycled),

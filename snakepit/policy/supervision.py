@@ -64,7 +64,7 @@ class Supervision:
 
     @cached_property
     def barrier(self) -> CrashBarrier:
-        """What pools that have a circuit need, loaded for the first that does."""
+        """What pools that have a circuit or taint need, loaded for the first that does."""
         from .barrier import CrashBarrier
 
         return CrashBarrier(self._placement, self._completion, self._actions)
@@ -105,7 +105,11 @@ class Supervision:
             self._placement.staff.call_off(worker.pool)
         if state is STARTING:
             self._placement.staff.started(worker)
+        kept = worker.pool.keeps(worker)
         self._placement.staff.remove(worker)
+        if worker.pool.taint is not None and kept and not in_vain:
+            # First: what follows may start another.
+            self.barrier.broke(worker, cause["kind"])
         if begun and not worker.results:
             self.served(worker)
         if worker.actor is not None:
@@ -162,10 +166,18 @@ class Supervision:
         """Give a pool other bounds, and its variants, which keep nobody who idles."""
         for each in list(self._placement.pools.values()):
             if each.root == pool.name and not each.gpus:
+                if each.held:
+                    self.barrier.resized(each, most)
                 self._placement.sizes.resize(each, 0 if each.base else least, most)
                 self._placement.recycling.turn(each)
         self._readiness.look(pool)  # a smaller one may be whole
         self._placement.dispatch_all()
+
+    def untaint(self, pool: Pool, slot: int) -> None:
+        """A slot was held back for long enough: a worker may start there."""
+        self.barrier.untaint(pool, slot)
+        self._placement.dispatch_all()
+        self._placement.recycling.turn(pool)
 
     def recycle(self, pool: Pool, number: int | None) -> None:
         """Replace the workers of a pool and of its variants, or one of them."""

@@ -54,6 +54,9 @@ class Timers:
             budget.give_back()
         elif kind == "circuit":
             self._supervision.barrier.wait_is_over(self._placement.pools[rest])
+        elif kind == "taint":
+            slot, _, name = rest.partition(":")
+            self._supervision.untaint(self._placement.pools[name], int(slot))
         elif kind == "restart":
             self._actors.restart(int(rest))
         elif kind == ZYGOTE:

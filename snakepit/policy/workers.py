@@ -47,6 +47,8 @@ class Worker:
         interpreter: whose zygote makes its process.
         gpus: the numbers of the GPUs that its process may use, of each the `share`.
         rests: how often it was looked at since it has idled.
+        strikes: how often in a row the workers of its slot have broken before it (see `taint`).
+        tainted: whether it has broken, and its slot is held back.
         room: how many calls it may hold; none, if it is to get no more but nested ones.
         enough: after how many results `Supervision.progress` is to know: of all the first one.
         looks, reason: how often its age was looked at, and why it is to be replaced, if it is.
@@ -78,6 +80,8 @@ class Worker:
         "share",
         "slots",
         "state",
+        "strikes",
+        "tainted",
         "units",
     )
 
@@ -101,6 +105,8 @@ class Worker:
         self.sequence = 0
         self.results = 0
         self.rests = 0
+        self.strikes = 0
+        self.tainted = False
         self.mark = -1
         self.room = MOST_AHEAD
         self.enough = 1

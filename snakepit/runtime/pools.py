@@ -31,6 +31,10 @@ def pools_of(config: Config, window: Callable[[], RestartWindow]) -> list[Pool]:
             from ..policy.circuit import Circuit
 
             pool.circuit = Circuit(*asked.circuit_breaker)
+        if asked.taint:
+            from ..policy.taint import Taint
+
+            pool.taint = Taint(asked.taint)
         if asked.retry_budget is not None:
             from ..policy.budget import Budget
 

@@ -49,6 +49,7 @@ class Checker:
         self.watch.before(name, args)
         self.world.circuits.before(name, args)
         self.world.budgets.before(name, args)
+        self.world.taints.before(name, args)
         self.world.ledger.before()
         self.world.turnovers.before()
         if name == "cancel":
@@ -106,6 +107,7 @@ class Checker:
         self.watch.after(name, actions)
         world.circuits.after(actions)
         world.budgets.after(actions)
+        world.taints.after(actions)
         world.ledger.after()
         world.turnovers.after()
         if world.events % 256 == 0:

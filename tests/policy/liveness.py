@@ -113,7 +113,7 @@ class Liveness:
             raise Violation(f"{task!r} waits, and a worker is idle")
         if slots.has_spare(self.world, pool):
             raise Violation(f"{task!r} waits, and a slot is free")
-        if pool.staffed < pool.limit:
+        if pool.staffed + pool.held < pool.limit:
             raise Violation(f"{task!r} waits, and the pool is not full")
         if task.call.id in self.reached.get(pool.name, ()):
             raise Violation(f"{task!r} waits, and a blocked worker waits for it")
@@ -134,7 +134,7 @@ class Liveness:
         klass = task.call.shape.klass
         pool = klass.pool
         if self.world.scheduler.resources.fits(klass.needs) and (
-            pool.idle or pool.staffed < pool.limit or slots.has_spare(self.world, pool)
+            pool.idle or pool.staffed + pool.held < pool.limit or slots.has_spare(self.world, pool)
         ):
             raise Violation(f"{task!r} waits behind {top!r}, which goes on and on")
 

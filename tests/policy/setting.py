@@ -57,6 +57,7 @@ class Setting(NamedTuple):
     groups: int
     lines: dict[str, tuple[int | None, float | None]]
     budgets: dict[str, tuple[int, float]]  # of retries, in so many seconds
+    taints: dict[str, float]  # seconds
     circuits: dict[str, tuple[int, float, float]]  # failures, window, reset_after
     slots: dict[str, int]  # of the workers of those pools that have several
     lifespans: dict[str, Lifespan]
@@ -176,6 +177,7 @@ def make_setting(random: Random, steps: int) -> Setting:
             for name in lines
             if random.random() < 0.4
         },
+        taints={n: random.choice((0.1, 2.0, 60.0)) for n in lines if random.random() < 0.4},
         circuits={
             name: (random.choice((1, 2, 4)), random.choice((0.1, 1.0, 60.0)), random.choice(WAITS))
             for name in lines

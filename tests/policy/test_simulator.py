@@ -12,6 +12,7 @@ from . import (
     planted_slots,
     planted_streams,
     planted_supervision,
+    planted_taints,
     simulate,
 )
 from .planted import PLANTED, Plant, make_with
@@ -34,6 +35,7 @@ def test_no_promise_is_broken(share: int) -> None:
     (
         *PLANTED,
         *planted_supervision.PLANTED,
+        *planted_taints.PLANTED,
         *planted_budgets.PLANTED,
         *planted_circuits.PLANTED,
         *planted_streams.PLANTED,

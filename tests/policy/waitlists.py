@@ -106,5 +106,5 @@ class Waitlists:
         """Nothing moves any more: every declared pool has its workers, or a reason not to."""
         for name in self.requests:
             pool = self.world.scheduler.placement.pools[name]
-            whole = len(pool.workers) >= pool.size or pool.state != "running"
+            whole = len(pool.workers) + pool.held >= pool.size or pool.state != "running"
             self.world.require(whole, f"{pool!r} has too few workers, and starts none")

@@ -20,6 +20,7 @@ from snakepit.policy.lines import Line
 from snakepit.policy.placement import Pool
 from snakepit.policy.restart import RestartWindow
 from snakepit.policy.scheduler import Scheduler
+from snakepit.policy.taint import Taint
 from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
 
 from .books import Player, Process, Task
@@ -33,6 +34,7 @@ from .process import Worker
 from .program import drive, made_ids
 from .reserve import Reserve
 from .setting import Setting
+from .taints import Taints
 from .turnovers import Turnovers
 from .waitlists import Waitlists
 
@@ -67,6 +69,8 @@ class World:
         for pool in pools:
             if pool.name in setting.circuits:
                 pool.circuit = Circuit(*setting.circuits[pool.name])
+            if pool.name in setting.taints:
+                pool.taint = Taint(setting.taints[pool.name])
             if pool.name in setting.budgets:
                 pool.budget = Budget(*setting.budgets[pool.name])
         self.scheduler = make(setting.resources, pools, setting.cores, window)
@@ -108,6 +112,7 @@ class World:
         self.turnovers = Turnovers(self)
         self.circuits = Circuits(self)
         self.budgets = Budgets(self)
+        self.taints = Taints(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------
@@ -171,7 +176,8 @@ class World:
         elif self.crew and dice.chance(self.setting.kill * 10):
             if dice.below(12):
                 busy = [worker for worker in self.crew if worker.stack]
-                dice.pick(busy or self.crew).die({"signal": "SIGKILL"})
+                signal = "SIGSEGV" if dice.below(2) else "SIGKILL"
+                dice.pick(busy or self.crew).die({"signal": signal})
             elif self.zygotes:
                 self.end_zygote(dice.pick(sorted(self.zygotes)))
 
@@ -184,7 +190,7 @@ class World:
     def is_due(self) -> bool:
         """Tell whether a timer will run out that ends more than a pause."""
         ringing = {key.partition(":")[0] for _, key in self.timers}
-        return bool(ringing & {"dispatch", "queue", "shrink", "weigh"})
+        return bool(ringing & {"dispatch", "queue", "shrink", "taint", "weigh"})
 
     def deliver(self, worker: Worker, most: int) -> None:
         """Hand the driver up to `most` messages of a worker, as one read."""

@@ -24,6 +24,8 @@ def pools() -> Iterator[None]:
         pools=[
             snakepit.Pool("kinds", size=1, queue_timeout=None),
             snakepit.Pool("thrifty", size=1, queue_timeout=None, retry_budget=2, retry_period=3600),
+            snakepit.Pool("stained", size=2, queue_timeout=None, taint=3600),
+            snakepit.Pool("brief", size=1, queue_timeout=None, taint=0.1),
             snakepit.Pool("fused", size=1, queue_timeout=None, circuit_breaker=breaker),
         ],
     ):
@@ -165,3 +167,29 @@ def test_a_pool_retries_as_often_as_its_budget_allows(tally: Tally) -> None:
 def test_a_budget_is_checked_when_made(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(errors.OptionError, match=said):
         snakepit.Pool("p", **settings)
+
+
+@snakepit.remote
+def pid() -> int:
+    return os.getpid()
+
+
+def test_nobody_takes_the_place_of_a_worker_that_broke_and_the_others_go_on() -> None:
+    pool = snakepit.pool("stained")
+    pool.await_ready(PATIENCE)
+    with pytest.raises(errors.WorkerCrashedError):
+        snakepit.get(crash.options(pool="stained").remote("segfault"), timeout=PATIENCE)
+    pids = snakepit.get([pid.options(pool="stained").remote() for _ in range(20)], timeout=PATIENCE)
+    stats = pool.stats()
+    assert len(set(pids)) == 1 and sum(stats["workers"].values()) == stats["tainted"] == 1
+
+
+def test_who_was_killed_is_replaced_at_once_and_who_broke_after_its_time() -> None:
+    pool = snakepit.pool("brief")
+    for how in ("killed", "abort", "abort"):
+        with pytest.raises(errors.WorkerCrashedError):
+            snakepit.get(crash.options(pool="brief").remote(how), timeout=PATIENCE)
+        assert snakepit.get(pid.options(pool="brief").remote(), timeout=PATIENCE)
+    assert pool.stats()["crashes"] == {"killed": 1, "abort": 2}
+    with pytest.raises(errors.OptionError, match="taint must be a number of seconds"):
+        snakepit.Pool("p", taint=-1)
