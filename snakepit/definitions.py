@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from .checks import IN_GROUP, RESERVES, UNITS
-from .errors import NotSupportedError
+from .errors import NotSupportedError, TaskTimeoutError
 from .policy.resources import Needs
 from .protocol import Definition
 from .wire.messages import CREATE, METHOD, TASK, Template
@@ -44,6 +44,9 @@ def complete(
     if retry_on:
         types = RETRY_ALL if isinstance(retry_on, bool) else _pack_types(retry_on, template.name)
         template = template._replace(retry_exceptions=types)
+        if template.timeout:
+            again = isinstance(retry_on, bool) or issubclass(TaskTimeoutError, retry_on)
+            template = template._replace(retry_timeout=int(again))
     if definition.target is None:
         return template, None
     from .payload import pack_code

@@ -20,12 +20,16 @@ __all__ = [
     "PoisonedCallError",
     "PoolFailedError",
     "CircuitOpenError",
+    "PoolSaturatedError",
+    "QueueTimeoutError",
+    "UnknownPoolError",
     "ActorError",
     "ActorDiedError",
     "ActorUnavailableError",
     "ActorAlreadyExistsError",
     "PendingCallsLimitExceeded",
     "TaskCancelledError",
+    "TaskTimeoutError",
     "GetTimeoutError",
     "ScriptTimeoutError",
     "ObjectLostError",
@@ -154,6 +158,20 @@ class QueueTimeoutError(SnakepitError, TimeoutError):
     def __init__(self, message: str = "", *, pool: str = "", timeout: float = 0.0) -> None:
         super().__init__(message)
         self.pool = pool
+        self.timeout = timeout
+
+
+class TaskTimeoutError(SnakepitError, TimeoutError):
+    """The call ran for longer than its options allow.
+
+    Attributes:
+        call: its name.
+        timeout: seconds that it may run.
+    """
+
+    def __init__(self, message: str = "", *, call: str = "", timeout: float = 0.0) -> None:
+        super().__init__(message)
+        self.call = call
         self.timeout = timeout
 
 

@@ -341,6 +341,16 @@ def _cancelled(fields: _Fields) -> errors.SnakepitError:
     return errors.TaskCancelledError(f"{call or 'the call'} was cancelled", call=call)
 
 
+def _task_timeout(fields: _Fields) -> errors.SnakepitError:
+    call, timeout = fields.get("call") or "", fields.get("timeout") or 0.0
+    left = ". It cannot be ended alone, and may still run" if fields.get("company") else ""
+    return errors.TaskTimeoutError(
+        f"{call or 'the call'} ran for more than {timeout:g} s, its timeout{left}",
+        call=call,
+        timeout=timeout,
+    )
+
+
 def _nesting_depth(fields: _Fields) -> errors.SnakepitError:
     depth = fields.get("depth")
     return errors.NestingDepthError(
@@ -406,6 +416,7 @@ _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
     "actor_init_failed": _actor_init_failed,
     "actor_unavailable": _actor_unavailable,
     "cancelled": _cancelled,
+    "task_timeout": _task_timeout,
     "nesting_depth": _nesting_depth,
     "object_lost": _object_lost,
     "store_full": _store_full,

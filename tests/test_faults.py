@@ -17,6 +17,7 @@ EXPECTED = {
     "actor_init_failed": errors.ActorDiedError,
     "actor_unavailable": errors.ActorUnavailableError,
     "cancelled": errors.TaskCancelledError,
+    "task_timeout": errors.TaskTimeoutError,
     "nesting_depth": errors.NestingDepthError,
     "unschedulable": errors.TaskUnschedulableError,
     "actor_unschedulable": errors.ActorUnschedulableError,

@@ -147,6 +147,7 @@ def test_comments_with_values_are_found() -> None:
         "[0, 1, 4]",
         "9",
         "(3, 3, {})",
+        "0.01",
         "[0, 2, 4, 6]",
         "4",
     ]

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from snakepit.builtin_methods import method_of
@@ -61,10 +62,11 @@ class Ended(NamedTuple):
 class Known:
     """A template, with what is derived from it once."""
 
-    __slots__ = ("item", "result", "template")
+    __slots__ = ("item", "result", "template", "timed")
 
     def __init__(self, template: wire.Template) -> None:
         self.template = template
+        self.timed = template.timeout > 0
         self.result = f"the result of {template.name}"
         self.item = f"an item that {template.name} yields"
 
@@ -106,6 +108,7 @@ class Executor:
         self.known: dict[int, Known] = {}
         self._values = values
         self._interruption = interruption
+        self._mailbox = mailbox
         self._fetch_code = fetch_code
         self._load = load
         self.producer = Producer(runtime, mailbox, interruption, self._encode)
@@ -136,6 +139,8 @@ class Executor:
         try:
             if interruption.cancelled(execute.call):
                 return Ended(wire.CANCELLED, [], [])
+            if known.timed:
+                self._mailbox.send(wire.Began(execute.call, monotonic()))
             try:
                 if execute.flags & wire.NESTED:
                     return self._nested(execute, known)
@@ -155,6 +160,8 @@ class Executor:
         try:
             if self._interruption.cancelled(execute.call):
                 return Ended(wire.CANCELLED, [], [])
+            if known.timed:
+                self._mailbox.send(wire.Began(execute.call, monotonic()))
             args, kwargs = self._arguments(execute)
             value = self._function(template)(*args, **kwargs)
             del args, kwargs

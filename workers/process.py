@@ -328,8 +328,7 @@ class Worker:
         call = execute.call
         executor = self._executor
         runtime = self._runtime
-        assert executor is not None
-        assert runtime is not None
+        assert executor is not None and runtime is not None
         known = executor.known[execute.template]
         if known.template.flavour == wire.ASYNC and known.template.kind == wire.CREATE:
             self._serve_coroutines(execute, known.template.groups)

@@ -207,6 +207,7 @@ class ActorMethod(Generic[P, Out]):
             group,
             changed.get(BACKPRESSURE, old.template.backpressure),
             old.template.max_pending,
+            changed.get("timeout", old.template.timeout),
         )
         retry_on = changed.get("retry_exceptions", old.retry_on)
         return ActorMethod(self._core, Definition(None, template, retry_on), self._signature)

@@ -88,10 +88,11 @@ class MethodTable:
         self.max_pending: int = description[3]
         self.flavour = PLAIN
         self.entries: dict[str, MethodEntry] = {}
-        for name, returns, retries, _, parameters, flavour, group, ahead in description[1]:
+        for row in description[1]:
+            name, returns, retries, _, parameters, flavour, group, ahead, timeout = row
             full = f"{self.kind}.{name}"
             template = method_template(
-                full, name, returns, retries, flavour, group, ahead, self.max_pending
+                full, name, returns, retries, flavour, group, ahead, self.max_pending, timeout
             )
             definition = Definition(None, template, retry_on[name])
             self.entries[name] = MethodEntry(definition, Signature(parameters))
@@ -155,6 +156,7 @@ def describe_class(
                 ASYNC if flavour.startswith("async") else PLAIN,
                 options.get("concurrency_group", ""),
                 options.get(BACKPRESSURE, 0),
+                options.get("timeout", 0.0),
             )
         )
     return MethodTable((cls.__name__, tuple(rows), groups, max_pending), retry_on)
@@ -286,7 +288,7 @@ def method(*targets: Any, **options: Any) -> Any:
     Args:
         targets: the method.
         options: `num_returns`, `max_task_retries`, `retry_exceptions`, `concurrency_group`,
-            `_generator_backpressure_num_objects`.
+            `timeout`, `_generator_backpressure_num_objects`.
 
     Returns:
         The method itself; with options, a decorator that returns it.

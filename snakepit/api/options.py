@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias, TypedDict, final
 
+from ..checks import check_seconds
 from ..config import (
     check_bool,
     check_bytes,
@@ -21,7 +22,7 @@ from ..config import (
     wrong_value,
 )
 from ..errors import OptionError
-from ..pools import check_pool_name
+from ..pools import LONGEST, check_pool_name
 from ..runtime_env import check_runtime_env
 from ..wire.messages import STREAMING
 
@@ -59,6 +60,7 @@ class TaskOptions(CommonOptions, total=False):
     max_retries: int | None
     retry_exceptions: bool | Exceptions | None
     pool: str | None
+    timeout: float | None
     _generator_backpressure_num_objects: int | None
 
 
@@ -83,6 +85,7 @@ class MethodOptions(TypedDict, total=False):
     max_task_retries: int | None
     retry_exceptions: bool | Exceptions | None
     concurrency_group: str | None
+    timeout: float | None
 
 
 class CallOptions(MethodOptions, total=False):
@@ -172,6 +175,10 @@ def _strategy(option: str, value: object) -> Any:
     return value
 
 
+def _limit(option: str, value: object) -> float:
+    return check_seconds(option, value, LONGEST, zero=False)
+
+
 TASK_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
     "num_gpus": check_gpus,
@@ -185,6 +192,7 @@ TASK_CHECKS: Final[dict[str, Check]] = {
     "retry_exceptions": _exceptions,
     "name": check_name,
     "pool": check_pool_name,
+    "timeout": _limit,
 }
 ACTOR_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
@@ -209,6 +217,7 @@ METHOD_CHECKS: Final[dict[str, Check]] = {
     "max_task_retries": _retries,
     "retry_exceptions": _exceptions,
     "concurrency_group": check_name,
+    "timeout": _limit,
 }
 CALL_CHECKS: Final[dict[str, Check]] = {**METHOD_CHECKS, "name": check_name}
 

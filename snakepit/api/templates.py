@@ -25,6 +25,7 @@ def task_template(name: str, options: Mapping[str, Any], function: str = "") -> 
         backpressure=options.get(BACKPRESSURE, 0),
         env=options.get("runtime_env", ()),
         pool=options.get("pool", ""),
+        timeout=options.get("timeout", 0.0),
     )
 
 
@@ -78,6 +79,7 @@ def method_template(
     group: str = "",
     backpressure: int = 0,
     max_pending: int = 0,
+    timeout: float = 0.0,
 ) -> Template:
     """Return the static part of a method's calls."""
     return _template(
@@ -91,6 +93,7 @@ def method_template(
         group=group,
         backpressure=backpressure,
         max_pending=max_pending,
+        timeout=timeout,
     )
 
 
@@ -120,6 +123,7 @@ def _template(
     max_pending: int = 0,
     function: str = "",
     pool: str = "",
+    timeout: float = 0.0,
 ) -> Template:
     return Template(
         kind=kind,
@@ -145,6 +149,7 @@ def _template(
         backpressure=backpressure,
         detached=detached,
         max_pending=max_pending,
+        timeout=timeout,
     )
 
 

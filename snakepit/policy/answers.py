@@ -23,6 +23,7 @@ from .lives import ActorTable
 from .placement import Placement
 from .pools import Pool
 from .restart import after_exception
+from .timeouts import fields_of, has_expired, may_go_again
 from .workers import LIVE, Worker
 
 
@@ -94,6 +95,13 @@ class Answers:
         contained: Sequence[list[int]],
     ) -> None:
         """A task or method has ended without a value."""
+        if has_expired(call) and outcome in (ERROR, RETRYABLE, CANCELLED):
+            self._too_late(call)
+            return
+        if outcome == CANCELLED and not call.cancelled and call.shape.template.timeout:
+            # The interrupt of an earlier try in this worker came late, and struck this one.
+            self._again(call)
+            return
         if outcome == RETRYABLE:
             call.attempts += 1
             retries = call.shape.template.max_retries
@@ -120,6 +128,14 @@ class Answers:
         tally.retries += 1
         return True
 
+    def _too_late(self, call: Call) -> None:
+        call.attempts += 1
+        again = after_exception(call.tries, call.shape.template.max_retries)
+        if again and may_go_again(call) and self._granted(call):
+            self._again(call)
+        else:
+            self._completion.fail_with(call, "task_timeout", **fields_of(call))
+
     def _exited(self, worker: Worker, call: Call) -> None:
         actor = worker.actor
         assert actor is not None
@@ -131,6 +147,7 @@ class Answers:
         )
 
     def _again(self, call: Call) -> None:
+        call.expired = False
         if call.actor:
             self._actors.again(call)
         else:

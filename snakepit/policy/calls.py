@@ -70,7 +70,8 @@ class Call:
 
     `deaths` counts the workers that it may have killed, `attempts` its other tries in vain: an
     exception that is retried, or the end of a worker that others are to blame for. `hastened` says
-    that another call waits for it: it goes to the head of its queue.
+    that another call waits for it: it goes to the head of its queue; `expired`, that it has been
+    interrupted since its time is over.
     """
 
     __slots__ = (
@@ -81,6 +82,7 @@ class Call:
         "cancelled",
         "deaths",
         "deps",
+        "expired",
         "hastened",
         "id",
         "missing",
@@ -121,6 +123,7 @@ class Call:
         self.nested = False
         self.hastened = False
         self.cancelled = False
+        self.expired = False
 
     @property
     def name(self) -> str:

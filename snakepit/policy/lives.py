@@ -15,6 +15,7 @@ from .groups import Groups, is_keeper
 from .objects import Entry, ObjectTable
 from .placement import Placement
 from .restart import RestartWindow, after_death, blamed, may_restart, went_with_zygote
+from .timeouts import fields_of, has_expired, may_go_again, only_given_up
 from .workers import LIVE, Worker
 
 MOST_IN_MAILBOX: Final = 512
@@ -257,7 +258,9 @@ class ActorTable:
     def _retire(self, worker: Worker | None) -> None:
         if worker is not None and worker.state is LIVE:
             worker.to("retire")
-            self._actions.append(Retire(worker.number))
+            # One that has nothing but calls that were given up might never come to its end.
+            action = Kill if only_given_up(worker) else Retire
+            self._actions.append(action(worker.number))
 
     def _unname(self, actor: Actor) -> None:
         if actor.name is not None and self.names.get(actor.name) is actor:
@@ -294,7 +297,9 @@ class ActorTable:
         restart = not final and (unlived or may_restart(actor.restarts, template.max_restarts))
         if not restart:
             for call in begun + unbegun:
-                if call.shape.template.kind != CREATE:
+                if has_expired(call):
+                    self._completion.fail_with(call, "task_timeout", **fields_of(call))
+                elif call.shape.template.kind != CREATE:
                     self._completion.fail_with(call, "actor_died", actor=template.name, **fields)
             self.end(actor, fields)
             return
@@ -325,8 +330,12 @@ class ActorTable:
                 continue
             call.died(guilty=call in guilty)
             verdict = after_death(call.deaths, call.tries, template.max_retries)
-            if verdict == "retry" and not call.cancelled:
+            late = has_expired(call) and not may_go_again(call)
+            if verdict == "retry" and not call.cancelled and not late:
+                call.expired = False
                 again.append(call)
+            elif has_expired(call):
+                self._completion.fail_with(call, "task_timeout", **fields_of(call))
             else:
                 kind = "poisoned" if verdict == "poisoned" else "actor_unavailable"
                 self._completion.fail_with(

@@ -10,6 +10,7 @@ from .completion import Completion
 from .placement import Placement
 from .pools import Pool
 from .restart import after_death, blamed
+from .timeouts import fields_of, has_expired, may_go_again
 from .workers import Worker
 
 
@@ -37,6 +38,8 @@ class Recovery:
 
     def _denied(self, call: Call) -> dict[str, Any]:
         """Say why a call is not tried again though it has retries left, or take one for it."""
+        if has_expired(call) and not may_go_again(call):
+            return {"denied": "timeout"}
         pool: Pool = call.shape.klass.pool
         if pool.circuit is not None and pool.circuit.refusal is not None:
             return {"denied": "circuit"}
@@ -61,7 +64,11 @@ class Recovery:
             denied = self._denied(call) if verdict == "retry" and not call.cancelled else {}
             if verdict == "retry" and not call.cancelled and not denied:
                 call.to("back")
+                call.expired = False
                 again.append(call)
+                continue
+            if has_expired(call):
+                self._completion.fail_with(call, "task_timeout", **fields_of(call))
                 continue
             kind = "poisoned" if verdict == "poisoned" else "worker_crashed"
             fields = {**cause, **denied, "running": running}

@@ -31,15 +31,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
-from ..wire.messages import (
-    CREATE,
-    ERROR,
-    FAILURE,
-    METHOD,
-    OK,
-    Payload,
-    Template,
-)
+from ..wire.messages import CREATE, ERROR, FAILURE, METHOD, OK, Payload, Template
 from .actions import Action, Free, Kill, Retire, Tell
 from .actors import DEAD as ACTOR_DEAD
 from .actors import Actor
@@ -60,6 +52,7 @@ from .resources import UNIT, Resources
 from .restart import RestartWindow
 from .streams import Streams
 from .supervision import Supervision
+from .timeouts import Timeouts
 from .timers import Timers
 
 
@@ -99,7 +92,12 @@ class Scheduler:
             self.actions, window, self.close,
         )  # fmt: skip
         self.zygotes = self.supervision.zygotes
-        self._timers = Timers(self.placement, self.supervision, self.actors, self.actions)
+        self.timeouts = Timeouts(
+            self.placement.workers, self.objects, self.completion, self.actions
+        )
+        self._timers = Timers(
+            self.placement, self.supervision, self.actors, self.timeouts, self.actions
+        )
         self.placement.find_waiter = partial(
             find_waiter, objects=self.objects, workers=self.placement.workers
         )
@@ -236,7 +234,7 @@ class Scheduler:
         if shape.klass.refusal is not None:
             self.supervision.barrier.answered(call, outcome)
         if call.state is DONE:
-            pass  # The runtime was closed meanwhile.
+            self.timeouts.left(call)
         elif shape.klass.creates:
             self._answers.constructed(worker, call, outcome, values)
         elif outcome == OK:
@@ -410,14 +408,15 @@ class Scheduler:
         or spawn, if it never was. `now` is in seconds, of a clock that never goes back.
         """
         self.supervision.died(self.placement.workers[number], cause, started, now)
+        self.timeouts.forget(number)
         self.objects.forget_process(number)
         self.placement.dispatch_all()
 
     # --- time ---------------------------------------------------------------------------
 
-    def tick(self, key: str) -> None:
-        """A timer that `Arm` asked for has run out."""
-        self._timers.tick(key)
+    def tick(self, key: str, now: float = 0.0) -> None:
+        """A timer that `Arm` asked for has run out; `now` as in `died`."""
+        self._timers.tick(key, now)
 
     # --- the end ------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from .lives import ActorTable
 from .placement import Placement
 from .pools import Pool
 from .supervision import Supervision
+from .timeouts import Timeouts
 from .workers import Worker
 from .zygotes import ZYGOTE
 
@@ -23,20 +24,24 @@ class Timers:
         placement: Placement,
         supervision: Supervision,
         actors: ActorTable,
+        timeouts: Timeouts,
         actions: deque[Action],
     ) -> None:
         self._placement = placement
         self._supervision = supervision
         self._actors = actors
+        self._timeouts = timeouts
         self._actions = actions
 
-    def tick(self, key: str) -> None:
-        """The timer with this key has run out."""
+    def tick(self, key: str, now: float) -> None:
+        """The timer with this key has run out, and it is `now`."""
         kind, _, rest = key.partition(":")
         if kind == "overrun":
             self._look_for_overruns()
         elif kind == "dispatch":
             self._placement.due()
+        elif kind == "timeout":
+            self._timeouts.look(int(rest), now)
         elif kind == "shrink":
             self._placement.sizes.shrink(self._placement.pools[rest])
         elif kind == "age":

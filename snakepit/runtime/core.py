@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Final, final
 
 from ..checks import IN_GROUP, UNITS
@@ -348,7 +348,7 @@ class Core:
 
     def _tick(self, key: str) -> None:
         if not self.closed:
-            self.scheduler.tick(key)
+            self.scheduler.tick(key, monotonic())
 
     def tell(self, worker: int, message: tuple[Any, ...]) -> None:
         """Send a worker a control message, if it lives."""

@@ -215,6 +215,8 @@ class InlineRuntime:
             template, code = complete(definition, self._config.namespace)
             if template.env:
                 _refuse_environment(template.name)
+            if template.timeout:
+                _refuse_timeout(template.name)
             # What it refers to is kept for good, as what is sent to processes is.
             copy = unpack_code(self._calls.kept(code)) if code is not None else None
             prepared = (template, copy)
@@ -430,3 +432,7 @@ def _refuse_environment(what: str) -> None:
         "environment is what it is. Set the environment before the program starts, or leave "
         "mode='inline' out"
     )
+
+
+def _refuse_timeout(what: str) -> None:
+    raise NotSupportedError(f"timeout of {what}: in inline mode there is nobody to interrupt it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, final
 
 from ..errors import ProtocolError
@@ -39,6 +40,7 @@ class Inbox:
             wire.Request: self._request,
             wire.Hello: self._hello,
             wire.Ready: self._ready,
+            wire.Began: self._began,
         }
 
     def take(self, connection: Connection, messages: list[Any]) -> None:
@@ -136,6 +138,9 @@ class Inbox:
     def _given_back(self, connection: Connection, message: wire.GivenBack) -> None:
         connection.ahead -= len(message.calls)
         self._scheduler.given_back(connection.number, message.calls)
+
+    def _began(self, connection: Connection, message: wire.Began) -> None:
+        self._scheduler.timeouts.began(connection.number, message.call, message.at, monotonic())
 
     def _define(self, connection: Connection, message: wire.Define) -> None:
         fields = list(message.template)

@@ -15,6 +15,7 @@ from .frames import MAX_FRAME, refuse_size
 from .messages import (
     Answer,
     Areas,
+    Began,
     Blocked,
     Cancel,
     Code,
@@ -61,7 +62,7 @@ from .messages import (
 _KINDS: Final[tuple[type[Any], ...]] = (
     Define, Code, Welcome, Imports, Execute, Value, Taken, Answer, Release, Trim, Forget, Exit,
     Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
-    NeedCode, Progress, Request, Ready,
+    NeedCode, Progress, Request, Ready, Began,
     Segment, Descriptor, Cancel, GiveBack, Ping,
     Areas, Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
 )  # fmt: skip

@@ -15,7 +15,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-VERSION = 5
+from .births import Areas as Areas
+from .births import Credit as Credit
+from .births import Died as Died
+from .births import Output as Output
+from .births import Preload as Preload
+from .births import Signal as Signal
+from .births import Spawn as Spawn
+from .births import Spawned as Spawned
+from .births import SpawnFailed as SpawnFailed
+from .births import Started as Started
+from .births import Stop as Stop
+
+VERSION = 6
 """Both sides of a mailbox state it in their first message and refuse another."""
 
 Payload: TypeAlias = Any
@@ -51,7 +63,8 @@ class Template(NamedTuple):
     at most so many items that were not taken; 0 is no limit. A `detached` actor keeps itself. The
     methods of one that has `max_pending` say so too: calls of one process that may be unanswered.
     `function` is the full name of the function or class, whatever the calls are named; methods have
-    none but that of their actor's class.
+    none but that of their actor's class. A call may run for `timeout` seconds, and is tried again
+    after that if `retry_timeout` says so; it may take `memory_limit` bytes. 0 is no limit.
     """
 
     kind: int
@@ -77,6 +90,9 @@ class Template(NamedTuple):
     detached: int = 0
     max_pending: int = 0
     function: str = ""
+    timeout: float = 0.0
+    retry_timeout: int = 0
+    memory_limit: int = 0
 
 
 # --- both ways on a mailbox ------------------------------------------------------------------
@@ -210,6 +226,13 @@ class Result(NamedTuple):
     contained: list[list[int]]
     micros: int
     kept: list[int]
+
+
+class Began(NamedTuple):
+    """A call that may not run for ever has begun, at this time of the machine's monotonic clock."""
+
+    call: int
+    at: float
 
 
 class Yield(NamedTuple):
@@ -346,90 +369,3 @@ class Ping(NamedTuple):
     """Answered by the same message."""
 
     number: int
-
-
-# --- driver to zygote ------------------------------------------------------------------------
-
-
-class Areas(NamedTuple):
-    """The first message: of what workers share, the status area with so many lines, and the ledger.
-
-    Their descriptors travel with this.
-    """
-
-    slots: int
-
-
-class Spawn(NamedTuple):
-    """Fork worker `number`; its mailbox and control sockets travel with this."""
-
-    number: int
-    slot: int
-    label: str
-    env: list[tuple[str, str]]
-
-
-class Signal(NamedTuple):
-    """Send a signal to the worker's whole process group."""
-
-    number: int
-    signal: int
-
-
-class Preload(NamedTuple):
-    """Import these modules before the next fork."""
-
-    modules: list[str]
-
-
-class Stop(NamedTuple):
-    """End every process at once, then the zygote itself; output is delivered first."""
-
-
-class Credit(NamedTuple):
-    """The driver has printed this many bytes of output."""
-
-    size: int
-
-
-# --- zygote to driver ------------------------------------------------------------------------
-
-
-class Started(NamedTuple):
-    """The zygote is ready to fork."""
-
-    version: int
-    pid: int
-
-
-class Spawned(NamedTuple):
-    """Worker `number` is process `pid`."""
-
-    number: int
-    pid: int
-
-
-class SpawnFailed(NamedTuple):
-    """Worker `number` could not be forked, and why."""
-
-    number: int
-    reason: str
-
-
-class Died(NamedTuple):
-    """Worker `number` has ended: its exit code (negative: the signal) and last stderr lines."""
-
-    number: int
-    pid: int
-    code: int
-    stderr: str
-
-
-class Output(NamedTuple):
-    """Whole lines that a worker wrote; `stream` 1 or 2, `label` the task or actor that wrote."""
-
-    number: int
-    pid: int
-    stream: int
-    label: str
-    text: bytes

@@ -19,12 +19,16 @@ class Task:
 
     __slots__ = (
         "attempts",
+        "began_at",
         "begun",
         "call",
         "cancelled",
         "deaths",
+        "expired_at",
+        "kept",
         "kind",
         "nested",
+        "refs",
         "resolved",
         "running",
         "where",
@@ -32,10 +36,14 @@ class Task:
 
     def __init__(self, call: Call) -> None:
         self.call = call
+        self.refs = call.refs
+        self.kept: list[int] = []
         self.kind = call.shape.template.kind
         self.where = 0
         self.nested = False
         self.begun = False
+        self.began_at = 0.0
+        self.expired_at: float | None = None
         self.running = 0
         self.deaths = 0
         self.attempts = 0

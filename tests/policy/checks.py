@@ -95,6 +95,7 @@ class Checker:
         for task in resolved:
             self.outcomes.resolved(task, name, args)
             world.flows.resolved(task)
+        world.clocks.after(name, args, actions)
         self._watched(told, resolved)
         self.outcomes.used_up(name, args)
         for player in list(world.players.values()):
@@ -136,6 +137,7 @@ class Checker:
             world.require(slots.may_nest(worker), f"{task!r} is nested in {worker!r}")
         elif not worker.actor:
             world.require(slots.may_take(worker), f"{task!r} is sent to {worker!r}, which waits")
+        world.clocks.sent(task)
         task.where = action.worker
         task.nested = action.nested
         worker.sent[call.id] = task

@@ -32,7 +32,10 @@ class Outcomes:
         call = task.call
         own = name == "result" and args[1] == call.id
         world.require(
-            world.closed or world.scheduler.closed or not task.where,
+            world.closed
+            or world.scheduler.closed
+            or not task.where
+            or world.clocks.may_be_left(task),
             f"{task!r} ended while worker {task.where} has it",
         )
         entry = world.scheduler.objects.entries.get(call.id)
@@ -47,6 +50,7 @@ class Outcomes:
         del world.tasks[call.id]
         for identifier in made_ids(call):
             world.unrefer(identifier)
+        world.clocks.given_up(task)
         for identifier in call.refs:
             world.unrefer(identifier)
 
@@ -73,6 +77,8 @@ class Outcomes:
             world.require(own and said == OK, f"{task!r} has a value that nobody returned")
             return
         if own and said in (ERROR, FAILURE, RETRYABLE) and payload is args[3][0]:
+            late = said != FAILURE and world.clocks.is_over(task)
+            world.require(world.closed or not late, f"{task!r} is not said to have taken too long")
             gone = world.closed or task.cancelled or world.budgets.denies(task, "budget")
             world.require(
                 said != RETRYABLE or gone or task.used_up, f"{task!r} had retries left and failed"
@@ -109,6 +115,11 @@ class Outcomes:
         used_up = task.cancelled or task.used_up or self.world.circuits.stops(task)
         used_up = used_up or self.world.budgets.denies(task, payload[1].get("denied"))
         return name == "died" and task.kind == TASK and used_up
+
+    def _legal_task_timeout(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return self.world.clocks.explains(task, own, name, args)
 
     def _legal_circuit_open(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

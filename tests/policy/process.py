@@ -315,6 +315,8 @@ class Worker(Process):
         self.world.began(task, self, sequence)
         self.started = max(self.started, sequence)
         frame = Frame(task)
+        if task.call.shape.template.timeout:
+            self.send("began", self.number, task.call.id, self.world.now)
         self.stack.append(frame)
         for identifier in (*refs, *inner):
             self.gain(identifier, frame)

@@ -77,7 +77,7 @@ def template(kind: int, name: str, **fields: object) -> Template:
         "max_retries": 0, "retry_exceptions": b"", "priority": 0, "session": "",
         "max_restarts": 0, "max_task_retries": 0, "actor_name": "", "namespace": "ns", "env": (),
         "flavour": PLAIN, "groups": (), "group": "", "backpressure": 0,
-        "detached": 0, "max_pending": 0,
+        "detached": 0, "max_pending": 0, "timeout": 0.0, "retry_timeout": 0,
     }  # fmt: skip
     unknown = set(fields) - set(values)
     if unknown:
@@ -125,12 +125,16 @@ def make_setting(random: Random, steps: int) -> Setting:
             if fits or random.random() < 0.05:
                 return chosen
 
+    def timeout() -> dict[str, float | int]:
+        seconds = random.choice((0.0, 0.0, 0.0, 0.02, 1.0, 60.0))
+        return {"timeout": seconds, "retry_timeout": random.randint(0, 1)} if seconds else {}
+
     tasks = tuple(
         template(
             TASK, f"task{i}", env=env(),
             returns=random.choice((0, 1, 1, 1, 2, 3, -1)), resources=needs(),
             backpressure=random.choice((0, 2)), pool=random.choice(names),
-            max_retries=random.choice((0, 0, 1, 3, 3, -1)),
+            max_retries=random.choice((0, 0, 1, 3, 3, -1)), **timeout(),
         )
         for i in range(random.randint(1, 5))
     )  # fmt: skip
@@ -146,7 +150,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         template(
             METHOD, f"method{i}", method="m", returns=random.choice((0, 1, 1, 2, -1)),
             backpressure=random.choice((0, 2)), max_retries=random.choice((0, 0, 1, -1)),
-            group=random.choice(("", "", "io")),
+            group=random.choice(("", "", "io")), **timeout(),
         )
         for i in range(3)
     )  # fmt: skip

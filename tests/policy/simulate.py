@@ -94,6 +94,7 @@ def quiesce(world: World) -> None:
         Liveness(world).check()
         world.ledger.settled()
         world.turnovers.settled()
+        world.clocks.settled()
 
 
 def drop_all(world: World) -> None:

@@ -13,6 +13,7 @@ from . import (
     planted_streams,
     planted_supervision,
     planted_taints,
+    planted_timeouts,
     simulate,
 )
 from .planted import PLANTED, Plant, make_with
@@ -42,6 +43,7 @@ def test_no_promise_is_broken(share: int) -> None:
         *planted_groups.PLANTED,
         *planted_slots.PLANTED,
         *planted_recycling.PLANTED,
+        *planted_timeouts.PLANTED,
     ),
     ids=lambda plant: plant.__name__,
 )

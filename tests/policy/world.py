@@ -27,6 +27,7 @@ from .books import Player, Process, Task
 from .budgets import Budgets
 from .checks import Checker
 from .circuits import Circuits
+from .clocks import Clocks
 from .dice import Dice
 from .flows import Flows
 from .outcomes import Violation
@@ -110,6 +111,7 @@ class World:
         self.reserve = Reserve(self)
         self.ledger = Waitlists(self)
         self.turnovers = Turnovers(self)
+        self.clocks = Clocks(self)
         self.circuits = Circuits(self)
         self.budgets = Budgets(self)
         self.taints = Taints(self)
@@ -190,7 +192,7 @@ class World:
     def is_due(self) -> bool:
         """Tell whether a timer will run out that ends more than a pause."""
         ringing = {key.partition(":")[0] for _, key in self.timers}
-        return bool(ringing & {"dispatch", "queue", "shrink", "taint", "weigh"})
+        return bool(ringing & {"dispatch", "queue", "shrink", "taint", "timeout", "weigh"})
 
     def deliver(self, worker: Worker, most: int) -> None:
         """Hand the driver up to `most` messages of a worker, as one read."""
@@ -374,6 +376,7 @@ class World:
         worker.blocked.discard(identifier)
         if task is not None:
             task.where = task.running = 0
+            self.clocks.left(task)
         return task
 
     def _result(
@@ -385,11 +388,16 @@ class World:
         task = self._leaves(self.workers[number], identifier)
         if task is not None and outcome == RETRYABLE:
             task.attempts += 1
+        elif task is not None:
+            self.clocks.ended(task, outcome)
         if task is not None and outcome == OK and not task.resolved and task.kind != CREATE:
             for index, value in enumerate(values):
                 refs = tuple(contained[index]) if contained else ()
                 self.remember(identifier + index, value, refs)
         self.scheduler.result(number, identifier, outcome, values, contained, micros, kept)
+
+    def _began(self, number: int, identifier: int, at: float) -> None:
+        self.scheduler.timeouts.began(number, identifier, at, self.now)
 
     def _undeliverable(self, number: int, identifier: int, reason: str) -> None:
         self._leaves(self.workers[number], identifier)
@@ -421,7 +429,7 @@ class World:
         self.scheduler.died(number, cause, started, self.now)
 
     def _tick(self, key: str) -> None:
-        self.scheduler.tick(key)
+        self.scheduler.tick(key, self.now)
 
     def _prestart(self, pool: str, count: int) -> None:
         self.scheduler.prestart(pool, count)
@@ -474,6 +482,7 @@ class World:
             self._in_turn(task)
         self.turnovers.began(worker, task.nested)
         task.begun = True
+        task.began_at = self.now
         task.running = worker.number
         self.require(worker.actor == (task.kind != 0), f"{call!r} begins in {worker!r}")
 

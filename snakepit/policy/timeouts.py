@@ -1,0 +1,166 @@
+"""How long calls may run: from when they begin in their worker, as that says, to their end.
+
+    begins --its time is over--> interrupted --a grace later, if it goes on--> its worker is ended;
+                                    or, while others run there too, its caller is answered, no more
+
+The driver's timer is the authority: a worker in C code that holds the GIL neither looks at a clock
+nor hears of an interrupt. Each worker has one timer at most, for whichever of its calls is next, so
+that a million short calls with a long limit leave no million timers. A value that comes in the
+grace is kept. Whatever else comes of a call whose time is over is that it took too long; it is
+tried again only if its options name that error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, final
+
+from .actions import Action, Arm, Interrupt, Kill
+from .calls import DONE, Call
+from .completion import Completion
+from .objects import ObjectTable
+from .workers import LEAVING, Worker
+
+GRACE: Final = 1.0
+"""Seconds from the interrupt of a call to the end of its worker."""
+
+SPARE: Final = 8
+"""So many calls that have ended may be kept in mind for each that runs, and once more."""
+
+_Entry = tuple[int, float]
+"""The sequence of a call when it began, and when something is to be done about it."""
+
+
+@final
+class Timeouts:
+    """Keeps the time of all calls that have a limit.
+
+    Attributes:
+        workers: all workers, by number.
+    """
+
+    def __init__(
+        self,
+        workers: dict[int, Worker],
+        objects: ObjectTable,
+        completion: Completion,
+        actions: deque[Action],
+    ) -> None:
+        self._workers = workers
+        self._objects = objects
+        self._completion = completion
+        self._actions = actions
+        self._running: dict[int, dict[int, _Entry]] = {}
+        self._armed: dict[int, float] = {}
+        self._kept: dict[int, dict[int, list[int]]] = {}
+
+    def began(self, number: int, identifier: int, at: float, now: float) -> None:
+        """A worker has begun a call with a limit at the time `at`, and it is `now`."""
+        worker = self._workers[number]
+        call = worker.inflight.get(identifier)
+        if call is None or not call.shape.template.timeout:
+            return
+        running = self._running.setdefault(number, {})
+        if len(running) > SPARE * (1 + len(worker.inflight)):
+            self._running[number] = running = self._living(worker)
+        deadline = at + call.shape.template.timeout
+        running[identifier] = call.sequence, deadline
+        if deadline < self._armed.get(number, deadline + 1.0):
+            self._arm(number, deadline, now)
+
+    def look(self, number: int, now: float) -> None:
+        """A worker's timer has run out, which may be an older one."""
+        if now < self._armed.get(number, now + 1.0):
+            return
+        del self._armed[number]
+        worker = self._workers.get(number)
+        if worker is None:
+            self._running.pop(number, None)
+            return
+        running = self._running[number] = self._living(worker)
+        for identifier, (sequence, deadline) in [*running.items()]:
+            if deadline <= now:
+                call = worker.inflight[identifier]
+                if call.expired:
+                    del running[identifier]
+                    self._end(worker, call)
+                else:
+                    running[identifier] = sequence, now + GRACE
+                    self._interrupt(call)
+        if running:
+            self._arm(number, min(deadline for _, deadline in running.values()), now)
+        else:
+            del self._running[number]
+
+    def _arm(self, number: int, deadline: float, now: float) -> None:
+        self._armed[number] = deadline
+        self._actions.append(Arm(max(0.0, deadline - now), f"timeout:{number}"))
+
+    def _living(self, worker: Worker) -> dict[int, _Entry]:
+        """Return what is known of those calls that still run, each as it was when it began."""
+        return {
+            identifier: entry
+            for identifier, entry in self._running.get(worker.number, {}).items()
+            if (call := worker.inflight.get(identifier)) is not None
+            and call.sequence == entry[0]
+            and call.state is not DONE
+        }
+
+    def _interrupt(self, call: Call) -> None:
+        call.expired = True
+        self._actions.append(Interrupt(call.worker, call.id, False))
+
+    def _end(self, worker: Worker, call: Call) -> None:
+        if worker.slots == 1 and (worker.actor is None or worker.actor.groups is None):
+            self._actions.append(Kill(worker.number))
+            return
+        self._keep(call)
+        if call.cancelled:
+            self._completion.fail_with(call, "cancelled")
+        else:
+            self._completion.fail_with(call, "task_timeout", **fields_of(call, company=True))
+        # An actor has its state, for as long as somebody can call it.
+        if only_given_up(worker) and (worker.actor is None or worker.state is LEAVING):
+            self._actions.append(Kill(worker.number))
+
+    def _keep(self, call: Call) -> None:
+        """Pin the arguments of a call that is given up for as long as it may use them."""
+        kept = list(call.refs)
+        if call.actor:
+            kept.remove(call.actor)
+        call.refs = (call.actor,) if call.actor else ()
+        self._kept.setdefault(call.worker, {})[call.id] = kept
+
+    def left(self, call: Call) -> None:
+        """A call has ended that was answered before, given up or in a runtime that was closed."""
+        self._objects.unpin(self._kept.get(call.worker, {}).pop(call.id, ()))
+
+    def forget(self, number: int) -> None:
+        """A worker's process has ended."""
+        for kept in self._kept.pop(number, {}).values():
+            self._objects.unpin(kept)
+
+
+def fields_of(call: Call, *, company: bool = False) -> dict[str, float | bool]:
+    """Return what the error of a call whose time is over says.
+
+    Args:
+        call: which took too long.
+        company: whether others run in its process, so that it could not be ended.
+    """
+    return {"timeout": call.shape.template.timeout, "company": company}
+
+
+def only_given_up(worker: Worker) -> bool:
+    """Tell whether all calls that a worker has were answered without it."""
+    return bool(worker.inflight) and all(call.state is DONE for call in worker.inflight.values())
+
+
+def has_expired(call: Call) -> bool:
+    """Tell whether a call that ends without a value does so because its time was over."""
+    return call.expired and not call.cancelled
+
+
+def may_go_again(call: Call) -> bool:
+    """Tell whether the options of a call whose time is over name that error."""
+    return bool(call.shape.template.retry_timeout)

@@ -1,0 +1,102 @@
+"""The books on the time that calls may run: since when each does, and whose time is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+from snakepit.policy import actions as do
+from snakepit.wire.messages import CANCELLED, ERROR, RETRYABLE
+
+if TYPE_CHECKING:
+    from .books import Task
+    from .process import Worker
+    from .world import World
+
+GRACE: Final = 1.0
+SLACK: Final = 1e-6
+
+
+@final
+class Clocks:
+    """What is true of the time of all calls of one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def sent(self, task: Task) -> None:
+        """A call is given to a worker, perhaps once more."""
+        again = task.expired_at is None or task.call.shape.template.retry_timeout
+        self.world.require(again, f"{task!r} took too long, and is tried again")
+        task.expired_at = None
+
+    def ended(self, task: Task, outcome: int) -> None:
+        """A worker has answered for a call: one that took too long has been tried in vain."""
+        if self.is_over(task) and outcome in (ERROR, CANCELLED):
+            task.attempts += 1
+
+    @staticmethod
+    def is_over(task: Task) -> bool:
+        """Tell whether the call's time is over, and its end hence."""
+        return task.expired_at is not None and not task.cancelled
+
+    def after(self, name: str, args: tuple[Any, ...], actions: list[do.Action]) -> None:
+        """Nobody is interrupted before his time is over, nor ended before the grace is."""
+        if name != "tick" or not args[0].startswith("timeout:"):
+            return
+        world = self.world
+        for action in actions:
+            if type(action) is do.Interrupt:
+                task = world.workers[action.worker].sent[action.call]
+                limit = task.call.shape.template.timeout
+                ran = world.now - task.began_at
+                world.require(limit and ran >= limit - SLACK, f"{task!r} ran for {ran} of {limit}")
+                world.require(task.expired_at is None, f"{task!r} is interrupted twice")
+                task.expired_at = world.now
+            elif type(action) is do.Kill:
+                worker = world.workers[action.worker]
+                late = any(self._is_long_over(task) for task in worker.sent.values())
+                world.require(late, f"{worker!r} is ended in the time of its calls")
+                others = [t for t in worker.sent.values() if not t.resolved]
+                alone = not (self._in_company(worker) and others)
+                world.require(alone, f"{worker!r} is ended with {others}")
+
+    def _is_long_over(self, task: Task) -> bool:
+        return task.expired_at is not None and self.world.now - task.expired_at >= GRACE - SLACK
+
+    @staticmethod
+    def _in_company(worker: Worker) -> bool:
+        return worker.slots > 1 or worker.groups is not None
+
+    def may_be_left(self, task: Task) -> bool:
+        """Tell whether a call may end while a worker has it: it cannot be ended alone."""
+        worker = self.world.workers.get(task.where)
+        return worker is not None and self._in_company(worker) and self._is_long_over(task)
+
+    def given_up(self, task: Task) -> None:
+        """Keep in mind what a call may still use that has been answered, if it is one."""
+        if task.where and not self.world.closed and not self.world.scheduler.closed:
+            task.kept = list(task.refs)
+            if task.call.actor:
+                task.kept.remove(task.call.actor)
+
+    def left(self, task: Task) -> None:
+        """A call has left its worker."""
+        for identifier in task.kept:
+            self.world.unrefer(identifier)
+        task.kept = []
+
+    def explains(self, task: Task, own: bool, name: str, args: tuple[Any, ...]) -> bool:
+        """Tell whether a call may have taken too long."""
+        if not self.is_over(task):
+            return False
+        if own:
+            return args[2] in (CANCELLED, ERROR, RETRYABLE)
+        return name == "died" or self.may_be_left(task)
+
+    def settled(self) -> None:
+        """Nothing moves any more: no call that may not run for ever does."""
+        for worker in self.world.workers.values():
+            for frame in worker.stack:
+                timed = frame.task.call.shape.template.timeout and frame.task.where
+                done = self._in_company(worker) and frame.task.resolved
+                self.world.require(not timed or done, f"{frame!r} goes on in {worker!r}")

@@ -1,0 +1,217 @@
+"""Calls that may not run for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import snakepit
+from snakepit import errors
+from snakepit.policy import timeouts
+from tests.runtime.helpers import PATIENCE, Gate, Tally, wait_until
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+@snakepit.remote(timeout=0.2)
+def sleeps() -> None:
+    while True:
+        time.sleep(0.01)
+
+
+@snakepit.remote(timeout=0.2, max_retries=3)
+def deaf(tally: Tally) -> None:
+    """Nothing of Python's runs any more, as in C code that holds the GIL."""
+    tally.add()
+    signal.pthread_sigmask(signal.SIG_SETMASK, set(signal.Signals) - {signal.SIGKILL})
+    while True:
+        signal.sigtimedwait(set(), 60)
+
+
+@snakepit.remote(timeout=PATIENCE)
+def pid() -> int:
+    return os.getpid()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker is ended, however slow the machine is at the moment."""
+    monkeypatch.setattr(timeouts, "GRACE", 2 * PATIENCE)
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not end when interrupted has no long grace."""
+    monkeypatch.setattr(timeouts, "GRACE", 0.1)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_task_is_interrupted_and_its_worker_goes_on() -> None:
+    with pytest.raises(errors.TaskTimeoutError, match=r"sleeps ran for more than 0\.2 s") as caught:
+        snakepit.get(sleeps.remote(), timeout=PATIENCE)
+    assert isinstance(caught.value, TimeoutError) and isinstance(caught.value, errors.SnakepitError)
+    assert (caught.value.call, caught.value.timeout) == ("sleeps", 0.2)
+    assert snakepit.get(pid.remote(), timeout=PATIENCE) != os.getpid()
+
+
+@pytest.mark.usefixtures("strict")
+def test_one_that_cannot_be_interrupted_ends_with_its_worker(tally: Tally) -> None:
+    with pytest.raises(errors.TaskTimeoutError, match="deaf"):
+        snakepit.get(deaf.remote(tally), timeout=PATIENCE)
+    assert tally.count == 1, "it is not tried again"
+    assert snakepit.get(pid.remote(), timeout=PATIENCE)
+
+
+def test_time_before_it_begins_does_not_count() -> None:
+    @snakepit.remote(num_cpus=2)
+    def before() -> None:
+        time.sleep(1.2)
+
+    first = before.remote()
+    last = pid.options(num_cpus=2, timeout=1).remote()
+    assert snakepit.get([first, last], timeout=PATIENCE)[1]
+
+
+@pytest.mark.usefixtures("patient")
+def test_it_is_tried_again_if_the_options_say_so(tally: Tally) -> None:
+    @snakepit.remote(timeout=0.1, max_retries=2, retry_exceptions=[errors.TaskTimeoutError])
+    def third(tally: Tally) -> int:
+        tally.add()
+        while tally.count < 3:
+            time.sleep(0.01)
+        return tally.count
+
+    assert snakepit.get(third.remote(tally), timeout=PATIENCE) == 3
+    other = third.options(max_retries=1, retry_exceptions=[ValueError])
+    assert snakepit.get(other.remote(tally), timeout=PATIENCE) == 4
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_it_raises_when_interrupted_is_no_answer() -> None:
+    @snakepit.remote(timeout=0.1)
+    def stubborn() -> None:
+        try:
+            while True:
+                time.sleep(0.01)
+        except BaseException:
+            raise ValueError("tidied up") from None
+
+    with pytest.raises(errors.TaskTimeoutError):
+        snakepit.get(stubborn.remote(), timeout=PATIENCE)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_value_that_comes_in_the_grace_is_kept() -> None:
+    @snakepit.remote(timeout=0.1)
+    def tidy() -> str:
+        try:
+            while True:
+                time.sleep(0.01)
+        except BaseException:
+            return "tidied up"
+
+    assert snakepit.get(tidy.remote(), timeout=PATIENCE) == "tidied up"
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_waits_in_get_is_interrupted_too(gate: Gate) -> None:
+    @snakepit.remote(timeout=0.3)
+    def parent(gate: Gate) -> None:
+        snakepit.get(child.remote(gate))
+
+    @snakepit.remote
+    def child(gate: Gate) -> None:
+        gate.wait()
+
+    with pytest.raises(errors.TaskTimeoutError, match="parent"):
+        snakepit.get(parent.remote(gate), timeout=PATIENCE)
+    gate.open()
+
+
+@snakepit.remote
+class Plain:
+    @snakepit.method(timeout=0.2)
+    def sleeps(self) -> None:
+        while True:
+            time.sleep(0.01)
+
+    def wait(self) -> int:
+        time.sleep(0.3)
+        return os.getpid()
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_method_is_interrupted_and_its_actor_lives() -> None:
+    actor = Plain.remote()
+    first = snakepit.get(actor.wait.remote(), timeout=PATIENCE)
+    with pytest.raises(errors.TaskTimeoutError, match=r"Plain\.sleeps"):
+        snakepit.get(actor.sleeps.remote(), timeout=PATIENCE)
+    with pytest.raises(errors.TaskTimeoutError):
+        snakepit.get(actor.wait.options(timeout=0.1).remote(), timeout=PATIENCE)
+    assert snakepit.get(actor.wait.remote(), timeout=PATIENCE) == first
+
+
+@snakepit.remote
+class Loop:
+    async def sleeps(self) -> None:
+        await asyncio.sleep(PATIENCE)
+
+    async def pid(self) -> int:
+        return os.getpid()
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_coroutine_is_cancelled() -> None:
+    actor = Loop.remote()
+    first = snakepit.get(actor.pid.remote(), timeout=PATIENCE)
+    with pytest.raises(errors.TaskTimeoutError):
+        snakepit.get(actor.sleeps.options(timeout=0.2).remote(), timeout=PATIENCE)
+    assert snakepit.get(actor.pid.remote(), timeout=PATIENCE) == first
+
+
+@snakepit.remote(max_concurrency=2)
+class Threads:
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def waits(self) -> bool:
+        return self.event.wait(PATIENCE)
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def ends(self) -> int:
+        self.event.set()
+        return os.getpid()
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_thread_is_left_alone_and_its_caller_answered() -> None:
+    actor = Threads.remote()
+    with pytest.raises(errors.TaskTimeoutError, match="may still run"):
+        snakepit.get(actor.waits.options(timeout=0.1).remote(), timeout=PATIENCE)
+    assert snakepit.get(actor.ends.remote(), timeout=PATIENCE) != os.getpid()
+    assert snakepit.get(actor.ends.remote(), timeout=PATIENCE)
+
+
+@pytest.mark.usefixtures("strict")
+def test_an_actor_whose_calls_were_given_up_ends_with_its_last_handle() -> None:
+    actor = Threads.remote()
+    process = snakepit.get(actor.pid.remote(), timeout=PATIENCE)
+    with pytest.raises(errors.TaskTimeoutError):
+        snakepit.get(actor.waits.options(timeout=0.1).remote(), timeout=PATIENCE)
+    del actor
+    assert wait_until(lambda: not os.path.exists(f"/proc/{process}"))
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), 1e9])
+def test_the_limit_is_checked(value: float) -> None:
+    with pytest.raises(errors.OptionError, match="timeout"):
+        sleeps.options(timeout=value)
+    with pytest.raises(TypeError, match="timeout"):
+        sleeps.options(timeout="1")  # type: ignore[arg-type]
