@@ -62,13 +62,24 @@ class Ended(NamedTuple):
 class Known:
     """A template, with what is derived from it once."""
 
-    __slots__ = ("item", "result", "template", "timed")
+    __slots__ = ("item", "micros", "result", "template", "timed")
 
     def __init__(self, template: wire.Template) -> None:
         self.template = template
         self.timed = template.timeout > 0
         self.result = f"the result of {template.name}"
         self.item = f"an item that {template.name} yields"
+        self.micros: float | None = None  # how long a call is predicted to take, in a thread pool
+
+    def learn(self, micros: int) -> None:
+        """Take one measured run time: of a thread that had to wait for a core it tells little."""
+        guess = self.micros
+        if guess is None:
+            self.micros = float(micros)
+        elif micros > guess:
+            self.micros = guess + (min(micros, 2 * guess + 20) - guess) * 0.5
+        else:
+            self.micros = guess + (micros - guess) * 0.1
 
 
 @final

@@ -9,6 +9,8 @@ Guarantees:
 * A call that would stand behind ones that wait, who knows how long, is given back.
 * Up to as many threads as there are slots live as long as the process: thread-locals stay.
 
+Who reads the mailbox, the main thread or one of these, is the matter of `leading`.
+
 Assumptions: `take` is called by one thread at a time, in the order of the mailbox. One lock guards
 all counts and queues. It is held while something is given back, which the driver always reads, and
 never while a call runs. Nothing relies on the GIL.
@@ -25,6 +27,7 @@ from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
+from snakepit.deadline import NEVER
 from snakepit.values import Values, is_stored
 from snakepit.wire import messages as wire
 
@@ -32,6 +35,7 @@ from .client import WorkerRuntime
 from .current import CALL
 from .execution import MOST_NESTED, Ended, Executor
 from .interruption import Interruption
+from .leading import BRIEF, Lead
 from .mailbox import DriverGone, Mailbox
 from .queues import drain, take_out
 from .sharing import Shared
@@ -69,8 +73,10 @@ class Pooled:
         "_begun",
         "_free",
         "_idle",
+        "_lead",
         "_lock",
         "_nested",
+        "_over",
         "_parts",
         "_plain",
         "_queue",
@@ -98,11 +104,28 @@ class Pooled:
         self._free = 0  # those of them that run no call, or will in a moment run none
         self._idle = 0  # those of these that sleep
         self._waking = False  # one of the idle has been told, and has not looked yet
+        self._lead = Lead(self._lock, parts.mailbox)
+        self._over: Callable[[], bool] = lambda: False
         self._shared = Shared(parts.values)
         parts.executor.shared = parts.runtime.shared = self._shared
         waiting = parts.runtime.waiting
         waiting.begins_beside = self._begins_to_wait
         waiting.ends_beside = self._ends_to_wait
+
+    def serve(self, over: Callable[[], bool]) -> None:
+        """Read the mailbox while no other thread does, in the main thread, until it is over.
+
+        Args:
+            over: looks after what is to be done whenever one reads; tells whether that is all.
+        """
+        self._over = over
+        lead = self._lead
+        while not over():
+            with self._lock:
+                lead.follow()
+                # What a leader has left lies there still.
+                self._provide()
+            self._parts.mailbox.wait_for(lambda: lead.thread or over(), NEVER)
 
     # --- from the mailbox -----------------------------------------------------------------
 
@@ -115,8 +138,9 @@ class Pooled:
                 self._parts.mailbox.send(wire.GivenBack([execute.call]))
             else:
                 self._queue.append(execute)
-                if not self._find_thread():
-                    raise RuntimeError("no thread can be started for the first call")
+                # A leader comes to it, or hands it on.
+                if not self._lead.thread:
+                    self._provide()
 
     def _take_nested(self, execute: wire.Execute) -> None:
         # What is to begin after it must not seem to have begun before.
@@ -127,7 +151,7 @@ class Pooled:
         self._begins(execute)
         self._nested += 1
         self._begun.append(execute)
-        if not self._find_thread():
+        if not self._provide():
             self._begun.remove(execute)
             self._running.discard(execute.call)
             self._nested -= 1
@@ -173,6 +197,8 @@ class Pooled:
     def _begins_to_wait(self) -> Iterator[list[int]]:
         with self._lock:
             self._waiting += 1
+            if self._lead.mine:
+                self._lead.give_up()
             yield drain(self._queue)
 
     def _ends_to_wait(self) -> None:
@@ -186,20 +212,21 @@ class Pooled:
         """How many calls could be in a thread and are not; the lock is held."""
         return len(self._begun) + min(len(self._queue), self._slots - self._plain)
 
-    def _find_thread(self) -> bool:
-        """See to it that a thread takes what has come; False if there is none."""
-        if self._free >= self._startable:
-            self._wake()
-            return True
-        name = f"snakepit-thread-{self._threads + 1}"
-        try:
-            threading.Thread(target=self._work, name=name, daemon=True).start()
-        except RuntimeError:
-            # The system gives no more. Those that there are will come to what waits for a slot.
-            self._wake()
-            return bool(self._threads) and not self._begun
-        self._threads += 1
-        self._free += 1
+    def _provide(self) -> bool:
+        """See to it that threads take what has come; False if there is none for a nested call."""
+        while self._free < self._startable:
+            name = f"snakepit-thread-{self._threads + 1}"
+            try:
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            except RuntimeError:
+                if not self._threads:
+                    raise  # Better that the driver has another worker.
+                # The system gives no more. Those that there are will come to what has no slot.
+                self._wake()
+                return not self._begun
+            self._threads += 1
+            self._free += 1
+        self._wake()
         return True
 
     def _wake(self) -> None:
@@ -222,7 +249,10 @@ class Pooled:
     def _next(self) -> tuple[wire.Execute, bool] | None:
         """Return the next call, and whether it is nested; None if there are threads enough."""
         with self._lock:
-            while not self._startable:
+            while not (self._begun or (self._queue and self._plain < self._slots)):
+                if self._lead.mine or self._lead.take():
+                    self._read()
+                    continue
                 if self._threads > self._slots:
                     self._threads -= 1
                     self._free -= 1
@@ -239,8 +269,32 @@ class Pooled:
                 execute = self._queue.popleft()
                 self._begins(execute)
                 self._plain += 1
-            self._wake()
+            self._lead_on(execute)
             return execute, nested
+
+    def _read(self) -> None:
+        """Read the mailbox, as the leader, until there is a call; the lock is let go meanwhile."""
+        came = False
+        self._lock.release()
+        try:
+            came = self._parts.mailbox.wait_for(lambda: self._startable or self._over(), NEVER)
+        finally:
+            self._lock.acquire()
+            if self._lead.mine and not (came and self._startable):
+                # It is over, or nobody is there to read from.
+                self._lead.give_up()
+
+    def _lead_on(self, execute: wire.Execute) -> None:
+        """A call is taken: if it is brief a leader goes on; otherwise others take what there is."""
+        if self._lead.mine:
+            micros = self._parts.executor.known[execute.template].micros
+            if micros is not None and micros < BRIEF and not self._begun:
+                self._lead.begins()
+                return
+            self._lead.give_up()
+        elif self._lead.thread:
+            return
+        self._provide()
 
     def _begins(self, execute: wire.Execute) -> None:
         status = self._parts.status
@@ -249,8 +303,9 @@ class Pooled:
         self._running.add(execute.call)
         self._parts.mailbox.spin = bool(execute.flags & wire.SPIN)
 
-    def _ends(self, execute: wire.Execute, nested: bool) -> None:
+    def _ends(self, execute: wire.Execute, nested: bool, micros: int) -> None:
         with self._lock:
+            self._lead.ended(micros)
             self._running.discard(execute.call)
             self._free += 1
             if nested:
@@ -276,13 +331,18 @@ class Pooled:
             values.release(each[2] for each in ended.values if is_stored(each))
             ended = Ended(wire.CANCELLED, [], [])
         micros = (perf_counter_ns() - started) // 1000
+        known.learn(micros)
         interruption.ended(call)
         self._shared.ended(call)
         if output.dirty:
             output.flush()
         # Before the driver can know of it, and send another for the slot.
-        self._ends(execute, nested)
-        self.posted(runtime.post_reply(wire.Result(call, *ended[:3], micros, [])))
+        self._ends(execute, nested, micros)
+        result = wire.Result(call, ended.outcome, ended.values, ended.contained, micros, [])
+        if self._lead.thread:
+            runtime.reply(result)  # Nobody else is likely to write.
+        else:
+            self.posted(runtime.post_reply(result))
         if not self.busy:
             self._rested()
 

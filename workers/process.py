@@ -97,8 +97,9 @@ class Worker:
         if self._initializer:
             from .initializer import run_initializer
 
-            run_initializer(self._seams.load, self.values.parts(self._initializer))
-            self._mailbox.send(wire.Ready())
+            run_initializer(self._seams.load, self.values.parts(self._initializer), self._mailbox)
+        if self._pooled is not None:
+            self._pooled.serve(self._is_over)
         queue = self._queue
         while self._exit_code is None or self._beside is not None:
             if queue and self._beside is None:
@@ -113,7 +114,7 @@ class Worker:
         return self._exit_code or 0
 
     def _is_over(self) -> bool:
-        """Report handles; tell whether this actor, which runs calls side by side, is to end."""
+        """Report handles; tell whether this process, which runs calls side by side, is to end."""
         self._handles.sleeping = True
         if self._handles.queue:
             self.runtime.report_handles()
@@ -364,9 +365,8 @@ class Worker:
         self.runtime.actor = self.executor.actor_id
         self._label = template.name
         if template.groups and self._beside is None:
-            self._beside = Threads(
-                template.groups, self._run_in_thread, self._mailbox.flush, self._rested
-            )
+            flush = self._mailbox.flush
+            self._beside = Threads(template.groups, self._run_in_thread, flush, self._rested)
 
     # --- calls side by side ----------------------------------------------------------------
 

@@ -73,6 +73,8 @@ class Shared:
     def ended(self, call: int) -> None:
         """A call uses nothing any more."""
         gone: list[_Kept] = []
+        if call not in self._of:
+            return
         with self._lock:
             for identifier in self._of.pop(call, ()):
                 kept = self._table[identifier]

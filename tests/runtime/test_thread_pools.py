@@ -125,6 +125,14 @@ def test_many_calls_and_their_values() -> None:
     assert get([echo.remote(n) for n in range(2000)]) == list(range(2000))
 
 
+def test_calls_that_were_brief_may_wait_for_one_another() -> None:
+    for n in range(50):
+        get(meet.remote(f"alone {n}", 1))  # By then one thread reads, and runs what it reads.
+    for n in range(3):
+        get([meet.remote(f"together {n}", THREADS) for _ in range(THREADS)])
+        get([meet.remote(f"again {n} {m}", 1) for m in range(50)])
+
+
 def test_exceptions_are_those_of_their_call() -> None:
     @snakepit.remote(pool="threads")
     def fail(n: int) -> int:
