@@ -35,6 +35,21 @@ class Send(NamedTuple):
     nested: bool
 
 
+class Enter(NamedTuple):
+    """Tell a worker of a session, by its number and its id, before the first of its calls."""
+
+    worker: int
+    session: int
+    id: str
+
+
+class Leave(NamedTuple):
+    """Tell a worker that a session is over."""
+
+    worker: int
+    session: int
+
+
 class Retire(NamedTuple):
     """Ask the worker to end after what is in its mailbox."""
 
@@ -107,6 +122,8 @@ Action: TypeAlias = (
     StartZygote
     | Spawn
     | Send
+    | Enter
+    | Leave
     | Retire
     | Kill
     | Weigh

@@ -37,6 +37,7 @@ class CrashBarrier:
             # An earlier one's failure may have ended it already.
             if call.state is not DONE:
                 self._placement.turn_away(call)
+        self._placement.sessions.due()
 
     @staticmethod
     def wait_is_over(pool: Pool) -> None:
@@ -58,7 +59,7 @@ class CrashBarrier:
         for each in self._placement.pools.values():
             if each.root == pool.root and each.state is not FAILED:
                 self._placement.classes.refuse(each, refusal)
-                waiting += self._placement.take_queued(each) if refusal else ()
+                waiting += self._placement.take_waiting(each) if refusal else ()
         return waiting
 
     # --- tainted slots ------------------------------------------------------------------------

@@ -11,9 +11,12 @@ for whatever it resolves to, the pair (DONE, finish) is not in the table.
 
 from __future__ import annotations
 
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from ..wire.messages import TASK, Payload, Template, Where
+
+if TYPE_CHECKING:
+    from .sessions import Session
 
 WAITING, READY, SENT, DONE = "waiting", "ready", "sent", "done"
 
@@ -71,7 +74,7 @@ class Call:
     `deaths` counts the workers that it may have killed, `attempts` its other tries in vain: an
     exception that is retried, or the end of a worker that others are to blame for. `hastened` says
     that another call waits for it: it goes to the head of its queue; `expired`, that it has been
-    interrupted since its time is over.
+    interrupted since its time is over. Most are of no `session`.
     """
 
     __slots__ = (
@@ -90,6 +93,7 @@ class Call:
         "parent",
         "refs",
         "sequence",
+        "session",
         "shape",
         "state",
         "worker",
@@ -124,6 +128,7 @@ class Call:
         self.hastened = False
         self.cancelled = False
         self.expired = False
+        self.session: Session | None = None
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, final
 
 from ..checks import IN_GROUP, RESERVES
 from ..wire.messages import CREATE, Template
+from .calls import READY, Call
 from .pools import Klass, Pool, Refusal
 from .resources import GPU, Needs, Resources, needs_of
 
@@ -21,14 +22,13 @@ Env: TypeAlias = tuple[tuple[str, str], ...]
 
 @final
 class Classes:
-    """All classes and pools of a runtime."""
-
-    __slots__ = ("_resources", "klasses", "pools")
+    """All classes and pools of a runtime; `waiting` are the classes whose queues hold calls."""
 
     def __init__(self, resources: Resources, pools: Iterable[Pool]) -> None:
         self._resources = resources
         self.pools = {pool.name: pool for pool in pools}
         self.klasses: dict[tuple[Pool, Needs, int, bool], Klass] = {}
+        self.waiting: dict[Klass, None] = {}
 
     def of(self, template: Template) -> Klass:
         """Return the class of a template's calls."""
@@ -73,13 +73,33 @@ class Classes:
                 klass.refusal = failure
         pool.failure = failure
 
-    def without(self, names: set[str]) -> list[Klass]:
-        """Forget, and refuse from now on, the classes that need what was a group's."""
+    def without(self, names: set[str]) -> list[Call]:
+        """Forget, and refuse from now on, the classes that need what was a group's.
+
+        Returns:
+            The calls that waited for it.
+        """
+        stranded: list[Call] = []
         needing = {key: klass for key, klass in self.klasses.items() if klass.needs_any(names)}
         for key, klass in needing.items():
             klass.refusal = GROUP_REMOVED
             del self.klasses[key]
-        return list(needing.values())
+            stranded += self._emptied(klass)
+        return stranded
+
+    def take_queued(self, pool: Pool) -> list[Call]:
+        """Empty the queues of the pool's tasks; return what was in them."""
+        taken: list[Call] = []
+        for klass in tuple(self.waiting):
+            if klass.pool is pool and not klass.creates:
+                taken += self._emptied(klass)
+        return taken
+
+    def _emptied(self, klass: Klass) -> list[Call]:
+        calls = [call for call in klass.queue if call.state is READY]
+        klass.queue.clear()
+        self.waiting.pop(klass, None)
+        return calls
 
     def _variant(self, pool: Pool, env: Env, gpus: int) -> Pool:
         if not env and not gpus:

@@ -36,6 +36,7 @@ class Completion:
         self.failures = 0
         self.pending: dict[tuple[int, int], int] = {}
         self.stream_ended: Callable[[Call], None] = lambda call: None
+        self.session_ended: Callable[[Call], None] = lambda call: None
 
     def succeed(self, call: Call, values: Sequence[Any], contained: Sequence[list[int]]) -> None:
         """End `call` with one payload a return; `contained` is empty when no value has refs."""
@@ -51,6 +52,8 @@ class Completion:
             objects.settle(entry, OK, value, contained[index] if contained else ())
             if entry.waited or entry.wanted or entry.dependents or not entry.local:
                 self._news.append(entry)
+        if call.session is not None:
+            self.session_ended(call)
         if call.refs or self._news or call.shape.returns < 0:
             self._end(call)
 
@@ -62,6 +65,8 @@ class Completion:
             shape.line.leave(call)
         if shape.tally is not None:
             shape.tally.failed(outcome, payload)
+        if call.session is not None:
+            self.session_ended(call)
         for identifier in call.returns:
             entry = self._objects.entries[identifier]
             self._objects.settle(entry, outcome, payload, refs)

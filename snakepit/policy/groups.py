@@ -78,7 +78,9 @@ class Groups:
             resources.free[name] -= amount * filled
             if not resources.free[name]:
                 del resources.free[name]
-        return placement.refuse(set(set_aside))
+        names = set(set_aside)
+        stranded = placement.classes.without(names)
+        return stranded + placement.sessions.take_waiting(lambda klass: klass.needs_any(names))
 
 
 def is_keeper(template: Template) -> bool:

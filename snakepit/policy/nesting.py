@@ -34,12 +34,17 @@ def hasten(ids: Iterable[int], objects: ObjectTable) -> None:
                     waiting.append([identifier for _, identifier in call.deps])
     for call in reversed(found.values()):
         call.hastened = True
-        if call.state is READY:
+        # Those of a strict session keep to their order.
+        if call.state is READY and not (call.session is not None and call.session.strict):
             call.shape.klass.queue.appendleft(call)
 
 
-def find_waiter(call: Call, objects: ObjectTable, workers: Mapping[int, Worker]) -> Worker | None:
+def find_waiter(
+    call: Call, only: Worker | None, objects: ObjectTable, workers: Mapping[int, Worker]
+) -> Worker | None:
     """Return a blocked worker of the call's pool that waits for it and can run it, or None.
+
+    With `only`, it is that one or None.
 
     Where calls have slots, any that waits will do. Elsewhere what counts is the call on top of a
     stack: a call that is run above one that does not wait for
@@ -59,10 +64,12 @@ def find_waiter(call: Call, objects: ObjectTable, workers: Mapping[int, Worker])
                 if worker is None:
                     continue
                 below = _waits_below(worker, identifier)
-                if below and _can_nest(worker, call, below):
+                if below and only in (None, worker) and _can_nest(worker, call, below):
                     return worker
                 _follow(_held_up(worker, below), seen, waiting)
             _follow_dependents(entry, objects, seen, waiting)
+        if current.session is not None:
+            _follow(current.session.behind(current), seen, waiting)
     return None
 
 

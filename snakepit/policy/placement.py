@@ -20,10 +20,12 @@ from .actions import Action, Arm, Send
 from .admission import Admission
 from .calls import READY, Call
 from .classes import Classes
+from .growth import Growth
 from .pools import Klass
 from .pools import Pool as Pool
 from .recycling import Recycling
 from .resources import Resources
+from .sessions import Sessions
 from .sizes import Sizes
 from .slots import Slots, has_free
 from .staff import Staff
@@ -56,18 +58,20 @@ class Placement:
         self.actions = actions
         self.classes = Classes(resources, pools)
         self.pools = self.classes.pools
-        self.klasses = self.classes.klasses
+        self.waiting = self.classes.waiting
         self.staff = Staff(resources, actions, home)
         self.workers = self.staff.workers
         self.sizes = Sizes(self.staff, actions)
         self.recycling = Recycling(self.sizes, actions)
-        self.waiting: dict[Klass, None] = {}
         self.admission = Admission(actions, self.waiting)
         self.slots = Slots(resources)
+        self.growth = Growth(resources, self.staff)
+        self.growth.send = self.send
+        self.sessions = Sessions(self, actions)
         self._due = False
         self.watching = False
         self.busy = 0  # workers with a call that does not wait
-        self.find_waiter: Callable[[Call], Worker | None] | None = None
+        self.waits = 0  # calls that wait
         self.place_actor: Callable[[Call], None] | None = None
         self.turn_away: Callable[[Call], None] = lambda call: None
 
@@ -77,25 +81,17 @@ class Placement:
         """Return the class of a template's calls."""
         return self.classes.of(template)
 
-    def refuse(self, names: set[str]) -> list[Call]:
-        """Refuse what asks for resources that were a group's; return the calls that wait for it."""
-        stranded: list[Call] = []
-        for klass in self.classes.without(names):
-            stranded += [call for call in klass.queue if call.state is READY]
-            klass.queue.clear()
-            self.waiting.pop(klass, None)
-        return stranded
-
-    def _can_start(self, klass: Klass) -> bool:
-        """Tell whether there is what one more process for the class needs."""
-        return self.resources.fits(klass.needs) and (
-            not klass.gpus or self.staff.devices.choose(klass.gpus) is not None
-        )
-
     # --- queues -------------------------------------------------------------------------
 
     def enqueue(self, call: Call) -> None:
         """Send a call whose arguments are there, or queue it at the end of its class."""
+        if call.session is None:
+            self.enqueue_freely(call)
+        else:
+            self.sessions.enqueue(call)
+
+    def enqueue_freely(self, call: Call) -> None:
+        """Do so, whichever worker its session may like; it has the place of that in the queue."""
         klass: Klass = call.shape.klass
         if not klass.queue and not klass.creates:
             worker = self._choose(klass, call)
@@ -106,11 +102,15 @@ class Placement:
         if line is not None and not self.admission.admits(line, call):
             return
         call.to("ready")
-        (klass.queue.appendleft if call.hastened else klass.queue.append)(call)
+        if call.session is not None:
+            call.session.place = call
         if klass in self.waiting and not klass.creates:
             # Nobody could take those before it; all that more of them can do is start workers.
-            self._grow(klass)
+            (klass.queue.appendleft if call.hastened else klass.queue.append)(call)
+            if self.growth.grow(klass) and self.waits and self.growth.nest_one(call):
+                klass.queue.remove(call)
         else:
+            klass.queue.append(call)
             self.dispatch(klass)
 
     def resume(self, call: Call) -> None:
@@ -128,6 +128,8 @@ class Placement:
             if klass.refuses(call):
                 refused.append(call)
                 continue
+            if call.session is not None and self.sessions.back(call):
+                continue
             klass.queue.appendleft(call)
             self.waiting[klass] = None
             if call.shape.line is not None:
@@ -135,15 +137,10 @@ class Placement:
         for call in reversed(refused):
             self.turn_away(call)
 
-    def take_queued(self, pool: Pool) -> list[Call]:
-        """Empty the queues of the pool's tasks; return what was in them."""
-        taken: list[Call] = []
-        for klass in tuple(self.waiting):
-            if klass.pool is pool and not klass.creates:
-                taken.extend(call for call in klass.queue if call.state is READY)
-                klass.queue.clear()
-                del self.waiting[klass]
-        return taken
+    def take_waiting(self, pool: Pool) -> list[Call]:
+        """Take away the pool's tasks that wait for a worker; return them."""
+        pinned = self.sessions.take_waiting(lambda klass: klass.pool is pool)
+        return self.classes.take_queued(pool) + pinned
 
     def dispatch(self, klass: Klass) -> None:
         """Send calls of the class while somebody can take them."""
@@ -153,7 +150,7 @@ class Placement:
             if call.state is not READY:
                 queue.popleft()
             elif klass.creates:
-                if not self._can_start(klass):
+                if not self.growth.can_start(klass):
                     break
                 queue.popleft()
                 assert self.place_actor is not None
@@ -161,7 +158,9 @@ class Placement:
             else:
                 worker = self._choose(klass, call)
                 if worker is None:
-                    self._grow(klass)
+                    room = self.growth.grow(klass)
+                    if room and self.waits:
+                        self.growth.nest(klass, room)
                     break
                 queue.popleft()
                 self.send(worker, call)
@@ -178,6 +177,8 @@ class Placement:
             if 0 < len(klass.queue) < before:
                 del self.waiting[klass]
                 self.waiting[klass] = None
+        if self.sessions.held:
+            self.sessions.serve_all()
 
     def dispatch_needing(self, names: set[str]) -> None:
         """Try those that wait for any of these resources."""
@@ -194,6 +195,7 @@ class Placement:
     def due(self) -> None:
         """It is time for that."""
         self._due = False
+        self.sessions.due()
         self.dispatch_all()
 
     def _choose(self, klass: Klass, call: Call) -> Worker | None:
@@ -228,12 +230,21 @@ class Placement:
         candidates = klass.open
         while candidates:
             worker = candidates[0]
-            if worker.klass is klass and self._has_room(worker, micros):
+            if worker.klass is klass and not worker.sessions and self._has_room(worker, micros):
                 candidates.rotate(-1)
                 return worker
             candidates.popleft()
             worker.open = False
         return None
+
+    def takes_ahead(self, worker: Worker, call: Call) -> bool:
+        """Tell whether this worker can take a call of a session ahead of time."""
+        klass: Klass = call.shape.klass
+        micros = call.shape.micros
+        if micros is None or worker.klass is not klass or klass.gpus or klass.pool.over:
+            return False
+        alone = not worker.sessions or tuple(worker.sessions) == (call.session,)
+        return alone and self._has_room(worker, micros) and not self._contended(klass)
 
     def _contended(self, klass: Klass) -> bool:
         """Whether somebody waits for just what this class's workers would hold on to for ever."""
@@ -263,6 +274,8 @@ class Placement:
         shape = call.shape
         if shape.line is not None:
             shape.line.leave(call)
+        if call.session is not None:
+            self.sessions.sent(worker, call)
         call.to("send")
         worker.sequence += 1
         call.sequence = worker.sequence
@@ -306,6 +319,7 @@ class Placement:
         inflight = worker.inflight
         blocked = bool(worker.blocked) and worker.blocked.pop(call.id, None) is not None
         del inflight[call.id]
+        self.waits -= blocked
         if not blocked and len(inflight) == len(worker.blocked):
             self.busy -= 1
         if call.nested:
@@ -319,14 +333,17 @@ class Placement:
 
     def block(self, worker: Worker, call: int, ids: tuple[int, ...], every: bool) -> None:
         """A call waits in get() or wait()."""
-        if call not in worker.blocked and len(worker.inflight) == len(worker.blocked) + 1:
-            self.busy -= 1
+        if call not in worker.blocked:
+            self.waits += 1
+            if len(worker.inflight) == len(worker.blocked) + 1:
+                self.busy -= 1
         worker.blocked[call] = (ids, every)
 
     def unblock(self, worker: Worker, call: int) -> bool:
         """It goes on; return whether it waited."""
         if worker.blocked.pop(call, None) is None:
             return False
+        self.waits -= 1
         if len(worker.inflight) == len(worker.blocked) + 1:
             self.busy += 1
         return True
@@ -361,14 +378,16 @@ class Placement:
                 self.resources.change(klass.needs, -worker.units)
                 worker.units = 0
             self.rest(worker)
-        if self.waiting:
+            if worker.sessions:
+                self.sessions.serve(worker)
+        if self.waiting or self.sessions.held:
             self.dispatch_all()
 
     def _goes_on(self, worker: Worker, klass: Klass) -> bool:
         """Send the next call of the class, on the resources that the worker still holds."""
         if not worker.room or worker.state is not LIVE or klass.gpus or klass.pool.over:
             return False
-        if self._contended(klass):
+        if worker.sessions or self._contended(klass):
             return False
         call = self._pop(klass)
         if call is None:
@@ -410,31 +429,3 @@ class Placement:
         if not self.watching:
             self.watching = True
             self.actions.append(Arm(OVERRUN, "overrun"))
-
-    # --- growth --------------------------------------------------------------------------
-
-    def _grow(self, klass: Klass) -> None:
-        if not self._can_start(klass):
-            return
-        pool = klass.pool
-        room = self.resources.room(klass.needs, len(klass.queue))
-        while pool.starting * pool.slots < room and not pool.full and self._can_start(klass):
-            self.staff.add(pool, pool.name)
-        if room and not pool.starting and pool.full and not klass.gpus:
-            self._nest(klass)
-
-    def _nest(self, klass: Klass) -> None:
-        assert self.find_waiter is not None
-        kept: deque[Call] = deque()
-        room = self.resources.room(klass.needs, len(klass.queue))
-        while klass.queue and room:
-            call = klass.queue.popleft()
-            if call.state is not READY:
-                continue
-            worker = self.find_waiter(call)
-            if worker is None:
-                kept.append(call)
-            else:
-                room -= 1
-                self.send(worker, call, nested=True)
-        klass.queue.extendleft(reversed(kept))

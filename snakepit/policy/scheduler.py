@@ -98,9 +98,12 @@ class Scheduler:
         self._timers = Timers(
             self.placement, self.supervision, self.actors, self.timeouts, self.actions
         )
-        self.placement.find_waiter = partial(
+        self.placement.growth.find_waiter = partial(
             find_waiter, objects=self.objects, workers=self.placement.workers
         )
+        self.sessions = self.placement.sessions
+        self.sessions.fail = self.completion.fail_with
+        self.completion.session_ended = self.sessions.ended
         self.placement.place_actor = self.actors.place
         self.placement.admission.fail = self.completion.fail_with
         self.placement.turn_away = self._answers.turn_away
@@ -139,6 +142,8 @@ class Scheduler:
         if shape.tally is not None:
             shape.tally.requests += 1
         refusable = call.deps or self.closed is not None or shape.klass.refusal is not None
+        if call.session is not None:
+            refusable = self.sessions.made(call) or refusable
         if refusable and self._refused(call):
             return
         if call.actor:
@@ -165,6 +170,9 @@ class Scheduler:
         """Count the arguments that are missing; fail a call that can never run, and say so."""
         if self.closed is not None:
             self.completion.fail(call, FAILURE, self.closed)
+            return True
+        if call.session is not None and call.session.closing:
+            self.completion.fail_with(call, "session_closed", session=call.session.id)
             return True
         if call.shape.template.kind != METHOD and call.shape.klass.refuses(call):
             self._answers.turn_away(call)
@@ -374,12 +382,6 @@ class Scheduler:
             self.actions.append(Free(entry.id, entry.payload))
 
     # --- workers ------------------------------------------------------------------------
-
-    def prestart(self, pool: str, count: int) -> None:
-        """Start `count` workers before anything needs them, as far as the pool's limit goes."""
-        for _ in range(count):
-            if not self.placement.pools[pool].full:
-                self.placement.staff.add(self.placement.pools[pool], pool)
 
     def hello(self, number: int) -> None:
         """A worker is ready."""

@@ -41,11 +41,17 @@ class Sizes:
         if len(pool.workers) > pool.size and not pool.shrinking:
             self._watch(pool)
 
+    def prestart(self, pool: Pool, count: int) -> None:
+        """Start `count` workers before anything needs them, as far as the pool's limit goes."""
+        for _ in range(count):
+            if not pool.full:
+                self._staff.add(pool, pool.name)
+
     def shrink(self, pool: Pool) -> None:
         """Let those go that have idled for long, and look again as long as there may be more."""
         for worker in list(pool.idle.values()):
             worker.rests += 1
-            if worker.rests > RESTS and pool.excess > 0:
+            if worker.rests > RESTS and pool.excess > 0 and not worker.pins:
                 self._let_go(worker)
         self._watch(pool)
 

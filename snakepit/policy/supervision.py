@@ -121,6 +121,7 @@ class Supervision:
         if worker.pool.circuit is not None and not all(call.cancelled for call in guilty):
             self.barrier.crashed(worker.pool, cause, now)
         self._recovery.lost(worker, cause, begun)
+        self._placement.sessions.lost(worker)
         if in_vain:
             self._died_in_vain(worker.pool, cause, now)
         self._placement.recycling.turn(worker.pool)
@@ -144,10 +145,11 @@ class Supervision:
         fields = {**window.fields(), **cause, "pool": pool.name, "cool_down": window.longest}
         self._refuse(pool, (kind, fields))
         self._readiness.fail(pool, kind, fields)
-        for call in self._placement.take_queued(pool):
+        for call in self._placement.take_waiting(pool):
             # An earlier one's failure may have ended it already.
             if call.state is not DONE:
                 self._completion.fail_with(call, kind, **fields)
+        self._placement.sessions.due()
 
     def _arm(self, pool: Pool, delay: float) -> None:
         self._actions.append(Arm(delay, f"retry:{pool.turn}:{pool.name}"))
@@ -190,3 +192,8 @@ class Supervision:
         if failure is None and pool.circuit is not None:
             failure = pool.circuit.refusal
         self._placement.classes.refuse(pool, failure)
+        """Have the pool's tasks refused from now on, or taken again."""
+        for klass in self._placement.classes.klasses.values():
+            if klass.pool is pool and not klass.creates and klass.refusal is pool.failure:
+                klass.refusal = failure
+        pool.failure = failure

@@ -12,6 +12,7 @@ from .calls import Call, IllegalTransition
 if TYPE_CHECKING:
     from .actors import Actor
     from .pools import Klass, Pool
+    from .sessions import Session
 
 STARTING, LIVE, LEAVING, DEAD = "starting", "live", "leaving", "dead"
 
@@ -52,6 +53,8 @@ class Worker:
         room: how many calls it may hold; none, if it is to get no more but nested ones.
         enough: after how many results `Supervision.progress` is to know: of all the first one.
         looks, reason: how often its age was looked at, and why it is to be replaced, if it is.
+        pins: how many strict sessions are pinned to it.
+        sessions: those that wait for it, if any; `turn` says that it is theirs.
         mark: how many results it had returned at the last look for overruns; while that is all,
             it is given nothing ahead.
     """
@@ -71,17 +74,20 @@ class Worker:
         "number",
         "open",
         "part",
+        "pins",
         "pool",
         "reason",
         "rests",
         "results",
         "room",
         "sequence",
+        "sessions",
         "share",
         "slots",
         "state",
         "strikes",
         "tainted",
+        "turn",
         "units",
     )
 
@@ -112,6 +118,9 @@ class Worker:
         self.enough = 1
         self.looks = 0
         self.reason = ""
+        self.pins = 0
+        self.sessions: dict[Session, None] | None = None
+        self.turn = False
 
     def to(self, event: str) -> None:
         """Take `event`; the only setter of the state."""

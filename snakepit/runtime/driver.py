@@ -95,12 +95,12 @@ class DriverRuntime:
             self._register.end()
             core.close()
             raise
-        self._begin(pools)
+        self._begin(pools, scheduler)
 
-    def _begin(self, pools: list[Pool]) -> None:
+    def _begin(self, pools: list[Pool], scheduler: Scheduler) -> None:
         core = self._core
         for pool in pools:
-            core.update(partial(core.scheduler.prestart, pool.name, at_start(pool, core)))
+            core.update(partial(scheduler.placement.sizes.prestart, pool, at_start(pool, core)))
         core.pump.start()
         self._register.clean()
         atexit.register(self.shutdown)

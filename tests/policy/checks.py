@@ -52,6 +52,7 @@ class Checker:
         self.world.taints.before(name, args)
         self.world.ledger.before()
         self.world.turnovers.before()
+        self.world.seats.before()
         if name == "cancel":
             self._cancel(args[0], recursive=args[2])
 
@@ -111,6 +112,7 @@ class Checker:
         world.taints.after(actions)
         world.ledger.after()
         world.turnovers.after()
+        world.seats.after(actions)
         if world.events % 256 == 0:
             self.audit()
 

@@ -7,7 +7,7 @@ running calls hold, or a full pool whose blocked workers do not wait for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from snakepit.policy.actors import ALIVE, DEAD, STARTING
 from snakepit.policy.actors import PENDING as UNPLACED
@@ -36,6 +36,7 @@ class Liveness:
         for worker in world.workers.values():
             for level, frame in enumerate(worker.stack):
                 self.frames[frame.task.call.id] = (worker, level)
+        self.reached_in: dict[int, set[int]] = {}
         self.reached = self._reach()
 
     def check(self) -> None:
@@ -107,7 +108,11 @@ class Liveness:
         scheduler = self.world.scheduler
         klass = task.call.shape.klass
         pool = klass.pool
-        if not scheduler.resources.fits(klass.needs):
+        if not scheduler.resources.fits(klass.needs) or not self.world.seats.leads(task):
+            return
+        home = self.world.seats.home(task)
+        if home is not None:
+            self._pinned(task, home)
             return
         if pool.idle:
             raise Violation(f"{task!r} waits, and a worker is idle")
@@ -117,6 +122,15 @@ class Liveness:
             raise Violation(f"{task!r} waits, and the pool is not full")
         if task.call.id in self.reached.get(pool.name, ()):
             raise Violation(f"{task!r} waits, and a blocked worker waits for it")
+
+    def _pinned(self, task: Task, home: Any) -> None:
+        """A call that one worker alone may run."""
+        if home.state != "live":
+            raise Violation(f"{task!r} waits for {home!r}")
+        if home.number in home.pool.idle:
+            raise Violation(f"{task!r} waits, and its worker is idle")
+        if task.call.id in self.reached_in.get(home.number, ()):
+            raise Violation(f"{task!r} waits, and its worker waits for it")
 
     def _unbegun(self, task: Task) -> None:
         worker = self.world.workers[task.where]
@@ -168,7 +182,9 @@ class Liveness:
             else:
                 waiting = worker.stack[-1:] if all(f.told for f in worker.stack) else []
             for frame in waiting:
-                self._follow(frame, reached.setdefault(worker.pool, set()))
+                found = self.reached_in.setdefault(worker.number, set())
+                self._follow(frame, found)
+                reached.setdefault(worker.pool, set()).update(found)
         return reached
 
     def _follow(self, top: Frame, reached: set[int]) -> None:
@@ -182,6 +198,7 @@ class Liveness:
             seen.add(call.id)
             if call.state is READY and task.kind != METHOD:
                 reached.add(call.id)
+                waiting.extend(self.world.seats.ahead(task))
             waiting.extend(self._producers(self._missing(call)))
             if call.id in self.frames:
                 worker, level = self.frames[call.id]

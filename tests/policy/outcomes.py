@@ -175,6 +175,27 @@ class Outcomes:
 
     _legal_interpreter_failed = _legal_pool_failed
 
+    def _legal_session_worker_unavailable(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return self.world.seats.may_be_unavailable(task)
+
+    def _legal_worker_busy(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return self.world.seats.may_be_busy(task)
+
+    def _legal_session_elsewhere(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        return self.world.seats.may_be_elsewhere(task)
+
+    def _legal_session_closed(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        session = task.call.session
+        return name == "submit" and session is not None and session.closing
+
     def _legal_runtime_failed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:

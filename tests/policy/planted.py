@@ -139,19 +139,19 @@ def lose_a_wakeup(scheduler: Any) -> None:
 
 def never_nest(scheduler: Any) -> None:
     """At the limit, blocked workers are left alone."""
-    scheduler.placement.find_waiter = lambda call: None
+    scheduler.placement.growth.find_waiter = lambda call, only: None
 
 
 def nest_anywhere(scheduler: Any) -> None:
     """At the limit, any blocked worker has to run whatever is queued."""
 
-    def anybody(call: Call) -> Worker | None:
+    def anybody(call: Call, only: Worker | None) -> Worker | None:
         for worker in scheduler.placement.workers.values():
             if worker.blocked and worker.actor is None:
                 return worker
         return None
 
-    scheduler.placement.find_waiter = anybody
+    scheduler.placement.growth.find_waiter = anybody
 
 
 def hold_while_blocked(scheduler: Any) -> None:
@@ -168,14 +168,15 @@ def hold_while_blocked(scheduler: Any) -> None:
 def exceed_the_limit(scheduler: Any) -> None:
     """The pool starts one worker too many."""
     for pool in scheduler.placement.pools.values():
-        grow = scheduler.placement._grow
+        grow = scheduler.placement.growth.grow
 
-        def more(klass: Any, grow: Any = grow, pool: Pool = pool) -> None:
-            grow(klass)
+        def more(klass: Any, grow: Any = grow, pool: Pool = pool) -> Any:
+            room = grow(klass)
             if klass.queue and len(pool.workers) == pool.limit:
                 scheduler.placement.staff.add(pool, "extra")
+            return room
 
-        scheduler.placement._grow = more
+        scheduler.placement.growth.grow = more
 
 
 def keep_handles_of_the_dead(scheduler: Any) -> None:

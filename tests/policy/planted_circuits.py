@@ -75,10 +75,10 @@ def let_the_queue_wait(scheduler: Any) -> None:
     refuse = barrier._refuse
 
     def lenient(pool: Any, refusal: Any) -> list[Any]:
-        take_queued = scheduler.placement.take_queued
-        scheduler.placement.take_queued = lambda pool: []
+        take_queued = scheduler.placement.take_waiting
+        scheduler.placement.take_waiting = lambda pool: []
         refuse(pool, refusal)
-        scheduler.placement.take_queued = take_queued
+        scheduler.placement.take_waiting = take_queued
         return []
 
     barrier._refuse = lenient

@@ -25,13 +25,13 @@ def keep_what_was_taken(scheduler: Any) -> None:
 
 def strand_who_waits(scheduler: Any) -> None:
     """What waits in a group that ends is not told."""
-    refuse = scheduler.placement.refuse
+    refuse = scheduler.placement.classes.without
 
     def silent(names: set[str]) -> list[Any]:
         refuse(names)
         return []
 
-    scheduler.placement.refuse = silent
+    scheduler.placement.classes.without = silent
 
 
 def try_again_in_the_void(scheduler: Any) -> None:

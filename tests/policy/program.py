@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from snakepit.ids import DRIVER
 from snakepit.policy.calls import Call
 from snakepit.policy.objects import PENDING
-from snakepit.wire.messages import CREATE, ERROR, EXITED, FAILURE, METHOD, OK, RETRYABLE
+from snakepit.wire.messages import CREATE, ERROR, EXITED, FAILURE, METHOD, OK, RETRYABLE, TASK
 
 if TYPE_CHECKING:
     from .books import Process
@@ -50,7 +50,10 @@ def make_call(world: World, process: Process, known: Sequence[int], parent: int)
     shape = world.scheduler.shape(template)
     if template.kind == CREATE:
         world.actor_ids.add(identifier)
-    return Call(identifier, shape, actor, b"", deps, refs, process.number, parent)
+    call = Call(identifier, shape, actor, b"", deps, refs, process.number, parent)
+    if template.kind == TASK:
+        world.seats.join(call, dice)
+    return call
 
 
 def made_ids(call: Call) -> list[int]:
@@ -213,6 +216,8 @@ def drive(world: World, dice: Dice) -> None:
         workers = [*world.scheduler.placement.workers]
         number = dice.pick(workers) if workers and dice.below(2) else None
         world.event("recycle", dice.pick(sorted(p[0] for p in world.setting.pools)), number)
+    elif kind == 29 and world.setting.sessions:
+        world.seats.drive(dice)
     elif kind > 28:
         world.flows.drive(held, dice)
 

@@ -77,9 +77,14 @@ class Rig:
         """Call a method of an actor."""
         return self.submit(METHOD, actor=actor.id, **fields)
 
+    def prestart(self, count: int) -> None:
+        """Have `count` workers start."""
+        placement = self.scheduler.placement
+        placement.sizes.prestart(placement.pools["main"], count)
+
     def workers(self, count: int) -> None:
         """Have `count` workers ready."""
-        self.scheduler.prestart("main", count)
+        self.prestart(count)
         for action in self.take():
             if type(action) is do.Spawn:
                 self.scheduler.hello(action.worker)

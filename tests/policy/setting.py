@@ -62,6 +62,7 @@ class Setting(NamedTuple):
     slots: dict[str, int]  # of the workers of those pools that have several
     lifespans: dict[str, Lifespan]
     recycle: int
+    sessions: int
 
 
 GROUPS: tuple[tuple[tuple[str, int], ...], ...] = (
@@ -190,6 +191,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         slots=slots,
         lifespans=lifespans,
         recycle=random.choice((0, 0, 100, 500)),
+        sessions=random.choice((0, 0, 1, 4)),
         prestart=random.choice((0, 0, 1, cpus)),
         most_starting=random.choice((1, 2, 16)),
         most_in_mailbox=random.choice((1, 2, 5, 512)),

@@ -123,7 +123,7 @@ def test_a_worker_that_dies_is_replaced_though_nothing_waits() -> None:
 def test_one_that_dies_at_its_start_is_replaced_after_the_back_off() -> None:
     rig = Rig(cpus=0, size=1, limit=1)
     rig.pool.line = Line(None, None)
-    rig.scheduler.prestart("main", 1)
+    rig.prestart(1)
     number = only(rig.take(), do.Spawn).worker
     arm = only(rig.die(number, started=0), do.Arm)
     assert not rig.pool.workers
@@ -191,7 +191,7 @@ def starting(size: int) -> tuple[Rig, list[int]]:
     """A rig whose declared pool has so many workers on their way; and their numbers."""
     rig = Rig(cpus=0, size=size, limit=size, intensity=0)
     rig.pool.line = Line(None, None)
-    rig.scheduler.prestart("main", size)
+    rig.prestart(size)
     return rig, [action.worker for action in rig.take() if type(action) is do.Spawn]
 
 

@@ -30,7 +30,7 @@ def child(rig: Rig, parent: Call, **fields: object) -> Call:
 
 
 def waiter(rig: Rig, call: Call) -> Worker | None:
-    return find_waiter(call, rig.scheduler.objects, rig.scheduler.placement.workers)
+    return find_waiter(call, None, rig.scheduler.objects, rig.scheduler.placement.workers)
 
 
 def full(rig: Rig) -> tuple[Call, Call]:

@@ -178,7 +178,7 @@ def test_the_pool_never_grows_beyond_its_limit() -> None:
     for _ in range(10):
         rig.submit()
     assert kinds(rig.take()) == ["Spawn"] * 3
-    rig.scheduler.prestart("main", 5)
+    rig.prestart(5)
     assert rig.take() == []
 
 

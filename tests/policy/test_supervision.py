@@ -45,7 +45,7 @@ def test_a_worker_that_dies_at_its_start_is_replaced_after_the_back_off(rig: Rig
     assert (rig.pool.state, arm.delay) == (RESTING, LEAST_DELAY)
     # Nothing is started meanwhile, whoever asks.
     rig.submit()
-    rig.scheduler.prestart("main", 1)
+    rig.prestart(1)
     assert rig.take() == []
     second = only(rig.run_out(arm), do.Spawn).worker
     assert rig.pool.state is PROBING

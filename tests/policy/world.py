@@ -34,6 +34,7 @@ from .outcomes import Violation
 from .process import Worker
 from .program import drive, made_ids
 from .reserve import Reserve
+from .seats import Seats
 from .setting import Setting
 from .taints import Taints
 from .turnovers import Turnovers
@@ -112,6 +113,7 @@ class World:
         self.ledger = Waitlists(self)
         self.turnovers = Turnovers(self)
         self.clocks = Clocks(self)
+        self.seats = Seats(self)
         self.circuits = Circuits(self)
         self.budgets = Budgets(self)
         self.taints = Taints(self)
@@ -426,13 +428,15 @@ class World:
                     task.deaths += 1
             self._leaves(worker, identifier)
         self.ledger.died(worker, cause)
+        self.seats.died(number)
         self.scheduler.died(number, cause, started, self.now)
 
     def _tick(self, key: str) -> None:
         self.scheduler.tick(key, self.now)
 
     def _prestart(self, pool: str, count: int) -> None:
-        self.scheduler.prestart(pool, count)
+        placement = self.scheduler.placement
+        placement.sizes.prestart(placement.pools[pool], count)
 
     def _zygote_lost(self, interpreter: str) -> None:
         self.scheduler.zygotes.lost(interpreter)
@@ -454,6 +458,15 @@ class World:
     def _resize(self, name: str, least: int, most: int) -> None:
         pool = self.scheduler.placement.pools[name]
         self.scheduler.supervision.resize(pool, least, most)
+
+    def _open_session(self, name: str, affinity: int) -> None:
+        self.seats.opened(name, affinity)
+
+    def _close_session(self, session: Any) -> None:
+        self.seats.closed(session)
+
+    def _repin(self, session: Any) -> None:
+        self.seats.repinned(session)
 
     def _recycle(self, name: str, number: int | None) -> None:
         self.scheduler.supervision.recycle(self.scheduler.placement.pools[name], number)

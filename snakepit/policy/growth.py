@@ -1,0 +1,68 @@
+"""More workers for calls that wait, and where there can be none the stacks of those that wait."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import final
+
+from .calls import READY, Call
+from .pools import Klass
+from .resources import Resources
+from .staff import Staff
+from .workers import Worker
+
+
+@final
+class Growth:
+    """Starts workers as far as resources and the pools' limits go.
+
+    Attributes:
+        send: gives a call to a worker, to run on the stack of a call that waits there.
+        find_waiter: finds a blocked worker that waits for a call; with one given, that one.
+    """
+
+    def __init__(self, resources: Resources, staff: Staff) -> None:
+        self._resources = resources
+        self._staff = staff
+        self.send: Callable[[Worker, Call, bool], None] = lambda worker, call, nested: None
+        self.find_waiter: Callable[[Call, Worker | None], Worker | None] = lambda call, only: None
+
+    def can_start(self, klass: Klass) -> bool:
+        """Tell whether there is what one more process for the class needs."""
+        return self._resources.fits(klass.needs) and (
+            not klass.gpus or self._staff.devices.choose(klass.gpus) is not None
+        )
+
+    def grow(self, klass: Klass) -> int:
+        """Nobody can take the next call of the class: have more workers, if there may be more.
+
+        Returns:
+            How many calls there are resources for that can only run on the stacks of others.
+        """
+        if not self.can_start(klass):
+            return 0
+        pool = klass.pool
+        room = self._resources.room(klass.needs, len(klass.queue))
+        while pool.starting * pool.slots < room and not pool.full and self.can_start(klass):
+            self._staff.add(pool, pool.name)
+        return 0 if pool.starting or not pool.full or klass.gpus else room
+
+    def nest(self, klass: Klass, room: int) -> None:
+        """Send up to `room` calls of the class to workers that wait for them."""
+        kept: deque[Call] = deque()
+        while klass.queue and room:
+            call = klass.queue.popleft()
+            if call.state is READY and not self.nest_one(call):
+                kept.append(call)
+            else:
+                room -= 1
+        klass.queue.extendleft(reversed(kept))
+
+    def nest_one(self, call: Call) -> bool:
+        """Send a call to a worker that waits for it, if there is one."""
+        worker = self.find_waiter(call, None)
+        if worker is None:
+            return False
+        self.send(worker, call, True)
+        return True

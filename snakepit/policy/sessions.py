@@ -1,0 +1,378 @@
+"""Sessions: calls that belong together, and the worker that they are best or only run by.
+
+A session has one place in the queues: of its calls that wait, the first stands in the queue of its
+class, and the next takes the place at the end of its own queue when that one has got a worker. So a
+session with a thousand calls holds up another one with one call by one call. The others are behind
+it, in the order in which they became ready.
+
+By its *affinity* a session `HINT`s at the worker that has had its last call, which gets the next if
+it is idle; or is *strict*, pinned to the worker that has had its first call. Then calls that find
+it at work wait for it (`QUEUE`) in their order, apart from the queues, or fail (`FAST`). When that
+worker has gone a strict session is *lost*: its calls fail until it is pinned anew.
+
+A worker for which sessions wait is given nothing ahead of time but their calls, and when it is free
+it takes one of theirs and one of its class's queue by turns.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, final
+
+from .actions import Action, Enter, Leave
+from .calls import READY, Call
+from .slots import has_free
+from .workers import LIVE, Worker
+
+if TYPE_CHECKING:
+    from .placement import Placement
+    from .pools import Klass
+
+HINT, QUEUE, FAST = range(3)
+AFFINITIES: Final = ("hint", "strict_queue", "strict_fail_fast")
+"""What people call them."""
+
+
+@final
+class Session:
+    """One session.
+
+    Attributes:
+        id: what people call it, and `number` what workers do.
+        pool: the name of the pool that it was opened for.
+        worker: the one that has had its last call, or that it is pinned to; None before that.
+        place: the call that stands in the queue of its class.
+        waiting: the calls behind that one, or that wait for the worker, in their order.
+        made: how many of its calls have not ended.
+        closing: it takes no more calls, and goes with the last.
+        seen: the numbers of the workers that know of it.
+        used: when it was last used, as the shell's clock says; `ttl` is how long it may be unused.
+    """
+
+    __slots__ = (
+        "affinity",
+        "closing",
+        "id",
+        "made",
+        "number",
+        "place",
+        "pool",
+        "seen",
+        "ttl",
+        "used",
+        "waiting",
+        "worker",
+    )
+
+    def __init__(self, identifier: str, number: int, pool: str, affinity: int) -> None:
+        self.id = identifier
+        self.number = number
+        self.pool = pool
+        self.affinity = affinity
+        self.worker: Worker | None = None
+        self.place: Call | None = None
+        self.waiting: deque[Call] = deque()
+        self.made = 0
+        self.closing = False
+        self.seen: set[int] = set()
+        self.used = 0.0
+        self.ttl = 0.0
+
+    @property
+    def strict(self) -> bool:
+        """Whether its calls run in one worker alone."""
+        return self.affinity != HINT
+
+    @property
+    def lost(self) -> bool:
+        """Whether the worker that it is pinned to is no more."""
+        return self.strict and self.worker is not None and self.worker.state is not LIVE
+
+    def behind(self, call: Call) -> tuple[Call, ...]:
+        """Return the calls that cannot get a worker before `call` has one."""
+        if call is self.place or (self.waiting and call is self.waiting[0]):
+            return tuple(self.waiting)
+        return ()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {AFFINITIES[self.affinity]} worker={self.worker}>"
+
+
+@final
+class Sessions:
+    """All sessions, by their ids.
+
+    Attributes:
+        fail: ends a call with the kind and the fields of a failure record.
+    """
+
+    def __init__(self, placement: Placement, actions: deque[Action]) -> None:
+        self.table: dict[str, Session] = {}
+        self.held: dict[Worker, None] = {}
+        self.fail: Callable[..., None] = lambda call, kind, **fields: None
+        self._placement = placement
+        self._actions = actions
+        self._refused: deque[Call] = deque()
+        self._next = 1
+
+    # --- opened and closed --------------------------------------------------------------
+
+    def open(self, identifier: str, pool: str, affinity: int) -> Session:
+        """Return a new session; the id is no other's."""
+        session = self.table[identifier] = Session(identifier, self._next, pool, affinity)
+        self._next += 1
+        return session
+
+    def close(self, session: Session) -> None:
+        """Take no more calls; those that were made go on."""
+        session.closing = True
+        if not session.made:
+            self._forget(session)
+
+    def made(self, call: Call) -> bool:
+        """Count a new call of a session; return whether the session takes no more."""
+        assert call.session is not None
+        call.session.made += 1
+        return call.session.closing
+
+    def ended(self, call: Call) -> None:
+        """A call of a session has ended; it may be one that waited."""
+        session = call.session
+        assert session is not None
+        session.made -= 1
+        if call is session.place:
+            session.place = None
+            if self._promote(session) is not None:
+                self._placement.dispatch_soon()
+        if session.closing and not session.made:
+            self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        if self.table.pop(session.id, None) is None:
+            return
+        self._unpin(session)
+        for number in session.seen:
+            self._actions.append(Leave(number, session.number))
+
+    def repin(self, session: Session) -> None:
+        """Let the next call choose the worker anew; those that wait for the old one go with it."""
+        if session.worker is None:
+            return
+        old = session.worker
+        self._unpin(session)
+        if old.sessions is not None:
+            old.sessions.pop(session, None)
+        if session.place is None and self._promote(session) is not None:
+            self._placement.dispatch_soon()
+
+    @staticmethod
+    def _unpin(session: Session) -> None:
+        worker, session.worker = session.worker, None
+        if session.strict and worker is not None:
+            worker.pins -= 1
+
+    # --- calls --------------------------------------------------------------------------
+
+    def enqueue(self, call: Call) -> None:
+        """Send a call of a session, or let it wait for its turn, or fail it."""
+        session = call.session
+        assert session is not None
+        if session.lost:
+            self._unavailable(call)
+        elif session.strict and session.worker is not None:
+            self._enqueue_pinned(session, session.worker, call)
+        elif session.place is None:
+            self._enqueue_first(session, call)
+        elif session.affinity == FAST and not call.tries:
+            self.fail(call, "worker_busy", session=session.id)
+        else:
+            self._wait(session, call)
+
+    def _enqueue_first(self, session: Session, call: Call) -> None:
+        worker = session.worker
+        if worker is None or not self._idles(worker, call):
+            self._placement.enqueue_freely(call)
+        else:
+            self._send(worker, call)
+
+    def _enqueue_pinned(self, session: Session, worker: Worker, call: Call) -> None:
+        if call.shape.klass.pool is not worker.pool:
+            self.fail(
+                call, "session_elsewhere",
+                session=session.id, pool=call.shape.klass.pool.root, pinned=worker.pool.root,
+            )  # fmt: skip
+            return
+        fast = session.affinity == FAST and not call.tries
+        if not session.waiting and (
+            self._idles(worker, call) if fast else self._can_take(worker, call)
+        ):
+            self._send(worker, call)
+        elif fast:
+            self.fail(call, "worker_busy", session=session.id)
+        elif self._wait(session, call):
+            self._hold(worker, session)
+            if worker.blocked:
+                self._serve(worker, 1)
+
+    def _wait(self, session: Session, call: Call) -> bool:
+        """Put a call behind the others; tell whether it may wait."""
+        line = call.shape.line
+        if line is not None and not self._placement.admission.admits(line, call):
+            return False
+        call.to("ready")
+        session.waiting.append(call)
+        return True
+
+    def sent(self, worker: Worker, call: Call) -> None:
+        """A call of a session is about to be sent to a worker."""
+        session = call.session
+        assert session is not None
+        if worker.number not in session.seen:
+            session.seen.add(worker.number)
+            self._actions.append(Enter(worker.number, session.number, session.id))
+        if session.worker is None and session.strict:
+            worker.pins += 1
+            session.worker = worker
+        elif not session.strict:
+            session.worker = worker
+        if call is not session.place:
+            return
+        session.place = None
+        if not session.waiting:
+            return
+        if session.strict:
+            self._hold(worker, session)
+            self._placement.dispatch_soon()
+        elif self._promote(session) is not call.shape.klass:
+            self._placement.dispatch_soon()
+
+    def back(self, call: Call) -> bool:
+        """Take a call back before all others of its session.
+
+        Returns:
+            Whether that is done; otherwise its place is in the queue of its class.
+        """
+        session = call.session
+        if session is None or not session.strict or session.worker is None:
+            return False
+        session.waiting.appendleft(call)
+        if not session.lost:
+            self._hold(session.worker, session)
+            if call.shape.line is not None:
+                self._placement.admission.line_up(call.shape.line, call)
+        return True
+
+    def _promote(self, session: Session) -> Any:
+        """Give the place in the queues to the next call; return its class, or None."""
+        while session.waiting:
+            call = session.waiting.popleft()
+            if call.state is not READY:
+                continue
+            klass = call.shape.klass
+            if klass.refuses(call):
+                self._refused.append(call)
+                self._placement.dispatch_soon()
+                continue
+            session.place = call
+            klass.queue.append(call)
+            self._placement.waiting[klass] = None
+            return klass
+        return None
+
+    def due(self) -> None:
+        """Turn those away whose turn came when nobody could be had for them."""
+        while self._refused:
+            call = self._refused.popleft()
+            if call.state is READY:
+                self._placement.turn_away(call)
+
+    # --- workers ------------------------------------------------------------------------
+
+    def serve(self, worker: Worker) -> bool:
+        """A worker has nothing to do: let it take one call of a session that waits for it.
+
+        Every other time, if others wait for such a worker, it is their turn.
+        """
+        worker.turn = not worker.turn
+        if not worker.turn and self._placement.waiting:
+            return False
+        return self._serve(worker, 1)
+
+    def serve_all(self) -> None:
+        """Let all workers that sessions wait for take what they can."""
+        for worker in tuple(self.held):
+            self._serve(worker, len(worker.sessions or ()))
+
+    def _serve(self, worker: Worker, most: int) -> bool:
+        """Let each of `most` sessions, the longest waiting first, send one call."""
+        served = False
+        for session in tuple(worker.sessions or ())[:most]:
+            call = self._head(session)
+            if call is not None:
+                nested = bool(worker.blocked)
+                if not (self._can_nest(worker, call) if nested else self._can_take(worker, call)):
+                    continue
+                session.waiting.popleft()
+                self._send(worker, call, nested)
+                served = True
+            assert worker.sessions is not None
+            del worker.sessions[session]
+            if self._head(session) is not None:
+                worker.sessions[session] = None
+        if not worker.sessions:
+            self.held.pop(worker, None)
+        return served
+
+    def _head(self, session: Session) -> Call | None:
+        while session.waiting and session.waiting[0].state is not READY:
+            session.waiting.popleft()
+        return session.waiting[0] if session.waiting else None
+
+    def take_waiting(self, gone: Callable[[Klass], bool]) -> list[Call]:
+        """Take away those calls that wait for one worker, of which nobody is to run them."""
+        taken: list[Call] = []
+        for session in [each for worker in self.held for each in worker.sessions or ()]:
+            calls = [call for call in session.waiting if call.state is READY]
+            taken += [call for call in calls if gone(call.shape.klass)]
+            session.waiting = deque(call for call in calls if not gone(call.shape.klass))
+        return taken
+
+    def lost(self, worker: Worker) -> None:
+        """A worker has ended: what waits for it fails."""
+        self.held.pop(worker, None)
+        for session in worker.sessions or ():
+            while session.waiting:
+                call = session.waiting.popleft()
+                if call.state is READY:
+                    self._unavailable(call)
+        worker.sessions = None
+
+    def _unavailable(self, call: Call) -> None:
+        assert call.session is not None
+        self.fail(call, "session_worker_unavailable", session=call.session.id)
+
+    def _hold(self, worker: Worker, session: Session) -> None:
+        if worker.sessions is None:
+            worker.sessions = {}
+        worker.sessions[session] = None
+        self.held[worker] = None
+
+    def _idles(self, worker: Worker, call: Call) -> bool:
+        """Tell whether the worker would begin a call at once."""
+        klass = call.shape.klass
+        if worker.pool is not klass.pool or not self._placement.resources.fits(klass.needs):
+            return False
+        return worker.number in worker.pool.idle or (worker.slots > 1 and has_free(worker))
+
+    def _can_take(self, worker: Worker, call: Call) -> bool:
+        """Tell whether the worker can be sent a call, perhaps ahead of time."""
+        return self._idles(worker, call) or self._placement.takes_ahead(worker, call)
+
+    def _can_nest(self, worker: Worker, call: Call) -> bool:
+        return self._placement.growth.find_waiter(call, worker) is worker
+
+    def _send(self, worker: Worker, call: Call, nested: bool = False) -> None:
+        if not nested:
+            worker.pool.idle.pop(worker.number, None)
+        self._placement.send(worker, call, nested)

@@ -1,0 +1,192 @@
+"""The books on sessions: where their calls may run, and in what order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from snakepit.policy import actions as do
+from snakepit.policy.calls import READY, Call
+from snakepit.policy.sessions import FAST, Session
+
+if TYPE_CHECKING:
+    from .books import Task
+    from .dice import Dice
+    from .world import World
+
+NOBODY, GONE = 0, -1
+
+
+@final
+class Seats:
+    """What is true of the sessions of one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.open: list[Session] = []
+        self.pinned: dict[int, int] = {}  # a strict session's number: its worker's
+        self.free: set[int] = set()  # those that were pinned anew keep to no order
+        self.ranks: dict[int, int] = {}
+        self.told: set[tuple[int, int]] = set()  # a worker's number, a session's
+        self.busy: dict[int, bool] = {}
+        self._rank = 0
+        self._names = 0
+
+    # --- what is done -----------------------------------------------------------------------
+
+    def drive(self, dice: Dice) -> None:
+        """Let the driver open, close or pin a session."""
+        kind = dice.below(6)
+        if kind < 4 and len(self.open) < self.world.setting.sessions:
+            self._names += 1
+            self.world.event("open_session", f"s{self._names}", dice.below(3))
+        elif kind == 4 and self.open:
+            self.world.event("close_session", dice.pick(self.open))
+        elif self.open:
+            self.world.event("repin", dice.pick(self.open))
+
+    def join(self, call: Call, dice: Dice) -> None:
+        """Let a new task be of a session, or of none."""
+        if self.open and dice.below(3):
+            call.session = dice.pick(self.open)
+
+    def opened(self, name: str, affinity: int) -> None:
+        session = self.world.scheduler.sessions.open(name, "main", affinity)
+        self.open.append(session)
+        self.pinned[session.number] = NOBODY
+
+    def closed(self, session: Session) -> None:
+        self.open.remove(session)
+        self.world.scheduler.sessions.close(session)
+
+    def repinned(self, session: Session) -> None:
+        self.pinned[session.number] = NOBODY
+        self.free.add(session.number)
+        self.world.scheduler.sessions.repin(session)
+
+    # --- around an event --------------------------------------------------------------------
+
+    def before(self) -> None:
+        """Note which sessions have something to do."""
+        self.busy = {}
+        for task in self.world.tasks.values():
+            session = task.call.session
+            if session is not None:
+                self.busy[session.number] = True
+
+    def died(self, number: int) -> None:
+        """A worker has ended, and with it what was pinned to it."""
+        for session, worker in self.pinned.items():
+            if worker == number:
+                self.pinned[session] = GONE
+        self.told = {pair for pair in self.told if pair[0] != number}
+
+    def after(self, actions: list[do.Action]) -> None:
+        """Look at what was sent, and in which order."""
+        for task in self.world.tasks.values():
+            if task.call.session is not None and task.call.state is READY:
+                if task.call.id not in self.ranks:
+                    self._rank += 1
+                    self.ranks[task.call.id] = self._rank
+        for action in actions:
+            if type(action) is do.Enter:
+                self.told.add((action.worker, action.session))
+            elif type(action) is do.Send and action.call.session is not None:
+                self._sent(action.worker, action.call, action.call.session)
+
+    def _sent(self, number: int, call: Call, session: Session) -> None:
+        require = self.world.require
+        require((number, session.number) in self.told, f"{number} does not know {session!r}")
+        if not session.strict:
+            return
+        home = self.pinned[session.number]
+        require(home in (NOBODY, number), f"{call!r} of {session!r} is sent to {number}")
+        self.pinned[session.number] = number
+        if session.number in self.free or call.tries or session.affinity == FAST:
+            return
+        for task in self.world.tasks.values():
+            other = task.call
+            if other.session is session and other.state is READY and not other.tries:
+                earlier = self.ranks.get(other.id, 0) < self.ranks.get(call.id, 1 << 60)
+                require(not earlier, f"{call!r} goes before {other!r} of its session")
+
+    # --- how calls may end --------------------------------------------------------------------
+
+    def may_be_unavailable(self, task: Task) -> bool:
+        """Tell whether a call's worker may have gone."""
+        session = task.call.session
+        if session is None or not session.strict:
+            return False
+        home = self.pinned[session.number]
+        return home == GONE or (home != NOBODY and self._goes(home))
+
+    def _goes(self, number: int) -> bool:
+        record = self.world.scheduler.placement.workers.get(number)
+        return record is None or record.state != "live"
+
+    def may_be_busy(self, task: Task) -> bool:
+        """Tell whether a session that bears no wait may have something to do."""
+        session = task.call.session
+        if session is None or session.affinity != FAST or task.tries:
+            return False
+        home = self.pinned[session.number]
+        if home == NOBODY:
+            return self.busy.get(session.number, False)
+        worker = self.world.scheduler.placement.workers.get(home)
+        fits = self.world.scheduler.resources.fits(task.call.shape.klass.needs)
+        idle = worker is not None and not worker.inflight and worker.number in worker.pool.idle
+        return not (fits and idle)
+
+    def may_be_elsewhere(self, task: Task) -> bool:
+        """Tell whether a call may be of another pool than its session's worker."""
+        session = task.call.session
+        if session is None or not session.strict or session.worker is None:
+            return False
+        return task.call.shape.klass.pool is not session.worker.pool
+
+    # --- in between -------------------------------------------------------------------------
+
+    def leads(self, task: Task) -> bool:
+        """Tell whether a call that waits is the next of its session."""
+        session = task.call.session
+        if session is None or session.place is task.call or task.call.tries:
+            return True
+        # Else somebody else leads; the first of those that wait does, if none is in a queue.
+        waiting = [call for call in session.waiting if call.state is READY]
+        if session.place is None and waiting:
+            return waiting[0] is task.call
+        self.world.require(
+            session.place is None or session.place.state is READY, f"{session!r} is led by nobody"
+        )
+        return False
+
+    def ahead(self, task: Task) -> list[Task]:
+        """Return who leads a call's session before that has its turn."""
+        session = task.call.session
+        others = self.world.tasks.values()
+        return [t for t in others if session and t.call.session is session and self.leads(t)]
+
+    def home(self, task: Task) -> Any:
+        """Return the worker that alone may run a call, if there is one."""
+        session = task.call.session
+        strict = session is not None and session.strict
+        return session.worker if strict and session is not None else None
+
+    def audit(self) -> None:
+        """Compare the sessions with what is true."""
+        scheduler = self.world.scheduler
+        made: dict[int, int] = {}
+        for task in self.world.tasks.values():
+            if task.call.session is not None:
+                made[task.call.session.number] = made.get(task.call.session.number, 0) + 1
+        table = scheduler.sessions.table.values()
+        for session in {*table, *self.open}:
+            count = made.get(session.number, 0)
+            self.world.require(session.made == count, f"{session!r} has {count} calls")
+            self.world.require(
+                session.id in scheduler.sessions.table, f"{session!r} is open, and forgotten"
+            )
+        left = [s for s in table if s.closing and not s.made]
+        self.world.require(not left, f"{left} are over")
+        for worker in scheduler.placement.workers.values():
+            pins = sum(s.strict and s.worker is worker for s in table)
+            self.world.require(worker.pins == pins, f"{worker!r} has {pins} sessions")
