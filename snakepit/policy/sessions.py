@@ -113,7 +113,7 @@ class Sessions:
         self.fail: Callable[..., None] = lambda call, kind, **fields: None
         self._placement = placement
         self._actions = actions
-        self._refused: deque[Call] = deque()
+        self._strays: deque[Call] = deque()
         self._next = 1
 
     # --- opened and closed --------------------------------------------------------------
@@ -166,11 +166,12 @@ class Sessions:
         if session.place is None and self._promote(session) is not None:
             self._placement.dispatch_soon()
 
-    @staticmethod
-    def _unpin(session: Session) -> None:
+    def _unpin(self, session: Session) -> None:
         worker, session.worker = session.worker, None
         if session.strict and worker is not None:
             worker.pins -= 1
+            if not worker.pins:
+                self._placement.sizes.unpinned(worker)
 
     # --- calls --------------------------------------------------------------------------
 
@@ -198,10 +199,7 @@ class Sessions:
 
     def _enqueue_pinned(self, session: Session, worker: Worker, call: Call) -> None:
         if call.shape.klass.pool is not worker.pool:
-            self.fail(
-                call, "session_elsewhere",
-                session=session.id, pool=call.shape.klass.pool.root, pinned=worker.pool.root,
-            )  # fmt: skip
+            self._elsewhere(call, worker)
             return
         fast = session.affinity == FAST and not call.tries
         if not session.waiting and (
@@ -248,19 +246,30 @@ class Sessions:
             self._placement.dispatch_soon()
 
     def back(self, call: Call) -> bool:
-        """Take a call back before all others of its session.
+        """Take back a call that its worker has not begun, or lost, before those made after it.
 
         Returns:
             Whether that is done; otherwise its place is in the queue of its class.
         """
         session = call.session
-        if session is None or not session.strict or session.worker is None:
+        if session is None or not session.strict:
             return False
-        session.waiting.appendleft(call)
-        if not session.lost:
+        if session.lost:
+            self._strays.append(call)
+            self._placement.dispatch_soon()
+            return True
+        place = 0
+        for other in session.waiting:
+            if not 0 < other.sequence < call.sequence:
+                break
+            place += 1
+        session.waiting.insert(place, call)
+        if call.shape.line is not None:
+            self._placement.admission.line_up(call.shape.line, call)
+        if session.worker is not None:
             self._hold(session.worker, session)
-            if call.shape.line is not None:
-                self._placement.admission.line_up(call.shape.line, call)
+        elif session.place is None:
+            self._promote(session)
         return True
 
     def _promote(self, session: Session) -> Any:
@@ -271,7 +280,7 @@ class Sessions:
                 continue
             klass = call.shape.klass
             if klass.refuses(call):
-                self._refused.append(call)
+                self._strays.append(call)
                 self._placement.dispatch_soon()
                 continue
             session.place = call
@@ -281,10 +290,14 @@ class Sessions:
         return None
 
     def due(self) -> None:
-        """Turn those away whose turn came when nobody could be had for them."""
-        while self._refused:
-            call = self._refused.popleft()
-            if call.state is READY:
+        """Fail those whose turn came when nobody could be had for them."""
+        while self._strays:
+            call = self._strays.popleft()
+            if call.state is not READY:
+                continue
+            if call.session is not None and call.session.lost:
+                self._unavailable(call)
+            else:
                 self._placement.turn_away(call)
 
     # --- workers ------------------------------------------------------------------------
@@ -309,9 +322,12 @@ class Sessions:
         served = False
         for session in tuple(worker.sessions or ())[:most]:
             call = self._head(session)
-            if call is not None:
-                nested = bool(worker.blocked)
-                if not (self._can_nest(worker, call) if nested else self._can_take(worker, call)):
+            if call is not None and call.shape.klass.pool is not worker.pool:
+                session.waiting.popleft()
+                self._elsewhere(call, worker)
+            elif call is not None:
+                nested = not self._can_take(worker, call)
+                if nested and not self._can_nest(worker, call):
                     continue
                 session.waiting.popleft()
                 self._send(worker, call, nested)
@@ -330,9 +346,9 @@ class Sessions:
         return session.waiting[0] if session.waiting else None
 
     def take_waiting(self, gone: Callable[[Klass], bool]) -> list[Call]:
-        """Take away those calls that wait for one worker, of which nobody is to run them."""
+        """Take away those calls behind others or for one worker that nobody is to run."""
         taken: list[Call] = []
-        for session in [each for worker in self.held for each in worker.sessions or ()]:
+        for session in self.table.values():
             calls = [call for call in session.waiting if call.state is READY]
             taken += [call for call in calls if gone(call.shape.klass)]
             session.waiting = deque(call for call in calls if not gone(call.shape.klass))
@@ -347,6 +363,12 @@ class Sessions:
                 if call.state is READY:
                     self._unavailable(call)
         worker.sessions = None
+        self.due()
+
+    def _elsewhere(self, call: Call, worker: Worker) -> None:
+        assert call.session is not None
+        pool, pinned = call.shape.klass.pool.root, worker.pool.root
+        self.fail(call, "session_elsewhere", session=call.session.id, pool=pool, pinned=pinned)
 
     def _unavailable(self, call: Call) -> None:
         assert call.session is not None
@@ -370,6 +392,8 @@ class Sessions:
         return self._idles(worker, call) or self._placement.takes_ahead(worker, call)
 
     def _can_nest(self, worker: Worker, call: Call) -> bool:
+        if not worker.blocked or not self._placement.resources.fits(call.shape.klass.needs):
+            return False
         return self._placement.growth.find_waiter(call, worker) is worker
 
     def _send(self, worker: Worker, call: Call, nested: bool = False) -> None:

@@ -81,7 +81,13 @@ class Sizes:
         worker.to("retire")
         self._actions.append(Retire(worker.number))
 
+    def unpinned(self, worker: Worker) -> None:
+        """No session needs this worker any more: it may go like others, if it idles."""
+        pool = worker.pool
+        if worker.number in pool.idle and not pool.shrinking:
+            self._watch(pool)
+
     def _watch(self, pool: Pool) -> None:
-        pool.shrinking = pool.excess > 0 and bool(pool.idle)
+        pool.shrinking = pool.excess > 0 and any(not each.pins for each in pool.idle.values())
         if pool.shrinking:
             self._actions.append(Arm(pool.idle_for / RESTS, f"shrink:{pool.name}"))

@@ -92,6 +92,7 @@ class Checker:
                 self._retired(action.worker)  # type: ignore[union-attr]
             elif kind is do.Taken:
                 world.flows.check(action)  # type: ignore[arg-type]
+        world.seats.after(actions)
         resolved = [t for t in world.tasks.values() if t.call.state is DONE]
         for task in resolved:
             self.outcomes.resolved(task, name, args)
@@ -112,7 +113,6 @@ class Checker:
         world.taints.after(actions)
         world.ledger.after()
         world.turnovers.after()
-        world.seats.after(actions)
         if world.events % 256 == 0:
             self.audit()
 
@@ -304,6 +304,7 @@ class Checker:
                 f"worker {number} waits in {worker and worker.blocked}, not {record.blocked}",
             )
         world.ledger.audit()
+        world.seats.audit()
         busy = sum(len(worker.sent) > len(worker.blocked) for worker in world.workers.values())
         world.require(scheduler.placement.busy == busy, f"{busy} workers are busy")
         for pool in scheduler.placement.pools.values():
@@ -369,9 +370,8 @@ class Checker:
             world.require(identifier in world.truth, f"{identifier:x} stays, referred to by nobody")
         for pool in world.scheduler.placement.pools.values():
             extra = len(pool.workers) - pool.starting - pool.size
-            world.require(
-                extra <= 0 or not pool.idle, f"{len(pool.idle)} idle workers stay in {pool.name}"
-            )
+            idle = [worker for worker in pool.idle.values() if not worker.pins]
+            world.require(extra <= 0 or not idle, f"{len(idle)} idle workers stay in {pool.name}")
         for klass in list(world.scheduler.placement.waiting):
             stuck = [c for c in klass.queue if c.state not in (DONE, READY) and not c.hastened]
             world.require(not stuck, f"queued, and not ready: {stuck}")

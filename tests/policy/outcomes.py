@@ -183,7 +183,8 @@ class Outcomes:
     def _legal_worker_busy(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
-        return self.world.seats.may_be_busy(task)
+        # What its argument let others begin first may have ended in the same event.
+        return self.world.seats.may_be_busy(task, name == "submit")
 
     def _legal_session_elsewhere(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from snakepit.policy import actions as do
 from snakepit.policy.calls import READY, Call
+from snakepit.policy.pools import Pool
 from snakepit.policy.sessions import FAST, Session
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ class Seats:
         self.world = world
         self.open: list[Session] = []
         self.pinned: dict[int, int] = {}  # a strict session's number: its worker's
+        self.pools: dict[int, Pool] = {}
         self.free: set[int] = set()  # those that were pinned anew keep to no order
         self.ranks: dict[int, int] = {}
         self.told: set[tuple[int, int]] = set()  # a worker's number, a session's
         self.busy: dict[int, bool] = {}
+        self.calm: set[int] = set()
+        self.ever: set[int] = set()  # workers that strict sessions were pinned to
         self._rank = 0
         self._names = 0
 
@@ -68,6 +72,7 @@ class Seats:
     def before(self) -> None:
         """Note which sessions have something to do."""
         self.busy = {}
+        self.calm = {session.number for session in self.open if self._is_calm(session)}
         for task in self.world.tasks.values():
             session = task.call.session
             if session is not None:
@@ -82,16 +87,20 @@ class Seats:
 
     def after(self, actions: list[do.Action]) -> None:
         """Look at what was sent, and in which order."""
-        for task in self.world.tasks.values():
-            if task.call.session is not None and task.call.state is READY:
-                if task.call.id not in self.ranks:
-                    self._rank += 1
-                    self.ranks[task.call.id] = self._rank
         for action in actions:
             if type(action) is do.Enter:
                 self.told.add((action.worker, action.session))
             elif type(action) is do.Send and action.call.session is not None:
+                self._rank_of(action.call)
                 self._sent(action.worker, action.call, action.call.session)
+        for task in self.world.tasks.values():
+            if task.call.session is not None and task.call.state is READY:
+                self._rank_of(task.call)
+
+    def _rank_of(self, call: Call) -> int:
+        """Return how early a call became ready, compared with others."""
+        self._rank += 1
+        return self.ranks.setdefault(call.id, self._rank)
 
     def _sent(self, number: int, call: Call, session: Session) -> None:
         require = self.world.require
@@ -101,12 +110,14 @@ class Seats:
         home = self.pinned[session.number]
         require(home in (NOBODY, number), f"{call!r} of {session!r} is sent to {number}")
         self.pinned[session.number] = number
+        self.pools[session.number] = self.world.scheduler.placement.workers[number].pool
+        self.ever.add(number)
         if session.number in self.free or call.tries or session.affinity == FAST:
             return
         for task in self.world.tasks.values():
             other = task.call
             if other.session is session and other.state is READY and not other.tries:
-                earlier = self.ranks.get(other.id, 0) < self.ranks.get(call.id, 1 << 60)
+                earlier = self.ranks.get(other.id, self._rank) < self.ranks[call.id]
                 require(not earlier, f"{call!r} goes before {other!r} of its session")
 
     # --- how calls may end --------------------------------------------------------------------
@@ -123,25 +134,34 @@ class Seats:
         record = self.world.scheduler.placement.workers.get(number)
         return record is None or record.state != "live"
 
-    def may_be_busy(self, task: Task) -> bool:
+    def may_be_busy(self, task: Task, new: bool) -> bool:
         """Tell whether a session that bears no wait may have something to do."""
         session = task.call.session
         if session is None or session.affinity != FAST or task.tries:
             return False
         home = self.pinned[session.number]
+        if not new:
+            return True
         if home == NOBODY:
             return self.busy.get(session.number, False)
-        worker = self.world.scheduler.placement.workers.get(home)
-        fits = self.world.scheduler.resources.fits(task.call.shape.klass.needs)
-        idle = worker is not None and not worker.inflight and worker.number in worker.pool.idle
-        return not (fits and idle)
+        needs = task.call.shape.klass.needs
+        before = self.world.checker.free
+        fits = self.world.scheduler.resources.fits(needs) and all(
+            before.get(name, 0) >= amount for name, amount in needs
+        )
+        return not (fits and session.number in self.calm and self._is_calm(session))
+
+    @staticmethod
+    def _is_calm(session: Session) -> bool:
+        worker = session.worker
+        return worker is not None and worker.number in worker.pool.idle and not session.waiting
 
     def may_be_elsewhere(self, task: Task) -> bool:
         """Tell whether a call may be of another pool than its session's worker."""
         session = task.call.session
-        if session is None or not session.strict or session.worker is None:
+        if session is None or session.number not in self.pools:
             return False
-        return task.call.shape.klass.pool is not session.worker.pool
+        return task.call.shape.klass.pool is not self.pools[session.number]
 
     # --- in between -------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from . import (
     planted_circuits,
     planted_groups,
     planted_recycling,
+    planted_sessions,
     planted_slots,
     planted_streams,
     planted_supervision,
@@ -44,6 +45,7 @@ def test_no_promise_is_broken(share: int) -> None:
         *planted_slots.PLANTED,
         *planted_recycling.PLANTED,
         *planted_timeouts.PLANTED,
+        *planted_sessions.PLANTED,
     ),
     ids=lambda plant: plant.__name__,
 )

@@ -1,0 +1,175 @@
+"""Sessions: who gets their calls, in which order, and what becomes of them without a worker."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from snakepit.policy import actions as do
+from snakepit.policy.calls import Call
+from snakepit.policy.sessions import FAST, HINT, QUEUE, Session
+
+from .rig import Rig, only, sent
+
+
+def opened(affinity: int, workers: int = 2) -> tuple[Rig, Session]:
+    """A rig with so many workers, and a session."""
+    rig = Rig(cpus=workers, size=workers, limit=workers)
+    rig.workers(workers)
+    return rig, rig.scheduler.sessions.open("s", "main", affinity)
+
+
+def made(rig: Rig, session: Session, **fields: Any) -> Call:
+    """A call of a session that was submitted."""
+    call = rig.call(**fields)
+    call.session = session
+    rig.scheduler.submit(call)
+    return call
+
+
+def long(rig: Rig, call: Call) -> list[do.Action]:
+    """End a call that took so long that nothing like it is sent ahead of time."""
+    return rig.result(call, micros=1_000_000)
+
+
+def test_a_hint_leads_back_to_the_worker_of_the_last_call() -> None:
+    rig, session = opened(HINT)
+    first = made(rig, session)
+    home = first.worker
+    rig.submit()
+    long(rig, first)
+    for _ in range(3):
+        again = made(rig, session)
+        assert again.worker == home
+        long(rig, again)
+
+
+def test_a_hint_is_no_more_than_that() -> None:
+    rig, session = opened(HINT)
+    first, second = made(rig, session), made(rig, session)
+    assert {first.worker, second.worker} == {1, 2}
+
+
+def test_a_worker_is_told_of_a_session_once_and_of_its_end() -> None:
+    rig, session = opened(QUEUE)
+    first = made(rig, session)
+    entered = only(rig.take(), do.Enter)
+    assert (entered.worker, entered.session, entered.id) == (first.worker, session.number, "s")
+    long(rig, first)
+    second = made(rig, session)
+    assert not [a for a in rig.take() if type(a) is do.Enter]
+    rig.scheduler.sessions.close(session)
+    assert rig.take() == [] and "s" in rig.scheduler.sessions.table
+    ended = long(rig, second)
+    assert only(ended, do.Leave) == do.Leave(second.worker, session.number)
+    assert not rig.scheduler.sessions.table
+
+
+def test_a_strict_session_waits_for_its_worker_in_order() -> None:
+    rig, session = opened(QUEUE)
+    calls = [made(rig, session) for _ in range(3)]
+    home = calls[0].worker
+    rig.scheduler.tick("dispatch")
+    assert [call.state for call in calls] == ["sent", "ready", "ready"]
+    assert rig.submit().worker != home
+    rig.take()
+    for done, following in pairwise(calls):
+        assert sent(long(rig, done)) == [(home, following.id)]
+
+
+def test_one_that_does_not_wait_is_told_at_once() -> None:
+    rig, session = opened(FAST)
+    first = made(rig, session)
+    busy = made(rig, session)
+    assert rig.failure(busy) == ("worker_busy", {"session": "s", "call": "f"})
+    long(rig, first)
+    assert made(rig, session).worker == first.worker
+
+
+def test_a_worker_with_sessions_serves_others_by_turns() -> None:
+    rig, session = opened(QUEUE, workers=1)
+    calls = [made(rig, session) for _ in range(3)]
+    rig.scheduler.tick("dispatch")
+    others = [rig.submit(name="other") for _ in range(3)]
+    rig.take()
+    running, order = calls[0], []
+    while running.state == "sent":
+        order.append(running in calls)
+        following = sent(long(rig, running))
+        if not following:
+            break
+        running = next(c for c in (*calls, *others) if c.id == following[0][1])
+    assert sorted(order) == [False] * 3 + [True] * 3
+    assert order not in ([True] * 3 + [False] * 3, [False] * 3 + [True] * 3)
+
+
+def test_without_its_worker_a_strict_session_is_lost_until_it_is_pinned_anew() -> None:
+    rig, session = opened(QUEUE)
+    running, waiting = made(rig, session, max_retries=3), made(rig, session)
+    rig.scheduler.tick("dispatch")
+    rig.die(running.worker, started=1)
+    lost = ("session_worker_unavailable", {"session": "s", "call": "f"})
+    assert [rig.failure(call) for call in (running, waiting, made(rig, session))] == [lost] * 3
+    rig.scheduler.sessions.repin(session)
+    assert made(rig, session).state == "sent" and not session.lost
+
+
+def test_a_session_holds_one_place_in_the_queue() -> None:
+    rig, session = opened(HINT, workers=1)
+    running = rig.submit()
+    many = [made(rig, session) for _ in range(3)]
+    other = rig.submit()
+    rig.take()
+    order = []
+    for _ in range(4):
+        [(_, following)] = sent(long(rig, running))
+        order.append(following)
+        running = next(call for call in (*many, other) if call.id == following)
+    assert order == [many[0].id, other.id, many[1].id, many[2].id]
+
+
+def test_what_a_session_waits_for_in_itself_runs_on_its_stack() -> None:
+    rig, session = opened(QUEUE, workers=1)
+    outer = made(rig, session)
+    inner = rig.call(caller=outer.worker, parent=outer.id)
+    inner.session = session
+    rig.scheduler.submit(inner)
+    rig.take()
+    rig.scheduler.want(outer.worker, [inner.id], values=True)
+    rig.scheduler.blocked(outer.worker, outer.id, (inner.id,), True, ())
+    action = only(rig.take(), do.Send)
+    assert action.call is inner and action.nested
+
+
+def test_a_pinned_worker_is_not_let_go_while_it_idles() -> None:
+    rig = Rig(cpus=2, size=0, limit=2)
+    session = rig.scheduler.sessions.open("s", "main", QUEUE)
+    call = made(rig, session)
+    rig.scheduler.hello(only(rig.take(), do.Spawn).worker)
+    rig.take()
+    assert not long(rig, call)
+    for _ in range(9):
+        rig.scheduler.tick("shrink:main")
+    assert not rig.take() and not rig.pool.shrinking
+    rig.scheduler.sessions.close(session)
+    arm = only([a for a in rig.take() if type(a) is do.Arm], do.Arm)
+    assert only(rig.idle(arm), do.Retire).worker == call.worker
+
+
+def test_calls_of_other_pools_are_not_for_a_pinned_worker() -> None:
+    rig, session = opened(QUEUE)
+    long(rig, made(rig, session))
+    other = made(rig, session, env=(("A", "1"),))
+    assert rig.failure(other)[0] == "session_elsewhere"
+
+
+def test_a_closed_session_takes_nothing_and_ends_what_it_has() -> None:
+    rig, session = opened(QUEUE)
+    running, waiting = made(rig, session), made(rig, session)
+    rig.scheduler.tick("dispatch")
+    rig.scheduler.sessions.close(session)
+    assert rig.failure(made(rig, session))[0] == "session_closed"
+    long(rig, running)
+    assert waiting.state == "sent"
+    long(rig, waiting)
+    assert not rig.scheduler.sessions.table
