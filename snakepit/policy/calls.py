@@ -74,7 +74,8 @@ class Call:
     `deaths` counts the workers that it may have killed, `attempts` its other tries in vain: an
     exception that is retried, or the end of a worker that others are to blame for. `hastened` says
     that another call waits for it: it goes to the head of its queue; `expired`, that it has been
-    interrupted since its time is over. Most are of no `session`.
+    interrupted since its time is over. Most are of no `session`; in
+    one, its `turn` is before those of the calls that became ready later.
     """
 
     __slots__ = (
@@ -96,6 +97,7 @@ class Call:
         "session",
         "shape",
         "state",
+        "turn",
         "worker",
     )
 
@@ -129,6 +131,7 @@ class Call:
         self.cancelled = False
         self.expired = False
         self.session: Session | None = None
+        self.turn = 0
 
     @property
     def name(self) -> str:

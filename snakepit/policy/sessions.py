@@ -45,6 +45,7 @@ class Session:
         place: the call that stands in the queue of its class.
         waiting: the calls behind that one, or that wait for the worker, in their order.
         made: how many of its calls have not ended.
+        turns: how often one of its calls has become ready.
         closing: it takes no more calls, and goes with the last.
         seen: the numbers of the workers that know of it.
         used: when it was last used, as the shell's clock says; `ttl` is how long it may be unused.
@@ -60,6 +61,7 @@ class Session:
         "pool",
         "seen",
         "ttl",
+        "turns",
         "used",
         "waiting",
         "worker",
@@ -74,6 +76,7 @@ class Session:
         self.place: Call | None = None
         self.waiting: deque[Call] = deque()
         self.made = 0
+        self.turns = 0
         self.closing = False
         self.seen: set[int] = set()
         self.used = 0.0
@@ -179,6 +182,8 @@ class Sessions:
         """Send a call of a session, or let it wait for its turn, or fail it."""
         session = call.session
         assert session is not None
+        session.turns += 1
+        call.turn = session.turns
         if session.lost:
             self._unavailable(call)
         elif session.strict and session.worker is not None:
@@ -260,7 +265,7 @@ class Sessions:
             return True
         place = 0
         for other in session.waiting:
-            if not 0 < other.sequence < call.sequence:
+            if other.turn > call.turn:
                 break
             place += 1
         session.waiting.insert(place, call)
