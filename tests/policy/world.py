@@ -21,7 +21,7 @@ from snakepit.policy.placement import Pool
 from snakepit.policy.restart import RestartWindow
 from snakepit.policy.scheduler import Scheduler
 from snakepit.policy.taint import Taint
-from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE
+from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE, TASK
 
 from .books import Player, Process, Task
 from .budgets import Budgets
@@ -362,7 +362,8 @@ class World:
 
     @staticmethod
     def _ends_by(back: list[int], task: Task) -> bool:
-        return task.cancelled and task.call.id in back
+        refused = task.kind == TASK and task.call.shape.klass.refuses(task.call)
+        return task.call.id in back and (task.cancelled or refused)
 
     def _unblocked(self, number: int, identifier: int) -> None:
         self.workers[number].blocked.discard(identifier)
