@@ -85,7 +85,7 @@ class Tally:
         errors: how many have ended otherwise: "error" is an exception of the user's, and other
             kinds are those of failure records.
         crashes: how many workers have died, by the kinds of `deaths`: those that ended as they were
-            to, or with their zygote, are not among them.
+            to, with their zygote, or by the end of a call's time, are not among them.
         recycled: how many workers were replaced, by reason.
     """
 

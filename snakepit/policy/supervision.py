@@ -115,10 +115,13 @@ class Supervision:
         if worker.actor is not None:
             self._actors.lost(worker, cause, begun, now)
             return
-        if (begun or state is not LEAVING) and not went_with_zygote(cause):
-            worker.pool.tally.crashed(cause["kind"])
         guilty = blamed(cause, begun, worker.blocked)
-        if worker.pool.circuit is not None and not all(call.cancelled for call in guilty):
+        # Who was cancelled, or ran for too long, had its worker ended.
+        crashed = any(not (call.cancelled or call.expired) for call in guilty)
+        ordinary = went_with_zygote(cause) or (state is LEAVING and not begun)
+        if crashed or not (guilty or ordinary):
+            worker.pool.tally.crashed(cause["kind"])
+        if crashed and worker.pool.circuit is not None:
             self.barrier.crashed(worker.pool, cause, now)
         self._recovery.lost(worker, cause, begun)
         self._placement.sessions.lost(worker)

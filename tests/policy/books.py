@@ -56,6 +56,11 @@ class Task:
         return self.deaths + self.attempts
 
     @property
+    def struck(self) -> bool:
+        """Whether its worker may be ended because of it: it was cancelled, or ran for too long."""
+        return self.cancelled or self.expired_at is not None
+
+    @property
     def used_up(self) -> bool:
         """Whether it has been tried as often as its options allow."""
         return 0 <= self.call.shape.template.max_retries < self.tries

@@ -72,7 +72,7 @@ class Circuits:
         running = [
             frame.task
             for frame in worker.stack
-            if frame.task.call.id not in worker.blocked and not frame.task.cancelled
+            if frame.task.call.id not in worker.blocked and not frame.task.struck
         ]
         if book is None or worker.actor or "zygote" in cause or not running:
             return

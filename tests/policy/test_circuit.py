@@ -169,3 +169,13 @@ def test_a_pool_that_fails_meanwhile_is_refused_by_its_circuit_after_that() -> N
     arm = [action for action in a.take() if type(action) is do.Arm][-1]
     a.run_out(arm)
     assert a.failure(a.submit())[0] == "circuit_open"
+
+
+def test_a_worker_that_was_ended_for_a_call_s_time_is_no_crash() -> None:
+    a = rig(failures=1)
+    call = a.submit(timeout=1.0)
+    a.take()
+    call.expired = True
+    a.die(call.worker, call.sequence)
+    assert a.pool.circuit is not None and a.pool.circuit.state == CLOSED
+    assert a.pool.tally.crashes == {}

@@ -419,6 +419,7 @@ class World:
             # Of calls that run side by side, those of another group may have been overtaken.
             running = charged
         self.require(running == charged, f"worker {number} began {running}, not {charged}")
+        self.ledger.died(worker, cause)
         suspects = {i for i in running & worker.sent.keys() if i not in worker.blocked}
         suspects = {i for i in suspects if worker.sent[i].cancelled} or suspects
         for identifier, task in list(worker.sent.items()):
@@ -428,7 +429,6 @@ class World:
                 else:
                     task.deaths += 1
             self._leaves(worker, identifier)
-        self.ledger.died(worker, cause)
         self.seats.died(number)
         self.scheduler.died(number, cause, started, self.now)
 
