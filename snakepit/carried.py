@@ -70,7 +70,12 @@ def bare_exception(kind: type[BaseException], new_args: tuple[Any, ...]) -> Base
     while not isinstance(base.__new__, BuiltinFunctionType):
         base = cast(type, base.__base__)
     new: Any = base.__new__
-    return cast(BaseException, new(kind, *new_args))
+    try:
+        return cast(BaseException, new(kind, *new_args))
+    except TypeError:
+        # MemoryError has one of its own, which makes nothing that has another base before it.
+        other: Any = cast(type, kind.__base__).__new__
+        return cast(BaseException, other(kind, *new_args))
 
 
 def constructor_args(exc: BaseException) -> tuple[Any, ...]:

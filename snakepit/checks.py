@@ -28,6 +28,9 @@ GROUPS: Final = "+placement groups"
 INTERPRETER: Final = "SNAKEPIT_ENV_PY_EXECUTABLE"
 """Among an environment's pairs: the command of the interpreter that it names."""
 
+LIMITS: Final = "SNAKEPIT_LIMITS"
+"""The variable that tells a new worker what its pool lets it have; it is taken out at once."""
+
 MAX_BYTES: Final = 1 << 49
 MAX_QUANTITY: Final = 1_000_000_000
 MAX_INTENSITY: Final = 1000

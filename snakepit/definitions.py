@@ -38,6 +38,7 @@ def complete(
         template = template._replace(pool=DEFAULT_POOL)
     if template.kind == TASK and template.pool in threaded:
         _check_thread_safe(definition.target, template)
+        _check_memory_limit(template)
     if not template.namespace:
         template = template._replace(namespace=namespace)
     retry_on = definition.retry_on
@@ -53,6 +54,14 @@ def complete(
 
     code = pack_code(definition.target)
     return template._replace(code=code.digest), code.packed
+
+
+def _check_memory_limit(template: Template) -> None:
+    if template.memory_limit:
+        raise NotSupportedError(
+            f"memory_limit of {template.name}: pool {template.pool!r} runs several calls at once "
+            "in each process, which shares its memory; give the pool a memory_limit"
+        )
 
 
 def _check_thread_safe(target: Any, template: Template) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, final
 
 from .checks import check_int, check_seconds, wrong_type, wrong_value
@@ -83,6 +83,9 @@ class _Fields(NamedTuple):
     retry_budget: int | None
     retry_period: float
     taint: float
+    nice: int | None
+    cpu_affinity: tuple[int, ...] | None
+    memory_limit: int | None
 
 
 @final
@@ -130,6 +133,11 @@ class Pool(_Fields):
             code, an abort, lack of memory, an error of the GPU), the others going on meanwhile; for
             twice as long if the next one breaks before it has returned anything, and so on, up to
             16 times. When all places are empty calls wait. Default: 0, no time.
+        nice: the niceness of its workers, -20 to 19; below the driver's own it takes privileges.
+        cpu_affinity: the numbers of the CPUs that they may run on.
+        memory_limit: how many bytes each may take beyond what it begins with, 1 MiB to 1 PiB; who
+            asks for more gets a MemoryError. The store's is not counted. Default of the three: as
+            the driver. They are for the pool's workers and for what those start, not for actors.
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -158,6 +166,9 @@ class Pool(_Fields):
         retry_budget: int | None = None,
         retry_period: float = RETRY_PERIOD,
         taint: float = 0.0,
+        nice: int | None = None,
+        cpu_affinity: Iterable[int] | None = None,
+        memory_limit: int | None = None,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -189,6 +200,9 @@ class Pool(_Fields):
             else check_int("retry_budget", retry_budget, 0, MOST_FAILURES),
             check_seconds("retry_period", retry_period, LONGEST, zero=False),
             check_seconds("taint", taint, LONGEST),
+            None if nice is None else check_int("nice", nice, -20, 19),
+            None if cpu_affinity is None else _affinity(cpu_affinity),
+            None if memory_limit is None else check_memory("memory_limit", memory_limit),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -199,6 +213,12 @@ class Pool(_Fields):
         usual = 1 if self.profile == THREAD else max(1, cpus)
         most = usual if self.max_size is None else self.max_size
         return most if self.min_size is None else self.min_size, most
+
+    def limits(self) -> str:
+        """Return what its workers may have, as `snakepit.workers.limits` reads it; "" for all."""
+        cpus = self.cpu_affinity and ",".join(map(str, self.cpu_affinity))
+        found = {"nice": self.nice, "cpus": cpus, "memory": self.memory_limit}
+        return ";".join(f"{name}={value}" for name, value in found.items() if value is not None)
 
     def slots(self, cpus: int) -> int:
         """Return how many calls each of its workers runs at once."""
@@ -267,6 +287,21 @@ def _profile(value: object) -> str:
     if value not in PROFILES:
         raise wrong_value("profile", value, allowed)
     return value
+
+
+def check_memory(option: str, value: object) -> int:
+    """Return `value` if it is a number of bytes that a limit may have."""
+    return check_int(option, value, LEAST_MEMORY, MOST_MEMORY, " (bytes)")
+
+
+def _affinity(value: object) -> tuple[int, ...]:
+    allowed = f"numbers of CPUs, each from 0 to {MOST}"
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise wrong_type("cpu_affinity", value, allowed)
+    cpus = sorted({check_int("a CPU in cpu_affinity", cpu, 0, MOST) for cpu in value})
+    if not cpus:
+        raise wrong_value("cpu_affinity", value, f"{allowed}, and at least one")
+    return tuple(cpus)
 
 
 def _ttl(value: object) -> float | None:

@@ -246,6 +246,12 @@ def test_control_flow_is_not_mixed_in(cause: BaseException) -> None:
         assert repr(error.cause.args) == repr(cause.args)
 
 
+def test_one_with_a_constructor_of_its_own_is_mixed_in() -> None:
+    error = task_error(MemoryError("no room"), task_name="f", pid=1, remote_traceback="")
+    assert isinstance(error, MemoryError) and isinstance(error, TaskError)
+    assert error.args == ("no room",)
+
+
 def test_types_that_refuse_to_be_mixed_leave_a_plain_task_error() -> None:
     class Meta(type):
         def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Meta:

@@ -148,6 +148,7 @@ def test_comments_with_values_are_found() -> None:
         "9",
         "(3, 3, {})",
         "0.01",
+        "1000",
         "[0, 2, 4, 6]",
         "4",
     ]

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
@@ -196,6 +197,10 @@ class Executor:
     def _failed(self, error: BaseException, template: wire.Template) -> Ended:
         if isinstance(error, TaskInterrupt):
             return Ended(wire.CANCELLED, [], [])
+        if isinstance(error, MemoryError):
+            from .limits import explain
+
+            explain(error, template.name, template.memory_limit)
         if not isinstance(error, ActorExit):
             return _raised(error, template)
         if not self.actor_id:
@@ -235,6 +240,10 @@ class Executor:
         if template.kind == wire.METHOD:
             return method_of(self.actor, template.method)
         code: Callable[..., Any] = self._codes.get(template.code) or self._load_code(template.code)
+        if template.memory_limit:
+            from .limits import run_within
+
+            return partial(run_within, self._interruption, template.memory_limit, code)
         return code
 
     def _outcome(self, value: Any, execute: wire.Execute, known: Known) -> Ended:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
+from snakepit.checks import LIMITS
 from snakepit.transport.handover import MARK
 
 from .output import mark_of
@@ -81,11 +82,16 @@ def become_worker(birth: Birth, entry: Entry) -> NoReturn:
         mailbox, control, ledger = _keep_descriptors(birth)
         _restore_limits(birth.open_files)
         os.environ.update(dict(birth.env))
+        limits = os.environ.pop(LIMITS, "")
         os.environ[MARK] = f"{birth.run}:{birth.number}"
         output = WorkerOutput(mark_of(birth.run), birth.label)
         output.install()
         _restore_signals()
         _tell_apart(birth.number)
+        if limits:
+            from .limits import set_up
+
+            set_up(limits)
         setup = WorkerSetup(
             birth.number,
             birth.slot,

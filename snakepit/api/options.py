@@ -22,7 +22,7 @@ from ..config import (
     wrong_value,
 )
 from ..errors import OptionError
-from ..pools import LONGEST, check_pool_name
+from ..pools import LONGEST, check_memory, check_pool_name
 from ..runtime_env import check_runtime_env
 from ..wire.messages import STREAMING
 
@@ -61,6 +61,7 @@ class TaskOptions(CommonOptions, total=False):
     retry_exceptions: bool | Exceptions | None
     pool: str | None
     timeout: float | None
+    memory_limit: int | None
     _generator_backpressure_num_objects: int | None
 
 
@@ -193,6 +194,7 @@ TASK_CHECKS: Final[dict[str, Check]] = {
     "name": check_name,
     "pool": check_pool_name,
     "timeout": _limit,
+    "memory_limit": check_memory,
 }
 ACTOR_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..checks import UNITS
+from ..errors import OptionError
 from ..runtime_env import Pairs
 from ..wire.messages import ASYNC, CREATE, GATE, METHOD, PLAIN, TASK, Template
 from .options import ASYNC_CONCURRENCY, BACKPRESSURE, DEFAULT_MAX_RETRIES
@@ -26,7 +27,18 @@ def task_template(name: str, options: Mapping[str, Any], function: str = "") -> 
         env=options.get("runtime_env", ()),
         pool=options.get("pool", ""),
         timeout=options.get("timeout", 0.0),
+        memory_limit=_memory_limit(options),
     )
+
+
+def _memory_limit(options: Mapping[str, Any]) -> int:
+    limit: int = options.get("memory_limit", 0)
+    if limit and options.get("num_returns", 1) < 0:
+        raise OptionError(
+            f"memory_limit={limit}: a generator runs a step at a time, and cannot have one; give "
+            "its pool a memory_limit"
+        )
+    return limit
 
 
 def actor_template(
@@ -124,6 +136,7 @@ def _template(
     function: str = "",
     pool: str = "",
     timeout: float = 0.0,
+    memory_limit: int = 0,
 ) -> Template:
     return Template(
         kind=kind,
@@ -150,6 +163,7 @@ def _template(
         detached=detached,
         max_pending=max_pending,
         timeout=timeout,
+        memory_limit=memory_limit,
     )
 
 

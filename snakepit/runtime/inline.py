@@ -215,8 +215,8 @@ class InlineRuntime:
             template, code = complete(definition, self._config.namespace)
             if template.env:
                 _refuse_environment(template.name)
-            if template.timeout:
-                _refuse_timeout(template.name)
+            if template.timeout or template.memory_limit:
+                _refuse_limits(template.name)
             # What it refers to is kept for good, as what is sent to processes is.
             copy = unpack_code(self._calls.kept(code)) if code is not None else None
             prepared = (template, copy)
@@ -434,5 +434,5 @@ def _refuse_environment(what: str) -> None:
     )
 
 
-def _refuse_timeout(what: str) -> None:
-    raise NotSupportedError(f"timeout of {what}: in inline mode there is nobody to interrupt it")
+def _refuse_limits(what: str) -> None:
+    raise NotSupportedError(f"timeout or memory_limit of {what}: in inline mode nothing limits it")

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, final
 
 from ..bars import DISPLAY, Bar
-from ..checks import INTERPRETER
+from ..checks import INTERPRETER, LIMITS
 from ..config import VISIBLE
 from ..deadline import Deadline
 from ..errors import ObjectLostError, ProtocolError
@@ -49,6 +49,7 @@ class Processes:
         self._shows: deque[Callable[[], None]] = deque()
         self._free_slots = list(range(SLOTS - 1, 0, -1))
         self._stopping = False
+        self._limits = {pool.name: pool.limits() for pool in core.config.pools}
         self._initializers = initializers_of(core.config)
         self._oom_kills: int | None = None
         self.zygotes = Zygotes(core, start_zygote, self._take, self._bury)
@@ -136,6 +137,10 @@ class Processes:
         gpus = core.config.gpus
         if gpus:
             env.append((VISIBLE, ",".join(gpus[number] for number in action.gpus)))
+        worker = core.scheduler.placement.workers[action.worker]
+        limits = "" if worker.actor else self._limits.get(worker.pool.root)
+        if limits:
+            env.append((LIMITS, limits))
         spawn = wire.Spawn(action.worker, slot, action.label, env)
         self.zygotes.send(line, spawn, handed)
 
