@@ -34,7 +34,8 @@ class Connection:
         interpreter, foreign: whose zygote it is forked from, and whether that is another one
             than the driver's.
         status: where it says what it has begun.
-        distrusted: why the driver has it ended, if it has.
+        distrusted: why the driver has it ended, if it does not behave.
+        killed: whether the driver has it ended, for whatever reason.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Connection:
         "imports",
         "initializes",
         "interpreter",
+        "killed",
         "number",
         "outbox",
         "pid",
@@ -92,6 +94,7 @@ class Connection:
         self.foreign = False
         self.status = memoryview(bytearray(16))
         self.distrusted = ""
+        self.killed = False
         self._mailbox = mailbox
         self._decoder = FrameDecoder()
         self._control = FdConnection(control)

@@ -227,6 +227,7 @@ class Processes:
         """Kill a worker's process group, through the zygote, which alone knows that it lives."""
         connection = self._core.connections.get(number)
         if connection is not None:
+            connection.killed = True
             line = self.zygotes.of(connection.interpreter)
             self.zygotes.send(line, wire.Signal(number, signal.SIGKILL))
 
@@ -247,9 +248,9 @@ class Processes:
 
     def _died(self, message: wire.Died) -> None:
         cause = {**end_of(message.code), "stderr": message.stderr, "pid": message.pid}
-        if message.code == -signal.SIGKILL:
-            cause["oom"] = self._ran_out_of_memory()
         connection = self._core.connections.get(message.number)
+        if message.code == -signal.SIGKILL and connection is not None and not connection.killed:
+            cause["oom"] = self._ran_out_of_memory()
         if connection is not None and connection.distrusted:
             cause["distrusted"] = connection.distrusted
         self._bury(message.number, cause)

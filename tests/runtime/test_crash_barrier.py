@@ -25,6 +25,7 @@ def pools() -> Iterator[None]:
             snakepit.Pool("kinds", size=1, queue_timeout=None),
             snakepit.Pool("thrifty", size=1, queue_timeout=None, retry_budget=2, retry_period=3600),
             snakepit.Pool("stained", size=2, queue_timeout=None, taint=3600),
+            snakepit.Pool("spent", size=1, queue_timeout=0.2, taint=3600),
             snakepit.Pool("brief", size=1, queue_timeout=None, taint=0.1),
             snakepit.Pool("fused", size=1, queue_timeout=None, circuit_breaker=breaker),
         ],
@@ -182,6 +183,17 @@ def test_nobody_takes_the_place_of_a_worker_that_broke_and_the_others_go_on() ->
     pids = snakepit.get([pid.options(pool="stained").remote() for _ in range(20)], timeout=PATIENCE)
     stats = pool.stats()
     assert len(set(pids)) == 1 and sum(stats["workers"].values()) == stats["tainted"] == 1
+
+
+def test_when_all_places_are_tainted_calls_wait_as_long_as_they_may() -> None:
+    pool = snakepit.pool("spent")
+    pool.await_ready(PATIENCE)
+    with pytest.raises(errors.WorkerCrashedError):
+        snakepit.get(crash.options(pool="spent").remote("segfault"), timeout=PATIENCE)
+    with pytest.raises(errors.QueueTimeoutError):
+        snakepit.get(pid.options(pool="spent").remote(), timeout=PATIENCE)
+    stats = pool.stats()
+    assert (stats["tainted"], stats["timeouts"], stats["queued"]) == (1, 1, 0)
 
 
 def test_who_was_killed_is_replaced_at_once_and_who_broke_after_its_time() -> None:
