@@ -28,7 +28,7 @@ from snakepit.payload import pack, pack_call
 from snakepit.protocol import Definition, Reference, Runtime
 from snakepit.values import INLINE, Values, take_references
 from snakepit.wire import messages as wire
-from snakepit.wire.codec import SUBMIT
+from snakepit.wire.codec import RESULT, SUBMIT
 
 from .awaiting import Awaiting
 from .callbacks import Callbacks
@@ -142,6 +142,14 @@ class WorkerRuntime:
         """Answer a call, with the handles that it kept; before any message that relies on them."""
         with self.lock:
             self._mailbox.send(*self._answer(result))
+
+    def reply_beside(self, result: wire.Result) -> None:
+        """Do the same for a call beside others, whose handles may be on their way with theirs."""
+        with self.lock:
+            if self._handles.queue or self.bars.late:
+                self._mailbox.send(*self._answer(result))
+            else:
+                self._mailbox.send_fields((RESULT, *result))
 
     def post_reply(self, result: wire.Result) -> int:
         """Answer a call likewise, by the next write; return how many messages wait for that."""

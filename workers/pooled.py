@@ -7,7 +7,8 @@ Guarantees:
 * What has begun is on the status page before anything that came later can begin, and what was given
   back is written by then: the last sequence there tells of all calls which had begun.
 * A call that would stand behind ones that wait, who knows how long, is given back.
-* Up to as many threads as there are slots live as long as the process: thread-locals stay.
+* Up to as many threads as there are slots live as long as the process: thread-locals stay. Those
+  that are started beyond that, for nested calls, end when they find none.
 
 Who reads the mailbox, the main thread or one of these, is the matter of `leading`.
 
@@ -75,6 +76,7 @@ class Pooled:
         "_idle",
         "_lead",
         "_lock",
+        "_made",
         "_nested",
         "_over",
         "_parts",
@@ -100,8 +102,9 @@ class Pooled:
         self._running: set[int] = set()
         self._plain = self._nested = 0  # calls that have begun
         self._waiting = 0  # those of them that wait
-        self._threads = 0
-        self._free = 0  # those of them that run no call, or will in a moment run none
+        self._threads = 0  # less those beyond the slots
+        self._made = 0
+        self._free = 0  # threads that run no call, or will in a moment run none
         self._idle = 0  # those of these that sleep
         self._waking = False  # one of the idle has been told, and has not looked yet
         self._lead = Lead(self._lock, parts.mailbox)
@@ -215,16 +218,18 @@ class Pooled:
     def _provide(self) -> bool:
         """See to it that threads take what has come; False if there is none for a nested call."""
         while self._free < self._startable:
-            name = f"snakepit-thread-{self._threads + 1}"
+            extra = self._threads >= self._slots
+            name = f"snakepit-thread-{self._made + 1}"
             try:
-                threading.Thread(target=self._work, name=name, daemon=True).start()
+                threading.Thread(target=self._work, args=(extra,), name=name, daemon=True).start()
             except RuntimeError:
                 if not self._threads:
                     raise  # Better that the driver has another worker.
                 # The system gives no more. Those that there are will come to what has no slot.
                 self._wake()
                 return not self._begun
-            self._threads += 1
+            self._made += 1
+            self._threads += not extra
             self._free += 1
         self._wake()
         return True
@@ -235,9 +240,9 @@ class Pooled:
             self._waking = True
             self._arrived.notify()
 
-    def _work(self) -> None:
+    def _work(self, extra: bool) -> None:
         try:
-            while (found := self._next()) is not None:
+            while (found := self._next(extra)) is not None:
                 self._serve(*found)
         except DriverGone:
             return  # The main thread learns it too, and ends the process.
@@ -246,17 +251,18 @@ class Pooled:
             traceback.print_exc()
             os._exit(1)
 
-    def _next(self) -> tuple[wire.Execute, bool] | None:
-        """Return the next call, and whether it is nested; None if there are threads enough."""
+    def _next(self, extra: bool) -> tuple[wire.Execute, bool] | None:
+        """Return the next call, and whether it is nested; None if an extra thread finds none."""
         with self._lock:
-            while not (self._begun or (self._queue and self._plain < self._slots)):
+            while not self._has_next():
+                if extra:
+                    if self._lead.mine:
+                        self._lead.give_up()
+                    self._free -= 1
+                    return None
                 if self._lead.mine or self._lead.take():
                     self._read()
                     continue
-                if self._threads > self._slots:
-                    self._threads -= 1
-                    self._free -= 1
-                    return None
                 self._idle += 1
                 self._arrived.wait()
                 self._idle -= 1
@@ -272,6 +278,20 @@ class Pooled:
             self._lead_on(execute)
             return execute, nested
 
+    def _has_next(self) -> bool:
+        """Tell whether there is a call for the present thread."""
+        if self._begun:
+            return True
+        if not self._queue or self._plain >= self._slots:
+            return False
+        # What is brief is left to the leader.
+        lead = self._lead
+        return not lead.thread or lead.mine or not self._is_brief(self._queue[0])
+
+    def _is_brief(self, execute: wire.Execute) -> bool:
+        micros = self._parts.executor.known[execute.template].micros
+        return micros is not None and micros < BRIEF
+
     def _read(self) -> None:
         """Read the mailbox, as the leader, until there is a call; the lock is let go meanwhile."""
         came = False
@@ -286,13 +306,14 @@ class Pooled:
 
     def _lead_on(self, execute: wire.Execute) -> None:
         """A call is taken: if it is brief a leader goes on; otherwise others take what there is."""
-        if self._lead.mine:
-            micros = self._parts.executor.known[execute.template].micros
-            if micros is not None and micros < BRIEF and not self._begun:
-                self._lead.begins()
+        lead = self._lead
+        brief = self._is_brief(execute) and not self._begun
+        if lead.mine or (brief and lead.take()):
+            if brief:
+                lead.begins()
                 return
-            self._lead.give_up()
-        elif self._lead.thread:
+            lead.give_up()
+        elif lead.thread:
             return
         self._provide()
 
@@ -340,7 +361,7 @@ class Pooled:
         self._ends(execute, nested, micros)
         result = wire.Result(call, ended.outcome, ended.values, ended.contained, micros, [])
         if self._lead.thread:
-            runtime.reply(result)  # Nobody else is likely to write.
+            runtime.reply_beside(result)  # Nobody else is likely to write.
         else:
             self.posted(runtime.post_reply(result))
         if not self.busy:

@@ -31,7 +31,8 @@ class PoolStats(TypedDict):
     then at their end; nobody is in so many slots that are `tainted`. Those that are `ready` for
     calls are told by their numbers. The `state` is "running", or "resting" or "probing" after
     workers that ended at their start, or "failed", or "trial" after that; that of its `circuit`
-    breaker, if it has one, is "closed", "open" or "half-open".
+    breaker, if it has one, is "closed", "open" or "half-open". Each worker runs up to
+    `threads_per_worker` calls at once.
     """
 
     name: str

@@ -212,7 +212,8 @@ class InlineRuntime:
             raise RuntimeClosedError("this runtime was shut down; snakepit.init() starts another")
         owner, prepared = definition.prepared
         if owner is not self:
-            template, code = complete(definition, self._config.namespace)
+            config = self._config
+            template, code = complete(definition, config.namespace, config.threaded)
             if template.env:
                 _refuse_environment(template.name)
             if template.timeout or template.memory_limit:

@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple, final
 from ..checks import IN_GROUP
 from ..config import Config
 from ..definitions import DEFAULT_POOL, retries
-from ..payload import Packed, pack, pack_call, pack_exception, unpack
+from ..payload import Packed, pack, pack_call, pack_exception, unpack, unpack_code
 from ..policy.resources import Resources, needs_of
 from ..policy.restart import after_exception
 from ..protocol import ActorExit, Runtime
 from ..values import take_references
-from ..wire.messages import CREATE, ERROR, METHOD, OK, STREAMING, Template, Where
+from ..wire.messages import CREATE, ERROR, METHOD, OK, STREAMING, TASK, Template, Where
 from .inline_actors import InlineActor
 from .inline_objects import Ended, InlineObjects, failed, stored
 
@@ -56,6 +56,11 @@ class InlineCalls:
         self._pools = [pool.name for pool in config.pools]
         if DEFAULT_POOL not in self._pools:
             self._pools.append(DEFAULT_POOL)
+        self._initializers: dict[str, Any] = {}
+        if any(pool.initializer for pool in config.pools):
+            from .pools import initializers_of
+
+            self._initializers = dict(initializers_of(config))
 
     def work(
         self,
@@ -72,6 +77,7 @@ class InlineCalls:
             tries = 0
             while ended is None:
                 try:
+                    self._initialize(template)
                     positional, named = self.fresh(arguments)
                     ended = self._returned(function(*positional, **named), template)
                 except BaseException as error:
@@ -83,6 +89,17 @@ class InlineCalls:
             return ended
 
         return work
+
+    def _initialize(self, template: Template) -> None:
+        """Run the initializer of a task's pool, before its first call.
+
+        There is no worker that could fail to start: what it raises is the call's error, and the
+        next call tries it again.
+        """
+        parts = self._initializers.get(template.pool) if template.kind == TASK else None
+        if parts is not None:
+            unpack_code(parts)()
+            self._initializers.pop(template.pool, None)
 
     def kept(self, packed: Packed) -> list[bytes]:
         """Return a packed value's parts, and count what they mention."""

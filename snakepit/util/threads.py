@@ -41,8 +41,8 @@ def lock(name: str) -> threading.RLock:
 def local(name: str) -> threading.local:
     """Return the thread-local of that name, whose attributes each thread has for itself.
 
-    The threads of a pool's worker live as long as the worker, but for those beyond
-    `threads_per_worker`, in which calls run that others wait for.
+    The threads of a pool's worker, `threads_per_worker` of them, live as long as the worker. Calls
+    that another one waits for may run in further threads, which end.
 
     Args:
         name: any string.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +42,34 @@ def test_a_pool_that_is_not_there() -> None:
         snakepit.get(one.options(pool="narrow").remote())
     with pytest.raises(errors.UnknownPoolError, match="narrow"):
         snakepit.pool("narrow").await_ready(1)
+
+
+def test_an_initializer_runs_before_the_first_call_of_its_pool(tmp_path: Path) -> None:
+    loaded = tmp_path / "loaded"
+
+    def load() -> None:
+        if not loaded.exists():
+            loaded.touch()
+            raise ValueError("not yet")
+        loaded.rename(tmp_path / "again")  # fails, if it is not the second time
+
+    models = snakepit.Pool("models", profile="thread", initializer=load)
+    with snakepit.init(mode="inline", pools=[models]):
+        assert snakepit.get(one.options(pool=None).remote()) == 1
+        assert not loaded.exists()
+        task = one.options(pool="models", max_retries=0)
+        with pytest.raises(errors.TaskError, match="not yet"):
+            snakepit.get(task.remote())
+        assert snakepit.get([task.remote(), task.remote()]) == [1, 1]
+
+
+def test_what_is_not_thread_safe_is_refused_here_too() -> None:
+    def unsafe() -> None:
+        """Does nothing."""
+
+    unsafe.thread_safe = False  # type: ignore[attr-defined]
+    with (
+        snakepit.init(mode="inline", pools=[snakepit.Pool("models", profile="thread")]),
+        pytest.raises(errors.NotSupportedError, match="thread_safe = False"),
+    ):
+        snakepit.remote(unsafe).options(pool="models").remote()

@@ -1,0 +1,156 @@
+"""The thread profile of pools against the process profile: `python -m bench.threads`.
+
+On the interpreter that runs it; the first line says whether that has a GIL. Each figure is the
+median of some rounds, and each round measures both, one after the other. Two threads or two
+processes: for a speed-up there must be two cores that nobody else uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import statistics
+import sys
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import snakepit
+from snakepit.machine import has_gil
+from snakepit.util import threads
+
+from .tasks import echo
+
+AT_ONCE: Final = 20_000
+ONE_BY_ONE: Final = 2_000
+STEPS: Final = 400_000
+LOADS: Final = 16
+SLOTS: Final = 8
+NAMES: Final = ("thread", "process")
+
+
+def load(steps: int) -> int:
+    """Compute in pure Python."""
+    total = 0
+    for step in range(steps):
+        total += step * step
+    return total
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    began = perf_counter()
+    work()
+    return perf_counter() - began
+
+
+def pools(slots: int, initializer: Callable[[], object] | None) -> list[snakepit.Pool]:
+    """Return a pool of each profile that runs so many calls at once."""
+    common: dict[str, Any] = {
+        "max_queue_size": None,
+        "queue_timeout": None,
+        "initializer": initializer,
+    }
+    thread = snakepit.Pool("thread", profile="thread", size=1, threads_per_worker=slots, **common)
+    return [thread, snakepit.Pool("process", size=slots, **common)]
+
+
+def speeds(rounds: int) -> dict[str, list[float]]:
+    """Return calls per second, and how much faster two run than one, for each profile."""
+    found: dict[str, list[float]] = {}
+
+    def note(what: str, value: float) -> None:
+        found.setdefault(what, []).append(value)
+
+    with snakepit.init(num_cpus=2, pools=pools(2, None)), ThreadPoolExecutor(2) as executor:
+        for name in NAMES:
+            snakepit.pool(name).await_ready(60)
+        task, burden = snakepit.remote(echo), snakepit.remote(load)
+        for _ in range(rounds):
+            alone = seconds(lambda: [load(STEPS) for _ in range(LOADS)])
+            took = seconds(lambda: list(executor.map(load, [STEPS] * LOADS)))
+            note("speed-up, ThreadPoolExecutor", alone / took)
+            for name in NAMES:
+                at_once, one_by_one = rates(task.options(pool=name))
+                note(f"calls/s at once, {name}", at_once)
+                note(f"calls/s one by one, {name}", one_by_one)
+                took = seconds(partial(all_loads, burden.options(pool=name)))
+                note(f"speed-up, {name}", alone / took)
+    return found
+
+
+def rates(task: Any) -> tuple[float, float]:
+    """Return how many calls that do nothing end in a second: made at once, and one by one."""
+    snakepit.get([task.remote(n) for n in range(200)])
+    at_once = seconds(lambda: snakepit.get([task.remote(n) for n in range(AT_ONCE)]))
+    one_by_one = seconds(lambda: [snakepit.get(task.remote(n)) for n in range(ONE_BY_ONE)])
+    return AT_ONCE / at_once, ONE_BY_ONE / one_by_one
+
+
+def all_loads(task: Any) -> None:
+    """Have all loads run."""
+    snakepit.get([task.remote(STEPS) for _ in range(LOADS)])
+
+
+def memory(megabytes: int) -> dict[str, float]:
+    """Return the memory of all workers of a pool of each profile, a model loaded in each process.
+
+    Returns:
+        MB that are the processes' own, by profile.
+    """
+
+    def model() -> None:
+        threads.shared("model", lambda: array.array("b", b"x") * (megabytes << 20))
+
+    with snakepit.init(num_cpus=2, pools=pools(SLOTS, model)):
+        found: dict[str, float] = {}
+        for name in NAMES:
+            snakepit.pool(name).await_ready(300)
+            ready = snakepit.pool(name).stats()["ready"]
+            found[name] = float(sum(own_kilobytes(number) for number in pids(ready))) / 1024
+    return found
+
+
+def pids(numbers: list[int]) -> list[int]:
+    """Return the processes of workers, by their numbers."""
+    from snakepit.protocol import current
+
+    core = current()._core  # type: ignore[union-attr]
+    return [core.connections[number].pid for number in numbers]
+
+
+def own_kilobytes(pid: int) -> int:
+    """Return what a process shares with no other."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m bench.threads", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--megabytes", type=int, default=100, help="the size of the model")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", RuntimeWarning)  # of the GIL
+    version = ".".join(map(str, sys.version_info[:3]))
+    print(f"Python {version}, {'with' if has_gil() else 'without'} a GIL; {options.rounds} rounds")
+    found = speeds(options.rounds)
+    for what, values in found.items():
+        print(f"{what}: {statistics.median(values):,.2f}")
+    for what in ("calls/s at once", "calls/s one by one"):
+        theirs = found[f"{what}, process"]
+        ratios = [a / b for a, b in zip(found[f"{what}, thread"], theirs, strict=True)]
+        print(f"{what}, thread / process: {statistics.median(ratios):.2f}")
+    sizes = memory(options.megabytes)
+    print(
+        f"memory of {SLOTS} threads: {sizes['thread']:,.0f} MB, of {SLOTS} processes: "
+        f"{sizes['process']:,.0f} MB, ratio {sizes['thread'] / sizes['process']:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
