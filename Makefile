@@ -122,7 +122,7 @@ kill-points: $(STAMPS)/test
 chaos: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.storm --calls 100000 $(CHAOS_ARGS)
 	@$(BIN)/python -m tests.chaos.storm --calls 100000 --zygotes 2 $(CHAOS_ARGS)
-	@$(BIN)/python -m tests.chaos.storm --calls 100000 --profile thread $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.chaos.storm --calls 100000 --profile thread --recycle 500 $(CHAOS_ARGS)
 
 leaks: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.leaks $(LEAKS_ARGS)

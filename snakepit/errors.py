@@ -21,6 +21,7 @@ __all__ = [
     "PoolFailedError",
     "CircuitOpenError",
     "PoolSaturatedError",
+    "PoolDrainingError",
     "QueueTimeoutError",
     "UnknownPoolError",
     "ActorError",
@@ -145,6 +146,18 @@ class PoolSaturatedError(SnakepitError):
         super().__init__(message)
         self.pool = pool
         self.limit = limit
+
+
+class PoolDrainingError(SnakepitError):
+    """The pool takes no calls, since `drain` was called; this one has not run.
+
+    Attributes:
+        pool: its name.
+    """
+
+    def __init__(self, message: str = "", *, pool: str = "") -> None:
+        super().__init__(message)
+        self.pool = pool
 
 
 class QueueTimeoutError(SnakepitError, TimeoutError):

@@ -50,6 +50,15 @@ def _pool_saturated(fields: Fields) -> errors.SnakepitError:
     )
 
 
+def _pool_draining(fields: Fields) -> errors.SnakepitError:
+    pool = fields.get("pool") or ""
+    return errors.PoolDrainingError(
+        f"{fields.get('call') or 'a call'} was not taken: pool {pool} drains. It takes calls again "
+        f"after snakepit.pool({pool!r}).resume()",
+        pool=pool,
+    )
+
+
 def _queue_timeout(fields: Fields) -> errors.SnakepitError:
     pool, timeout = fields.get("pool") or "", fields.get("timeout") or 0.0
     return errors.QueueTimeoutError(
@@ -125,6 +134,7 @@ REFUSALS: Final[Mapping[str, Callable[[Fields], errors.SnakepitError]]] = {
     "actor_unschedulable": _actor_unschedulable,
     "group_removed": _group_removed,
     "pool_saturated": _pool_saturated,
+    "pool_draining": _pool_draining,
     "queue_timeout": _queue_timeout,
     "unknown_pool": _unknown_pool,
     "pending_calls": _pending_calls,

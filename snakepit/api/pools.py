@@ -9,6 +9,7 @@ from ..definitions import DEFAULT_POOL
 from ..errors import GetTimeoutError, OptionError
 from ..pools import check_pool_name, check_sizes
 from ..protocol import Definition, current
+from ..wire.messages import EMPTY
 from .calls import cancel, get
 from .context import running
 from .refs import ObjectRef
@@ -38,6 +39,7 @@ class PoolStats(TypedDict):
     name: str
     declared: bool
     state: str
+    draining: bool
     circuit: str | None
     size: int
     max_size: int
@@ -151,6 +153,45 @@ class PoolHandle:
         """
         number = None if worker is None else check_int("worker", worker, 1, MOST_NUMBER)
         (current() or running()).change_pool(self.name, "recycle", number)
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Take no new calls from now on, and wait until those that there are have ended.
+
+        New ones fail with `PoolDrainingError`, but for those that calls of the pool make, which may
+        need them to come to their end. Nothing else changes: retries and time-outs are as ever, and
+        the workers stay. A call of the pool itself would wait for its own end here, for ever.
+
+        Args:
+            timeout: seconds; None: for ever. The pool drains on when they are over.
+
+        Raises:
+            GetTimeoutError: calls were left after that.
+            TaskCancelledError: the pool was resumed meanwhile.
+            UnknownPoolError: the runtime has no such pool.
+        """
+        seconds = check_timeout(timeout)
+        runtime = current() or running()
+        runtime.change_pool(self.name, "drain")
+        template = gate_template(self.name, EMPTY)
+        gate: ObjectRef[None] = runtime.submit(Definition(None, template), (), {}, ObjectRef)
+        try:
+            get(gate, timeout=seconds)
+        except GetTimeoutError:
+            cancel(gate)
+            stats = self.stats()
+            left = {key: stats[key] for key in ("running", "queued", "waiting")}
+            raise GetTimeoutError(
+                f"pool {self.name} still has calls after {seconds} s: {left}. It drains on: call "
+                "drain() again to wait for longer, or resume()"
+            ) from None
+
+    def resume(self) -> None:
+        """Take calls again after `drain`.
+
+        Raises:
+            UnknownPoolError: the runtime has no such pool.
+        """
+        (current() or running()).change_pool(self.name, "resume")
 
     def __repr__(self) -> str:
         return f"<snakepit pool {self.name}>"

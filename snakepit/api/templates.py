@@ -109,9 +109,9 @@ def method_template(
     )
 
 
-def gate_template(pool: str) -> Template:
-    """Return the template of what ends when a pool has its workers."""
-    return _template(GATE, f"pool {pool}", pool=pool)
+def gate_template(pool: str, method: str = "") -> Template:
+    """Return the template of what ends when a pool has its workers, or with `EMPTY` no calls."""
+    return _template(GATE, f"pool {pool}", pool=pool, method=method)
 
 
 def _template(

@@ -8,9 +8,11 @@ from typing import final
 from ..wire.messages import (
     CANCELLED,
     CREATE,
+    EMPTY,
     ERROR,
     EXITED,
     FAILURE,
+    METHOD,
     OK,
     RETRYABLE,
     STREAMING,
@@ -19,6 +21,7 @@ from ..wire.messages import (
 from .actors import DEAD
 from .calls import DONE, Call
 from .completion import Completion
+from .draining import Draining
 from .lives import ActorTable
 from .placement import Placement
 from .pools import Pool
@@ -35,10 +38,17 @@ class UnknownCall(Exception):
 class Answers:
     """Ends calls that made an actor or nothing, or has them tried again."""
 
-    def __init__(self, placement: Placement, completion: Completion, actors: ActorTable) -> None:
+    def __init__(
+        self,
+        placement: Placement,
+        completion: Completion,
+        actors: ActorTable,
+        draining: Draining,
+    ) -> None:
         self._placement = placement
         self._completion = completion
         self._actors = actors
+        self._draining = draining
 
     @staticmethod
     def check(worker: Worker, call: Call, outcome: int, values: Sequence[Payload]) -> None:
@@ -75,6 +85,22 @@ class Answers:
         else:
             cause = values[0] if values else None
             self._actors.give_up(actor, {"reason": "init", "cause": cause})
+
+    def turns_away(self, call: Call) -> bool:
+        """End a new call that its pool does not take now, or never; return whether it did.
+
+        Neither a method, nor a gate that waits until its pool is empty.
+        """
+        if self._draining.refuses(call):
+            self._completion.fail_with(call, "pool_draining", pool=call.shape.klass.pool.root)
+            return True
+        template = call.shape.template
+        if template.kind == METHOD or template.method == EMPTY:
+            return False
+        if not call.shape.klass.refuses(call):
+            return False
+        self.turn_away(call)
+        return True
 
     def turn_away(self, call: Call) -> None:
         """End a call whose class is refused."""

@@ -99,6 +99,11 @@ class Tally:
         self.crashes: dict[str, int] = {}
         self.recycled: dict[str, int] = {}
 
+    @property
+    def pending(self) -> int:
+        """How many have not ended."""
+        return self.requests - self.succeeded - sum(self.errors.values())
+
     def failed(self, outcome: int, payload: Any) -> None:
         """Count a call that has ended without a value."""
         kind = payload[0] if outcome == FAILURE else "error"

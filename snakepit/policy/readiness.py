@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, final
 
-from ..wire.messages import NONE
+from ..wire.messages import EMPTY, NONE
 from .calls import DONE, Call
 from .completion import Completion
+from .draining import Draining
 from .pools import Pool
 
 
@@ -15,15 +16,19 @@ from .pools import Pool
 class Readiness:
     """Who waits for which pool."""
 
-    __slots__ = ("_completion", "_waiting")
+    __slots__ = ("_completion", "_draining", "_waiting")
 
-    def __init__(self, completion: Completion) -> None:
+    def __init__(self, completion: Completion, draining: Draining) -> None:
         self._completion = completion
+        self._draining = draining
         self._waiting: dict[str, list[Call]] = {}
 
     def wait(self, call: Call) -> None:
-        """Let a gate wait for its pool."""
+        """Let a gate wait for its pool, to be whole or to be empty."""
         pool: Pool = call.shape.klass.pool
+        if call.shape.template.method == EMPTY:
+            self._draining.wait(call)
+            return
         # Who looks again and again gives up each time.
         others = [each for each in self._waiting.get(pool.name, ()) if each.state is not DONE]
         self._waiting[pool.name] = [*others, call]

@@ -28,8 +28,8 @@ def blamed(cause: Mapping[str, Any], begun: Iterable[Call], blocked: Container[i
     stack, or nothing. Whoever waits long would be poisoned by chance on a machine that kills now
     and then. It did begin, so that it pays with a retry as the others do.
 
-    Of several that ran side by side, one that was cancelled is to blame alone: with force the
-    worker ends for that.
+    Of several that ran side by side, one that was cancelled, or took too long, is to blame alone:
+    the worker is ended for that.
 
     Args:
         cause: how the worker ended.
@@ -39,7 +39,7 @@ def blamed(cause: Mapping[str, Any], begun: Iterable[Call], blocked: Container[i
     if went_with_zygote(cause):
         return []
     running = [call for call in begun if call.id not in blocked]
-    return [call for call in running if call.cancelled] or running
+    return [call for call in running if call.cancelled or call.expired] or running
 
 
 def after_death(deaths: int, tries: int, max_retries: int) -> str:

@@ -40,6 +40,7 @@ from .answers import UnknownCall as UnknownCall
 from .calls import DONE, Call, Shape
 from .cancelling import Cancelling
 from .completion import Completion
+from .draining import Draining
 from .groups import is_keeper
 from .lives import ActorTable
 from .nesting import find_waiter, hasten
@@ -81,12 +82,13 @@ class Scheduler:
         self.actors = ActorTable(
             self.objects, self.placement, self.completion, self.actions, window
         )
-        self._answers = Answers(self.placement, self.completion, self.actors)
+        self.drains = Draining(self.placement.workers, self.completion, self.actions)
+        self._answers = Answers(self.placement, self.completion, self.actors, self.drains)
         self._cancelling = Cancelling(
             self.objects, self.placement, self.completion, self.actors, self.actions
         )
         self._recovery = Recovery(self.placement, self.completion)
-        self._readiness = Readiness(self.completion)
+        self._readiness = Readiness(self.completion, self.drains)
         self.supervision = Supervision(
             self.placement, self.completion, self.actors, self._recovery, self._readiness,
             self.actions, window, self.close,
@@ -96,7 +98,7 @@ class Scheduler:
             self.placement.workers, self.objects, self.completion, self.actions
         )
         self._timers = Timers(
-            self.placement, self.supervision, self.actors, self.timeouts, self.actions
+            self.placement, self.supervision, self.actors, self.timeouts, self.drains, self.actions
         )
         self.placement.growth.find_waiter = partial(
             find_waiter, objects=self.objects, workers=self.placement.workers
@@ -141,7 +143,7 @@ class Scheduler:
             self.completion.count(call)
         if shape.tally is not None:
             shape.tally.requests += 1
-        refusable = call.deps or self.closed is not None or shape.klass.refusal is not None
+        refusable = call.deps or self.drains.active or shape.klass.refusal is not None
         if call.session is not None:
             refusable = self.sessions.made(call) or refusable
         if refusable and self._refused(call):
@@ -174,8 +176,7 @@ class Scheduler:
         if call.session is not None and call.session.closing:
             self.completion.fail_with(call, "session_closed", session=call.session.id)
             return True
-        if call.shape.template.kind != METHOD and call.shape.klass.refuses(call):
-            self._answers.turn_away(call)
+        if self._answers.turns_away(call):
             return True
         for _, identifier in call.deps:
             entry = self.objects.entries.get(identifier)
@@ -425,7 +426,7 @@ class Scheduler:
     def close(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Resolve every call to a failure record of `kind`; refuse all that come later."""
         self.closed = [kind, dict(fields)]
-        self.placement.sizes.closed = True
+        self.drains.active = self.drains.closed = self.placement.sizes.closed = True
         calls = {e.call.id: e.call for e in self.objects.entries.values() if e.call is not None}
         # Before the actors, whose ends say less.
         for call in calls.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .calls import READY
+from .calls import DONE, READY
 from .placement import Placement
 from .pools import Pool
 from .slots import running
@@ -26,12 +26,13 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
     tally = pool.tally
     begun = sum(map(running, workers))
     ahead = sum(len(worker.inflight) for worker in workers) - begun
+    # Those that were given up have been answered, whatever they still do.
+    begun -= sum(call.state is DONE for worker in workers for call in worker.inflight.values())
     ready = sum(
         call.state is READY and call.shape.tally is tally
         for klass in placement.waiting
         for call in klass.queue
     )
-    ended = tally.succeeded + sum(tally.errors.values())
     return {
         "name": pool.name,
         "declared": pool.declared,
@@ -49,7 +50,7 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "timeouts": tally.errors.get("queue_timeout", 0),
         "running": begun,
         "queued": ready + ahead,
-        "waiting": tally.requests - ended - begun - ready - ahead,
+        "waiting": tally.pending - begun - ready - ahead,
         "tainted": sum(each.held for each in pools),
         "workers": _by_state(workers),
         "ready": [n for each in pools for n, w in each.workers.items() if w.state is LIVE],

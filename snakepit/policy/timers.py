@@ -6,6 +6,7 @@ from collections import deque
 from typing import final
 
 from .actions import Action, AskBack, Kill
+from .draining import Draining
 from .lives import ActorTable
 from .placement import Placement
 from .pools import Pool
@@ -25,12 +26,14 @@ class Timers:
         supervision: Supervision,
         actors: ActorTable,
         timeouts: Timeouts,
+        draining: Draining,
         actions: deque[Action],
     ) -> None:
         self._placement = placement
         self._supervision = supervision
         self._actors = actors
         self._timeouts = timeouts
+        self._draining = draining
         self._actions = actions
 
     def tick(self, key: str, now: float) -> None:
@@ -42,6 +45,8 @@ class Timers:
             self._placement.due()
         elif kind == "timeout":
             self._timeouts.look(int(rest), now)
+        elif kind == "drain":
+            self._draining.look(self._placement.pools[rest])
         elif kind == "shrink":
             self._placement.sizes.shrink(self._placement.pools[rest])
         elif kind == "age":

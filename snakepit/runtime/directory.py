@@ -61,8 +61,8 @@ def changed(scheduler: Scheduler, name: str, change: str, *arguments: Any) -> di
     Args:
         scheduler: which has the pool.
         name: the pool.
-        change: "resize", to a least and a greatest number of workers; or "recycle", all workers
-            (None) or the one with a number.
+        change: "resize", to a least and a greatest number of workers; "recycle", all workers (None)
+            or the one with a number; "drain"; or "resume".
         arguments: the numbers.
     """
     facts = stats_of(scheduler, name)
@@ -75,6 +75,10 @@ def changed(scheduler: Scheduler, name: str, change: str, *arguments: Any) -> di
     elif change == "recycle":
         facts["worker"] = arguments[0]
         supervision.recycle(pool, arguments[0])
+    elif change == "drain":
+        scheduler.drains.drain(pool)
+    elif change == "resume":
+        scheduler.drains.resume(pool)
     return facts
 
 
@@ -87,7 +91,7 @@ def stats_of(scheduler: Scheduler, name: str) -> dict[str, Any]:
     pool = pools.get(name)
     if pool is None or pool.base:
         return {"pool": name, "pools": [each.name for each in pools.values() if not each.base]}
-    return stats(scheduler.placement, pool)
+    return {**stats(scheduler.placement, pool), "draining": name in scheduler.drains.pools}
 
 
 def living_groups(scheduler: Scheduler) -> list[GroupRecord]:

@@ -45,8 +45,9 @@ NONE: Final = b"N."
 
 TASK, CREATE, METHOD, GATE = range(4)
 """What a call is: a function, an actor's constructor, an actor's method; or nothing that is run: it
-ends when its pool has its workers."""
+ends when its pool has its workers, or, if its method is `EMPTY`, no calls."""
 
+EMPTY: Final = "empty"
 
 STREAMING: Final = -1
 """Returns of a call that yields its values one by one: `Template.returns`."""

@@ -3,6 +3,7 @@
     python -m tests.chaos.storm --calls 100000                 a worker every 100 ms
     python -m tests.chaos.storm --calls 100000 --zygotes 2     and the zygote every 2 s
     python -m tests.chaos.storm --calls 100000 --profile thread    four calls in each process
+    python -m tests.chaos.storm --calls 100000 --recycle 200       none serves more than 200
 
 A hundred calls are 57 plain tasks, 10 of them an argument of 10 others, 6 values through the
 store that the driver looks at, 6 that another task does, 6 large arguments, 3 tasks that make 3
@@ -186,14 +187,15 @@ def settle(runtime: Any, patience: float = PATIENCE) -> float:
     return took
 
 
-def begin(profile: str) -> Any:
-    """Start a runtime whose usual pool is of that profile."""
+def begin(profile: str, recycle: int | None = None) -> Any:
+    """Start a runtime whose usual pool is of that profile, and replaces workers by their calls."""
     pools: list[snakepit.Pool] = []
-    if profile == "thread":
+    if profile == "thread" or recycle:
         pools.append(
             snakepit.Pool(
-                "default", profile=profile, size=2, threads_per_worker=4, max_queue_size=None,
-                queue_timeout=None,
+                "default", profile=profile, size=2, max_queue_size=None, queue_timeout=None,
+                threads_per_worker=4 if profile == "thread" else None,
+                worker_max_requests=recycle,
             )
         )  # fmt: skip
     with warnings.catch_warnings():
@@ -210,8 +212,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.001, help="what a plain task takes")
     parser.add_argument("--profile", choices=("process", "thread"), default="process")
+    parser.add_argument("--recycle", type=int, help="calls that a worker serves")
     options = vars(parser.parse_args())
-    with begin(options.pop("profile")):
+    with begin(options.pop("profile"), options.pop("recycle")):
         print(run(**options))
     return 0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import snakepit
 from snakepit.protocol import current
 
 from . import books, storm
@@ -23,11 +24,18 @@ def test_every_call_resolves_once_to_its_value(runtime: Any, zygotes: float) -> 
     assert report.workers
 
 
-def test_every_call_of_a_thread_pool_resolves_once_to_its_value() -> None:
-    with storm.begin("thread"):
+@pytest.mark.parametrize(
+    ("profile", "recycle"), [("thread", None), ("thread", 60), ("process", 25)]
+)
+def test_every_call_of_another_pool_resolves_once_to_its_value(
+    profile: str, recycle: int | None
+) -> None:
+    with storm.begin(profile, recycle):
         report = storm.run(CALLS, every=0.1, zygotes=0.0, seed=7, patience=storm.PATIENCE)
+        recycled = snakepit.pool().stats()["recycled"]
     assert report.calls == CALLS
     assert report.workers
+    assert bool(recycled) == bool(recycle)
 
 
 def test_without_strikes_nothing_is_tried_again(runtime: Any) -> None:

@@ -111,7 +111,7 @@ class Checker:
         world.circuits.after(actions)
         world.budgets.after(actions)
         world.taints.after(actions)
-        world.ledger.after()
+        world.ledger.after(name, args)
         world.turnovers.after()
         if world.events % 256 == 0:
             self.audit()

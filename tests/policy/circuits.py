@@ -69,11 +69,9 @@ class Circuits:
 
     def _died(self, worker: Worker, cause: dict[str, Any]) -> None:
         book = self.books.get(worker.pool.partition("/")[0])
-        running = [
-            frame.task
-            for frame in worker.stack
-            if frame.task.call.id not in worker.blocked and not frame.task.struck
-        ]
+        running = [frame.task for frame in worker.stack if frame.task.call.id not in worker.blocked]
+        if any(task.struck for task in running):
+            return
         if book is None or worker.actor or "zygote" in cause or not running:
             return
         now = self.world.now

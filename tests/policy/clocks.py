@@ -78,6 +78,8 @@ class Clocks:
             task.kept = list(task.refs)
             if task.call.actor:
                 task.kept.remove(task.call.actor)
+            left = len(task.call.refs) - bool(task.call.actor)
+            self.world.require(not left, f"{task!r} is given up, and lets go of its arguments")
 
     def left(self, task: Task) -> None:
         """A call has left its worker."""

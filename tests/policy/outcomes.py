@@ -163,6 +163,12 @@ class Outcomes:
     ) -> bool:
         return self.world.ledger.may_be_saturated(task, payload[1]["limit"])
 
+    def _legal_pool_draining(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        new = name == "submit" and args[0] is task.call
+        return new and self.world.ledger.is_drained(task)
+
     def _legal_queue_timeout(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:

@@ -212,6 +212,9 @@ def drive(world: World, dice: Dice) -> None:
         most = dice.below(4)
         name = dice.pick(sorted(world.setting.lines))
         world.event("resize", name, dice.below(most + 1), most)
+    elif kind == 30 and dice.chance(world.setting.recycle):
+        name = dice.pick(sorted(p[0] for p in world.setting.pools))
+        world.event("drain" if dice.below(3) == 0 else "resume", name)
     elif kind == 29 and dice.chance(world.setting.recycle):
         workers = [*world.scheduler.placement.workers]
         number = dice.pick(workers) if workers and dice.below(2) else None

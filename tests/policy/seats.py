@@ -168,7 +168,10 @@ class Seats:
     def leads(self, task: Task) -> bool:
         """Tell whether a call that waits is the next of its session."""
         session = task.call.session
-        if session is None or session.place is task.call or task.call.tries:
+        if session is None or session.place is task.call:
+            return True
+        # One that its worker lost goes back to the queue; one that failed there, behind the others.
+        if task.call.tries and task.call not in session.waiting:
             return True
         # Else somebody else leads; the first of those that wait does, if none is in a queue.
         waiting = [call for call in session.waiting if call.state is READY]

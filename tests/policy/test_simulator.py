@@ -7,6 +7,7 @@ import pytest
 from . import (
     planted_budgets,
     planted_circuits,
+    planted_draining,
     planted_groups,
     planted_recycling,
     planted_sessions,
@@ -43,6 +44,7 @@ def test_no_promise_is_broken(share: int) -> None:
         *planted_streams.PLANTED,
         *planted_groups.PLANTED,
         *planted_slots.PLANTED,
+        *planted_draining.PLANTED,
         *planted_recycling.PLANTED,
         *planted_timeouts.PLANTED,
         *planted_sessions.PLANTED,

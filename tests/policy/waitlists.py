@@ -22,6 +22,7 @@ class Waitlists:
     def __init__(self, world: World) -> None:
         self.world = world
         self.requests = dict.fromkeys(world.setting.lines, 0)
+        self.draining: set[str] = set()
         self.since: dict[int, float] = {}
         self.waiting: dict[str, int] = {}
         self.earlier: set[int] = set()
@@ -42,7 +43,7 @@ class Waitlists:
         pool = worker.pool.partition("/")[0]
         ordinary = worker.actor or (worker.retired and not worker.stack) or "zygote" in cause
         blamed = [f.task for f in worker.stack if f.task.call.id not in worker.blocked]
-        if blamed and all(task.struck for task in blamed):
+        if any(task.struck for task in blamed):
             return
         if pool in self.crashes and not ordinary:
             self.crashes[pool] += 1
@@ -56,13 +57,23 @@ class Waitlists:
             if pool is not None and task.call.state is READY:
                 self.waiting[pool] += 1
 
-    def after(self) -> None:
+    def after(self, name: str, args: tuple[Any, ...]) -> None:
         """Note since when each waits; one that was sent meanwhile waits anew."""
+        new = self.world.tasks.get(args[0].id) if name == "submit" else None
+        taken = new is not None and not self.world.closed and self.is_drained(new)
+        self.world.require(not taken, f"{new!r} is taken by a pool that drains")
         for task in self.world.tasks.values():
             if task.call.state is READY:
                 self.since.setdefault(task.call.id, self.world.now)
             else:
                 self.since.pop(task.call.id, None)
+
+    def is_drained(self, task: Task) -> bool:
+        """Tell whether a new call is for a pool that takes none, but from its own calls."""
+        pool = task.call.shape.template.pool
+        caller = self.world.scheduler.placement.workers.get(task.call.caller)
+        own = caller is not None and caller.actor is None and caller.pool.root == pool
+        return task.kind == TASK and pool in self.draining and not own
 
     def may_be_saturated(self, task: Task, limit: int | None) -> bool:
         """Tell whether a call may find the line full.

@@ -421,7 +421,7 @@ class World:
         self.require(running == charged, f"worker {number} began {running}, not {charged}")
         self.ledger.died(worker, cause)
         suspects = {i for i in running & worker.sent.keys() if i not in worker.blocked}
-        suspects = {i for i in suspects if worker.sent[i].cancelled} or suspects
+        suspects = {i for i in suspects if worker.sent[i].struck} or suspects
         for identifier, task in list(worker.sent.items()):
             if identifier in running:
                 if "zygote" in cause or identifier not in suspects:
@@ -471,6 +471,14 @@ class World:
 
     def _recycle(self, name: str, number: int | None) -> None:
         self.scheduler.supervision.recycle(self.scheduler.placement.pools[name], number)
+
+    def _drain(self, name: str) -> None:
+        self.ledger.draining.add(name)
+        self.scheduler.drains.drain(self.scheduler.placement.pools[name])
+
+    def _resume(self, name: str) -> None:
+        self.ledger.draining.discard(name)
+        self.scheduler.drains.resume(self.scheduler.placement.pools[name])
 
     def _weighed(self, number: int, size: int) -> None:
         placement = self.scheduler.placement

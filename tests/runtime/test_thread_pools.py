@@ -15,6 +15,7 @@ import pytest
 import snakepit
 from snakepit import errors
 from snakepit.machine import has_gil
+from snakepit.policy import timeouts
 from tests.runtime.helpers import PATIENCE, Gate, Tally, wait_until
 
 THREADS = 4
@@ -367,3 +368,41 @@ def test_what_is_not_thread_safe_is_refused() -> None:
         return ""
 
     assert "thread_safe = False" in get(inside.remote())
+
+
+@snakepit.remote(pool="threads")
+def pid() -> int:
+    return os.getpid()
+
+
+def test_a_call_that_takes_too_long_is_left_alone(
+    gate: Gate, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "GRACE", 0.1)
+    process = snakepit.get(pid.remote(), timeout=PATIENCE)
+    other = hold.remote(gate, tally)
+    late = hold.options(timeout=0.1).remote(gate, tally)
+    with pytest.raises(errors.TaskTimeoutError, match="may still run"):
+        snakepit.get(late, timeout=PATIENCE)
+    stats = snakepit.pool("threads").stats()
+    assert (stats["running"], stats["waiting"]) == (1, 0)
+    gate.open()
+    assert snakepit.get([other, pid.remote()], timeout=PATIENCE) == [process, process]
+
+
+def test_a_call_has_no_limit_of_memory_of_its_own() -> None:
+    limited = hold.options(memory_limit=1 << 30)
+    with pytest.raises(errors.NotSupportedError, match="memory_limit of hold: pool 'threads'"):
+        limited.remote(None, None)
+
+
+def test_its_workers_are_recycled(gate: Gate, tally: Tally) -> None:
+    pair = snakepit.pool("pair")
+    before = set(pair.stats()["ready"])
+    calls = [hold.options(pool="pair").remote(gate, tally) for _ in range(4)]
+    assert wait_until(lambda: tally.count == 4)
+    pair.recycle()
+    assert wait_until(lambda: not before & set(pair.stats()["ready"]))
+    gate.open()
+    assert len(set(snakepit.get(calls, timeout=PATIENCE))) == 2
+    assert wait_until(lambda: sum(pair.stats()["workers"].values()) == 2)
