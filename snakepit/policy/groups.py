@@ -70,7 +70,7 @@ class Groups:
         resources = placement.resources
         if filled:
             resources.change(keeper.creation.shape.klass.needs, -1)
-            if placement.waiting:
+            if placement.waiting or placement.sessions.held:
                 placement.dispatch_soon()
         set_aside = dict(_set_aside(keeper))
         for name, amount in set_aside.items():

@@ -106,7 +106,7 @@ class ActorTable:
             actor.creation.refs = ()
         self.pump(actor)
         self._objects.unpin((actor.id,))
-        if self._placement.waiting:
+        if self._placement.waiting or self._placement.sessions.held:
             self._placement.dispatch_all()
 
     # --- called -------------------------------------------------------------------------

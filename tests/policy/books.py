@@ -10,6 +10,7 @@ from snakepit.policy.actors import Actor
 from snakepit.policy.calls import Call
 
 if TYPE_CHECKING:
+    from .process import Worker
     from .world import World
 
 
@@ -67,6 +68,12 @@ class Task:
 
     def __repr__(self) -> str:
         return f"<Task {self.call!r} where={self.where} begun={self.begun}>"
+
+
+def suspects(worker: Worker) -> list[Task]:
+    """Return who may have ended a pool's worker: of those that ran the cancelled, if there are."""
+    running = [f.task for f in worker.stack if f.task.call.id not in worker.blocked]
+    return [task for task in running if task.cancelled] or running
 
 
 @final

@@ -8,7 +8,7 @@ from snakepit.policy import actions as do
 from snakepit.policy.calls import READY, SENT
 from snakepit.wire.messages import CANCELLED, TASK
 
-from .books import Task
+from .books import Task, suspects
 
 if TYPE_CHECKING:
     from .process import Worker
@@ -69,10 +69,8 @@ class Circuits:
 
     def _died(self, worker: Worker, cause: dict[str, Any]) -> None:
         book = self.books.get(worker.pool.partition("/")[0])
-        running = [frame.task for frame in worker.stack if frame.task.call.id not in worker.blocked]
-        if any(task.struck for task in running):
-            return
-        if book is None or worker.actor or "zygote" in cause or not running:
+        guilty = [task for task in suspects(worker) if not task.struck]
+        if book is None or worker.actor or "zygote" in cause or not guilty:
             return
         now = self.world.now
         if book.state == "closed":

@@ -173,3 +173,17 @@ def test_a_closed_session_takes_nothing_and_ends_what_it_has() -> None:
     assert waiting.state == "sent"
     long(rig, waiting)
     assert not rig.scheduler.sessions.table
+
+
+def test_an_actor_that_is_made_gives_what_it_held_to_one_who_waits_for_a_worker_of_its_own() -> (
+    None
+):
+    rig, session = opened(QUEUE, workers=1)
+    long(rig, made(rig, session))
+    creation = rig.create()  # takes a CPU until it is made
+    number = only(rig.take(), do.Spawn).worker
+    waits = made(rig, session)
+    assert not sent(rig.take())
+    rig.scheduler.hello(number)
+    rig.take()
+    assert (1, waits.id) in sent(rig.result(creation, values=()))

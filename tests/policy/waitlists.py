@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 from snakepit.policy.calls import READY, WAITING
 from snakepit.wire.messages import TASK
 
+from .books import suspects
+
 if TYPE_CHECKING:
     from .books import Task
     from .process import Worker
@@ -42,8 +44,8 @@ class Waitlists:
         """A worker has ended: by itself, unless it was told to, or had to go with its zygote."""
         pool = worker.pool.partition("/")[0]
         ordinary = worker.actor or (worker.retired and not worker.stack) or "zygote" in cause
-        blamed = [f.task for f in worker.stack if f.task.call.id not in worker.blocked]
-        if any(task.struck for task in blamed):
+        blamed = suspects(worker)
+        if blamed and all(task.struck for task in blamed):
             return
         if pool in self.crashes and not ordinary:
             self.crashes[pool] += 1
