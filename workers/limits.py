@@ -13,9 +13,12 @@ import resource
 from collections.abc import Callable
 from typing import Any, Final
 
+from snakepit.errors import NotSupportedError
+
 from .interruption import Interruption
 
 PAGE: Final = resource.getpagesize()
+AHEAD: Final = "MIMALLOC_ARENA_RESERVE"
 
 
 def set_up(text: str) -> None:
@@ -34,7 +37,18 @@ def set_up(text: str) -> None:
 
 
 def restrict(size: int) -> None:
-    """Let this process take no more than so many bytes from now on, or fewer if it is so."""
+    """Let this process take no more than so many bytes from now on, or fewer if it is so.
+
+    Raises:
+        NotSupportedError: Python's own allocator has taken memory ahead, which no limit can see.
+    """
+    import sysconfig
+
+    if sysconfig.get_config_var("Py_GIL_DISABLED") and os.environ.get(AHEAD) != "0":
+        raise NotSupportedError(
+            "memory_limit: the allocator of free-threaded Python takes 1 GiB ahead, out of which a "
+            f"call could be given more. Set {AHEAD}=0 in the environment of the driver"
+        )
     with open("/proc/self/statm", "rb") as file:
         taken = int(file.read().split()[5]) * PAGE
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -27,6 +27,12 @@ def runtime() -> Iterator[Any]:
         ),
         snakepit.Pool("nowhere", size=1, cpu_affinity=[65_000]),
     ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIMALLOC_ARENA_RESERVE", "0")  # where there is no GIL
+        yield from _running(pools)
+
+
+def _running(pools: list[snakepit.Pool]) -> Iterator[Any]:
     with snakepit.init(num_cpus=1, pools=pools, restart_intensity=1, restart_period=2.0) as context:
         snakepit.pool("humble").await_ready(PATIENCE)
         yield context
