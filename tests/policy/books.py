@@ -71,9 +71,9 @@ class Task:
 
 
 def suspects(worker: Worker) -> list[Task]:
-    """Return who may have ended a pool's worker: of those that ran the cancelled, if there are."""
+    """Return who may have ended a pool's worker: of those that ran those that were struck."""
     running = [f.task for f in worker.stack if f.task.call.id not in worker.blocked]
-    return [task for task in running if task.cancelled] or running
+    return [task for task in running if task.struck] or running
 
 
 @final
