@@ -20,7 +20,7 @@ SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 # What tests/interpreters finds on this machine, or builds; each with a virtual environment.
 OTHERS := 3.12 3.13 3.13t
 .PHONY: help demo test lint format types bench simulate kill-driver kill-points chaos leaks \
-	soak-faults clean distclean test-freethreaded conformance-ray conformance-inline $(OTHERS:%=test-%)
+	soak-faults clean distclean test-freethreaded conformance-ray conformance-inline conformance-threads $(OTHERS:%=test-%)
 
 help:
 	@echo 'make demo         index the installed Python sources, in parallel'
@@ -28,7 +28,7 @@ help:
 	@echo 'make test-3.12    the same on another interpreter, test-3.13 too; what is not here is said'
 	@echo 'make test-freethreaded  the same on 3.13 without the GIL, built from source if need be'
 	@echo 'make conformance-ray  the tests of Ray'"'"'s documented behaviour, on Ray itself'
-	@echo 'make conformance-inline  the same in inline mode'
+	@echo 'make conformance-inline  the same in inline mode; make conformance-threads in a thread pool'
 	@echo 'make lint types   ruff; mypy --strict and basedpyright on the package as a wheel installs it'
 	@echo 'make format       let ruff lay out the code'
 	@echo 'make bench        measure against Ray, Dask, multiprocessing and the raw limit (quiet machine)'
@@ -68,6 +68,10 @@ conformance-ray: $(STAMPS)/test $(STAMPS)/bench
 conformance-inline: $(STAMPS)/test
 	@$(PYTEST) tests/conformance --backend inline --ignore tests/conformance/test_programs.py \
 		--ignore tests/conformance/test_suite.py $(PYTEST_ARGS)
+
+conformance-threads: $(STAMPS)/test
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/conformance --backend threads \
+		--ignore tests/conformance/test_programs.py --ignore tests/conformance/test_suite.py $(PYTEST_ARGS)
 
 test-freethreaded: test-3.13t
 

@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Here because pytest asks no conftest further down for options."""
     parser.addoption(
         "--backend",
-        choices=("snakepit", "inline", "ray"),
+        choices=("snakepit", "inline", "threads", "ray"),
         default="snakepit",
         help="what tests/conformance runs on",
     )

@@ -1,6 +1,7 @@
-"""The backend of the conformance suite: `--backend snakepit` (the default), `inline` or `ray`.
+"""The backend of the conformance suite: `--backend snakepit` (the default), or another.
 
-`inline` is snakepit in its inline mode, of which the same is expected where no test says why not.
+`inline` is snakepit in its inline mode, and `threads` with tasks in a thread pool, of which the
+same is expected where no test says why not; and there is `ray`.
 
 What a test defines, it defines in its own body: functions and classes then travel by value on both
 backends. What all tests of a module share is the runtime, since Ray takes seconds to start one; of
@@ -32,6 +33,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         beside = item.get_closest_marker("not_inline")
         if beside is not None and inline:
             item.add_marker(pytest.mark.skip(reason=beside.kwargs["because"]))
+        struck = item.get_closest_marker("not_in_threads")
+        if config.getoption("--backend") == "threads":
+            item.add_marker(pytest.mark.filterwarnings("ignore:pool default:RuntimeWarning"))
+            if struck is not None:
+                item.add_marker(pytest.mark.skip(reason=struck.kwargs["because"]))
         missing, deadly = map(item.get_closest_marker, ("not_yet", "crashes_ray"))
         if missing is not None and ours:
             item.add_marker(pytest.mark.xfail(strict=True, reason=missing.kwargs["reason"]))
@@ -72,7 +78,14 @@ def settings(backend: str, request: pytest.FixtureRequest) -> dict[str, Any]:
             "log_to_driver": False,
             "object_store_memory": 256 << 20,
         }
-    mode = {"mode": "inline"} if request.config.getoption("--backend") == "inline" else {}
+    kind = request.config.getoption("--backend")
+    mode: dict[str, Any] = {"mode": "inline"} if kind == "inline" else {}
+    if kind == "threads":
+        from snakepit import Pool
+
+        # As patient as the pool that is there without it.
+        patient = {"max_queue_size": None, "queue_timeout": None}
+        mode["pools"] = [Pool("default", profile="thread", size=2, threads_per_worker=4, **patient)]
     return {"log_to_driver": False, **mode}
 
 

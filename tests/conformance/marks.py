@@ -32,3 +32,8 @@ def crashes_ray(how: str) -> Any:
 def not_inline(because: str) -> Any:
     """Mark what inline mode cannot do, where calls run in the driver; not run there."""
     return pytest.mark.not_inline(because=because)
+
+
+def not_in_threads(because: str) -> Any:
+    """Mark what calls in threads of one process cannot do; not run with tasks in a thread pool."""
+    return pytest.mark.not_in_threads(because=because)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import crashes_ray, not_inline
+from tests.conformance.marks import crashes_ray, not_in_threads, not_inline
 from tests.runtime.helpers import wait_until
 
 
@@ -89,6 +89,7 @@ def test_a_task_that_waits_for_arguments_never_starts(ray: Any, gate: Any, tally
     assert tally.count == 0
 
 
+@not_in_threads("no signal reaches a thread: it has to ask whether it is cancelled")
 @not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_a_task_that_runs_is_interrupted(ray: Any, tally: Any) -> None:
     @ray.remote
@@ -104,6 +105,7 @@ def test_a_task_that_runs_is_interrupted(ray: Any, tally: Any) -> None:
         ray.get(ref)
 
 
+@not_in_threads("no signal reaches a thread: it has to ask whether it is cancelled")
 def test_a_task_that_runs_gets_a_keyboard_interrupt(ray: Any, gate: Any, tally: Any) -> None:
     @ray.remote
     def sleeps() -> None:
@@ -138,6 +140,7 @@ def test_force_ends_the_process(ray: Any, tally: Any) -> None:
     assert tally.count == 1
 
 
+@not_in_threads("no signal reaches a thread: it has to ask whether it is cancelled")
 @not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_a_cancelled_task_is_not_tried_again(ray: Any, tally: Any) -> None:
     @ray.remote(max_retries=-1, retry_exceptions=True)
@@ -249,6 +252,7 @@ def test_cancel_of_what_was_put_does_nothing(ray: Any) -> None:
     assert ray.get(ref) == 1
 
 
+@not_in_threads("no signal reaches a thread: it has to ask whether it is cancelled")
 def test_recursive_cancels_what_the_call_called(ray: Any, tally: Any, gate: Any) -> None:
     @ray.remote
     def child() -> None:
@@ -272,6 +276,7 @@ def test_recursive_cancels_what_the_call_called(ray: Any, tally: Any, gate: Any)
     assert wait_until(lambda: gate.is_open)
 
 
+@not_in_threads("no signal reaches a thread: it has to ask whether it is cancelled")
 def test_recursive_reaches_the_calls_of_calls(ray: Any, tally: Any, gate: Any) -> None:
     @ray.remote(num_cpus=0)
     def grandchild() -> None:
@@ -319,6 +324,7 @@ def test_what_was_called_goes_on_if_recursive_is_false(ray: Any, tally: Any, gat
     assert wait_until(lambda: tally.count == 2)
 
 
+@not_in_threads("no signal reaches a thread: it has to ask whether it is cancelled")
 def test_recursive_from_a_coroutine_of_an_actor(ray: Any, tally: Any, gate: Any) -> None:
     @ray.remote(num_cpus=0)
     def child() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.marks import differs, not_inline
+from tests.conformance.marks import differs, not_in_threads, not_inline
 from tests.runtime.helpers import wait_until
 
 
@@ -293,6 +293,7 @@ def test_cancel_stops_the_producer(ray: Any, tally: Any, gate: Any) -> None:
     assert wait_until(lambda: gate.is_open)
 
 
+@not_in_threads("no signal reaches a thread: it has to ask whether it is cancelled")
 @not_inline("a call is over when `.remote()` returns, and nothing runs beside it")
 def test_what_a_cancelled_generator_yielded_stays_and_then_comes_the_error(
     ray: Any, tally: Any
