@@ -65,6 +65,10 @@ class Budgets:
             self.times[pool] = recent
             world.require(len(recent) <= limit, f"{len(recent)} retries in {pool}, not {limit}")
             world.require(self.out[pool] >= len(recent), f"{pool} has counted {self.out[pool]}")
+            budget = world.scheduler.placement.pools[pool].budget
+            assert budget is not None
+            left = limit - self.out[pool]
+            world.require(budget.left == left, f"{budget.left} retries are left in {pool}: {left}")
 
     def denies(self, task: Task, said: str | None) -> bool:
         """Whether a call may be told that there is no retry left for it."""
