@@ -360,10 +360,13 @@ class World:
         if identifier in worker.sent and waits:
             worker.blocked.add(identifier)
 
-    @staticmethod
-    def _ends_by(back: list[int], task: Task) -> bool:
-        refused = task.kind == TASK and task.call.shape.klass.refuses(task.call)
-        return task.call.id in back and (task.cancelled or refused)
+    def _ends_by(self, back: list[int], task: Task) -> bool:
+        """Tell whether a call ends because of what is given back: by that, or by its argument."""
+        if task.call.id in back:
+            refused = task.kind == TASK and task.call.shape.klass.refuses(task.call)
+            return task.cancelled or refused
+        arguments = (self.producer.get(i) for _, i in task.call.deps)
+        return any(self._ends_by(back, each) for each in arguments if each is not None)
 
     def _unblocked(self, number: int, identifier: int) -> None:
         self.workers[number].blocked.discard(identifier)
