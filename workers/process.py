@@ -177,6 +177,8 @@ class Worker:
     def _take(self, execute: wire.Execute) -> None:
         if self._beside is not None:
             self._beside.take(execute, self.executor.known[execute.template].template.group)
+            if self._interruption.cancelled(execute.call):  # by the other socket, before it came
+                self._beside.cancel(execute.call, False)
             return
         # Whether the running call waits is looked at when the new one is there: it may begin or
         # end to wait at this very moment, in another thread, and looks at the queues after that.
@@ -184,10 +186,9 @@ class Worker:
         queue = self._nested if nested else self._queue
         queue.append(execute)
         waits = self.runtime.waiting.on_top
-        if (not waits) if nested else (waits and not self.executor.actor_id):
-            calls = drain(queue)
-            if calls:
-                self._mailbox.send(wire.GivenBack(calls))
+        back = (not waits) if nested else (waits and not self.executor.actor_id)
+        if back and (calls := drain(queue)):
+            self._mailbox.send(wire.GivenBack(calls))
         if self._interruption.cancelled(execute.call):
             self._give_up(execute.call)
 
