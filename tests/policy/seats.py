@@ -32,7 +32,6 @@ class Seats:
         self.busy: dict[int, bool] = {}
         self.calm: set[int] = set()
         self.ever: set[int] = set()  # workers that strict sessions were pinned to
-        self._rank = 0
         self._names = 0
 
     # --- what is done -----------------------------------------------------------------------
@@ -98,9 +97,8 @@ class Seats:
                 self._rank_of(task.call)
 
     def _rank_of(self, call: Call) -> int:
-        """Return how early a call became ready, compared with others."""
-        self._rank += 1
-        return self.ranks.setdefault(call.id, self._rank)
+        """Return how early a call became ready; none was first of those of one event."""
+        return self.ranks.setdefault(call.id, self.world.events)
 
     def _sent(self, number: int, call: Call, session: Session) -> None:
         require = self.world.require
@@ -117,7 +115,7 @@ class Seats:
         for task in self.world.tasks.values():
             other = task.call
             if other.session is session and other.state is READY and not other.tries:
-                earlier = self.ranks.get(other.id, self._rank) < self.ranks[call.id]
+                earlier = self.ranks.get(other.id, self.world.events) < self.ranks[call.id]
                 require(not earlier, f"{call!r} goes before {other!r} of its session")
 
     # --- how calls may end --------------------------------------------------------------------
