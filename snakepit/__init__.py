@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         timeline,
     )
     from .api.pools import pool
+    from .api.sessions import Session
     from .api.whereabouts import get_runtime_context
     from .backends.executor import Executor
     from .pools import CircuitBreaker, Pool
@@ -66,6 +67,7 @@ __all__ = [
     "ActorHandle",
     "CircuitBreaker",
     "Pool",
+    "Session",
     # at home elsewhere
     "Executor",
     # modules
@@ -86,6 +88,7 @@ _ON_FIRST_USE: Final = {
     "Executor": ".backends.executor",
     "CircuitBreaker": ".pools",
     "Pool": ".pools",
+    "Session": ".api.sessions",
     "pool": ".api.pools",
     "run_as_script": ".script",
     **dict.fromkeys(

@@ -49,6 +49,8 @@ MAX_WORKERS: Final = 65_536
 STORE_SHARE: Final = 0.4
 SMALLEST_STORE: Final = 1 << 20
 INTENSITY: Final = 5
+MAX_SESSIONS: Final = 10_000
+MOST_SESSIONS: Final = 10_000_000
 PERIOD: Final = 60.0
 
 
@@ -66,6 +68,7 @@ class _Fields(NamedTuple):
     mode: str
     runtime_env: Pairs
     pools: tuple[Pool, ...]
+    max_sessions: int
 
 
 @final
@@ -86,6 +89,7 @@ class Config(_Fields):
         runtime_env: the environment of all worker processes, as pairs.
         mode: where calls run: in processes of their own, or "inline" in the driver.
         pools: those that were asked for.
+        max_sessions: how many sessions may be open.
     """
 
     __slots__ = ()
@@ -106,6 +110,7 @@ class Config(_Fields):
         mode: str = PROCESS,
         runtime_env: Mapping[str, Any] | None = None,
         pools: Sequence[Pool] | None = None,
+        max_sessions: int = MAX_SESSIONS,
     ) -> Config:
         """Check every setting.
 
@@ -128,6 +133,7 @@ class Config(_Fields):
             _mode(mode),
             () if runtime_env is None else check_runtime_env("runtime_env", runtime_env),
             () if pools is None else check_pools(pools),
+            check_int("max_sessions", max_sessions, 0, MOST_SESSIONS),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -178,6 +184,7 @@ def resolve(
     mode: str | None = None,
     runtime_env: Mapping[str, Any] | None = None,
     pools: Sequence[Pool] | None = None,
+    max_sessions: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Config:
     """Return the settings: those given, else the environment's, else what suits this machine.
@@ -196,6 +203,7 @@ def resolve(
         mode: default: "process".
         runtime_env: default: the driver's own environment.
         pools: default: none but the one for calls that name none.
+        max_sessions: default: 10,000.
         environment: in place of the process's own, for tests.
 
     Raises:
@@ -245,6 +253,7 @@ def resolve(
         mode=PROCESS if mode is None else mode,
         runtime_env=runtime_env,
         pools=pools,
+        max_sessions=MAX_SESSIONS if max_sessions is None else max_sessions,
     )
 
 

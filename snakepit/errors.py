@@ -24,6 +24,10 @@ __all__ = [
     "PoolDrainingError",
     "QueueTimeoutError",
     "UnknownPoolError",
+    "WorkerBusyError",
+    "SessionWorkerUnavailableError",
+    "SessionClosedError",
+    "SessionQuotaExceededError",
     "ActorError",
     "ActorDiedError",
     "ActorUnavailableError",
@@ -186,6 +190,54 @@ class TaskTimeoutError(SnakepitError, TimeoutError):
         super().__init__(message)
         self.call = call
         self.timeout = timeout
+
+
+class WorkerBusyError(SnakepitError):
+    """The worker of the session had something to do, and the session does not wait.
+
+    Attributes:
+        session: the session's id.
+    """
+
+    def __init__(self, message: str = "", *, session: str = "") -> None:
+        super().__init__(message)
+        self.session = session
+
+
+class SessionWorkerUnavailableError(SnakepitError):
+    """The worker that the session is pinned to has gone, and what it kept for it with it.
+
+    Attributes:
+        session: the session's id.
+    """
+
+    def __init__(self, message: str = "", *, session: str = "") -> None:
+        super().__init__(message)
+        self.session = session
+
+
+class SessionClosedError(SnakepitError):
+    """No session of this id is open: it was closed, or nothing used it for too long.
+
+    Attributes:
+        session: the session's id.
+    """
+
+    def __init__(self, message: str = "", *, session: str = "") -> None:
+        super().__init__(message)
+        self.session = session
+
+
+class SessionQuotaExceededError(SnakepitError):
+    """As many sessions are open as may be.
+
+    Attributes:
+        limit: how many may be, `init(max_sessions=...)`.
+    """
+
+    def __init__(self, message: str = "", *, limit: int = 0) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class UnknownPoolError(SnakepitError, ValueError):

@@ -101,10 +101,12 @@ class Runtime(Protocol):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
+        session: str = "",
     ) -> T:
         """Start a task; `make` is given the id of its first return; the others follow it.
 
-        There is one handle on each return.
+        There is one handle on each return. With `session` it is a call of that session, which is
+        opened if need be.
         """
         ...
 
@@ -203,6 +205,20 @@ class Runtime(Protocol):
         """
         ...
 
+    def ask_session(self, operation: str, session: str | int, *arguments: Any) -> Any:
+        """Ask about the session of that id, or number: see `snakepit.runtime.desk`.
+
+        Raises:
+            SessionClosedError: it is not open.
+            SessionQuotaExceededError: it cannot be opened, since too many are.
+            OptionError: it is open with other settings.
+        """
+        ...
+
+    def session_state(self, number: int) -> dict[str, Any]:
+        """Return what this process keeps for a session, by the number that `describe` tells."""
+        ...
+
     def progress(self, bar: Bar, *, late: bool) -> None:
         """Show a progress bar of this process, at the driver, as it is now.
 
@@ -276,28 +292,6 @@ class Runtime(Protocol):
     def describe(self) -> dict[str, Any]:
         """Return plain facts of this runtime: resources, workers, store, where this code runs."""
         ...
-
-
-async def resolved(runtime: Runtime, ids: Sequence[int]) -> None:
-    """Wait in an asyncio task until all of `ids` have resolved; the loop runs on."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    for identifier in ids:
-        done = loop.create_future()
-
-        def settle(done: asyncio.Future[None] = done) -> None:
-            if not done.done():
-                done.set_result(None)
-
-        def arrived(settle: Callable[[], None] = settle) -> None:
-            try:
-                loop.call_soon_threadsafe(settle)
-            except RuntimeError:
-                return  # The loop was closed meanwhile: nobody awaits any more.
-
-        runtime.when_done(identifier, arrived)
-        await done
 
 
 class Forkable(Protocol):

@@ -77,6 +77,59 @@ def _unknown_pool(fields: Fields) -> errors.SnakepitError:
     )
 
 
+def _worker_busy(fields: Fields) -> errors.SnakepitError:
+    session = str(fields.get("session") or "")
+    return errors.WorkerBusyError(
+        f"{fields.get('call') or 'a call'} has not run: the worker of session {session!r} was "
+        'busy. Call again, or open the session with affinity="strict_queue" to wait',
+        session=session,
+    )
+
+
+def _session_worker_unavailable(fields: Fields) -> errors.SnakepitError:
+    session = str(fields.get("session") or "")
+    return errors.SessionWorkerUnavailableError(
+        f"{fields.get('call') or 'a call'} did not run to its end: the worker that session "
+        f"{session!r} is pinned to has gone, with the state that it kept. Session.repin() lets "
+        "the next call choose another, and session.store is still there",
+        session=session,
+    )
+
+
+def _session_elsewhere(fields: Fields) -> errors.SnakepitError:
+    return errors.OptionError(
+        f"{fields.get('call') or 'a call'} is for other workers (of pool "
+        f"{fields.get('pool') or ''!r}, or with another environment or GPUs) than the one of pool "
+        f"{fields.get('pinned') or ''!r} that session {fields.get('session') or ''!r} is pinned to"
+    )
+
+
+def _session_closed(fields: Fields) -> errors.SnakepitError:
+    session = str(fields.get("session") or "")
+    return errors.SessionClosedError(
+        f"session {session!r} is not open: it was closed, or was out of use for as long as its "
+        "ttl. Open it again by snakepit.Session(...)",
+        session=session,
+    )
+
+
+def _session_quota(fields: Fields) -> errors.SnakepitError:
+    limit = int(fields.get("limit") or 0)
+    return errors.SessionQuotaExceededError(
+        f"session {fields.get('session') or ''!r} cannot be opened: {limit} are open, as many as "
+        "init(max_sessions=...) allows. Close some, or give them a shorter ttl",
+        limit=limit,
+    )
+
+
+def _session_differs(fields: Fields) -> errors.SnakepitError:
+    settings = ", ".join(f"{k}={v!r}" for k, v in dict(fields.get("settings") or {}).items())
+    return errors.OptionError(
+        f"session {fields.get('session') or ''!r} is open with other settings: {settings}. Use "
+        "those, or close it first"
+    )
+
+
 def _actor_unschedulable(fields: Fields) -> errors.SnakepitError:
     return errors.ActorUnschedulableError(
         f"{_impossible(fields)}. Ask for less by .options(...), or give more to init(...)"
@@ -137,6 +190,12 @@ REFUSALS: Final[Mapping[str, Callable[[Fields], errors.SnakepitError]]] = {
     "pool_draining": _pool_draining,
     "queue_timeout": _queue_timeout,
     "unknown_pool": _unknown_pool,
+    "worker_busy": _worker_busy,
+    "session_worker_unavailable": _session_worker_unavailable,
+    "session_elsewhere": _session_elsewhere,
+    "session_closed": _session_closed,
+    "session_quota": _session_quota,
+    "session_differs": _session_differs,
     "pending_calls": _pending_calls,
 }
 """What makes the error of a failure record, by its kind."""

@@ -35,6 +35,12 @@ EXPECTED = {
     "pool_draining": errors.PoolDrainingError,
     "queue_timeout": errors.QueueTimeoutError,
     "unknown_pool": errors.UnknownPoolError,
+    "worker_busy": errors.WorkerBusyError,
+    "session_worker_unavailable": errors.SessionWorkerUnavailableError,
+    "session_elsewhere": errors.OptionError,
+    "session_closed": errors.SessionClosedError,
+    "session_quota": errors.SessionQuotaExceededError,
+    "session_differs": errors.OptionError,
 }
 
 

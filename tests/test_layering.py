@@ -17,12 +17,13 @@ ROOT = Path(__file__).parents[1]
 FOUNDATION = [
     *"errors carried task_errors sources exceptions faults ids handles bars".split(),
     *"checks config runtime_env machine deadline leftovers neighbours registry".split(),
-    *"pools refusals".split(),
+    *"pools refusals sessions".split(),
 ]
 LAYERS: dict[str, float] = {
     **dict.fromkeys(FOUNDATION, 0),
     "wire": 1,
     "policy": 1.5,  # pure too, and speaks of calls in the words of the messages
+    "resolving": 1.8,
     "protocol": 1.7,  # values ask the runtime to carry the sockets inside them
     **dict.fromkeys(("payload", "store", "transport"), 2),
     # Payload, store and protocol put together, for both sides of the mailbox.

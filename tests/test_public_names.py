@@ -33,6 +33,7 @@ NAMES = {
     "ActorClass",
     "ActorHandle",
     "Pool",
+    "Session",
     "CircuitBreaker",
     "Executor",
     "errors",

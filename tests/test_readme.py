@@ -153,6 +153,9 @@ def test_comments_with_values_are_found() -> None:
         "25",
         "[0, 2, 4, 6]",
         "4",
+        "[1, 2]",
+        "'why?'",
+        "1",
     ]
     assert sorted(found) == sorted(wanted)
 

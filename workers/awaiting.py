@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
-from snakepit.protocol import resolved
+from snakepit.resolving import resolved
 from snakepit.values import Values
 from snakepit.wire import messages as wire
 

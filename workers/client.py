@@ -41,6 +41,7 @@ from .lending import Lending
 from .mailbox import Mailbox
 from .progress import Bars
 from .questions import Questions
+from .sessions import Sessions
 from .waiting import Loop, Waiting, warn_of_blocking
 from .wants import Wants
 
@@ -107,6 +108,10 @@ class WorkerRuntime:
         self.placement_groups = directory.placement_groups
         self.pool_stats = directory.pool_stats
         self.change_pool = directory.change_pool
+        sessions = Sessions(self)
+        self.ask_session = sessions.ask
+        self.session_state = sessions.state
+        self.leave = sessions.leave
         self.lending = lending = Lending(self, mailbox, control, interruption)
         self.lend = lending.lend
         self.borrow = lending.borrow
@@ -192,9 +197,10 @@ class WorkerRuntime:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
+        session: str = "",
     ) -> T:
         """See `Runtime.submit`."""
-        return self._call(definition, 0, args, kwargs, None, make)
+        return self._call(definition, 0, args, kwargs, None, make, session)
 
     def call(
         self,
@@ -238,6 +244,7 @@ class WorkerRuntime:
         kwargs: dict[str, Any],
         methods: Any,
         make: Callable[[Runtime, int], T],
+        session: str = "",
     ) -> T:
         number, template = self._number(definition)
         deps: tuple[tuple[wire.Where, int], ...] = ()
@@ -267,9 +274,8 @@ class WorkerRuntime:
                     refs = (*refs, blob)
                     self._mailbox.send(wire.Put(blob, payload, []))
                 parent = self._parent()
-                self._mailbox.send_fields(
-                    (SUBMIT, identifier, number, actor, payload, deps, refs, parent, methods)
-                )
+                fields = identifier, number, actor, payload, deps, refs, parent, methods, session
+                self._mailbox.send_fields((SUBMIT, *fields))
             if blob:
                 self.drop(blob)
             return make(self, identifier)

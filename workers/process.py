@@ -156,6 +156,8 @@ class Worker:
             self.executor.define(message)
         elif kind is wire.Code:
             self.executor.code(message)
+        elif kind is wire.Leave:
+            self.runtime.leave(message.session)
         elif kind is wire.Taken:
             self.executor.producer.taken(message)
         elif kind is wire.Answer:
@@ -165,8 +167,7 @@ class Worker:
         elif kind is wire.Trim:
             self.values.trim()
         elif kind is wire.Forget:
-            for number in message.segments:
-                self.values.mappings.discard(number)
+            self.values.mappings.forget(message.segments)
         elif kind is wire.Imports:
             self._surroundings.adopt(message.path, message.directory)
         elif kind is wire.Welcome:

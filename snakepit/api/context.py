@@ -32,6 +32,7 @@ _SETTINGS: Final = (
     "runtime_env",
     "mode",
     "pools",
+    "max_sessions",
 )
 # What Ray's init takes besides, with the value that asks for what happens here anyway.
 _LATER: Final[dict[str, Any]] = {
@@ -110,6 +111,7 @@ def init(
     restart_period: float | None = None,
     runtime_env: Mapping[str, Any] | None = None,
     pools: Sequence[Pool] | None = None,
+    max_sessions: int | None = None,
     **unknown: Never,
 ) -> Context:
     """Start the runtime of this process; inside a task, attach to the one that runs it.
@@ -137,6 +139,8 @@ def init(
         restart_period: seconds, at least 0.1 for each restart and one more; default: 60.
         runtime_env: the environment of all worker processes; see `snakepit.runtime_env`.
         pools: pools of workers, each with a name, for calls that say so; see `snakepit.Pool`.
+        max_sessions: how many sessions may be open, 0 to 10,000,000; default: 10,000; see
+            `snakepit.Session`.
         unknown: refused; here to say what is allowed.
 
     Returns:
@@ -163,6 +167,7 @@ def init(
         restart_period=restart_period,
         runtime_env=runtime_env,
         pools=pools,
+        max_sessions=max_sessions,
     )
     if config.threaded and not is_initialized():
         _tell_of_gil(config)

@@ -23,6 +23,8 @@ from typing import (
     overload,
 )
 
+from ..definitions import DEFAULT_POOL
+from ..errors import OptionError
 from ..protocol import Definition, current
 from ..wire.messages import STREAMING
 from .context import running
@@ -62,7 +64,7 @@ class TaskCall(Portable, Generic[P, Out]):
     leave the call's arguments alone.
     """
 
-    __slots__ = ("_high", "_low", "_make")
+    __slots__ = ("_high", "_low", "_make", "_session")
 
     def __init__(self, definition: Definition, signature: Signature) -> None:
         """Made by `remote` and `options`, never by users."""
@@ -72,6 +74,7 @@ class TaskCall(Portable, Generic[P, Out]):
         super()._bind(definition, signature)
         self._low, self._high = signature.low, signature.high
         self._make = maker_of(definition.template.returns)
+        self._session = ""
 
     @overload
     def remote(self, *args: P.args, **kwargs: P.kwargs) -> Out: ...
@@ -141,7 +144,27 @@ class TaskCall(Portable, Generic[P, Out]):
         if kwargs or not self._low <= len(args) <= self._high:
             self._signature.check(f"{self._definition.template.name}.remote", args, kwargs)
         runtime = current() or running()
-        return runtime.submit(self._definition, args, kwargs, self._make)
+        return runtime.submit(self._definition, args, kwargs, self._make, self._session)
+
+    def in_session(self, session: str, pool: str = "") -> TaskCall[P, Out]:
+        """Return it as calls of the session with this id.
+
+        Args:
+            session: the id.
+            pool: the session's pool; "": the one that the function is for.
+
+        Raises:
+            OptionError: the function is for another pool.
+        """
+        template = self._definition.template
+        if pool and template.pool != pool:
+            raise OptionError(
+                f"{template.name} is for pool {template.pool or DEFAULT_POOL!r}, and session "
+                f"{session!r} for pool {pool!r}: give both the same"
+            )
+        made: TaskCall[P, Out] = TaskCall(self._definition, self._signature)
+        made._session = session
+        return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: a remote function runs by `.remote()`.
@@ -182,6 +205,7 @@ class RemoteFunction(TaskCall[P, Out]):
         self._function = function
         self._variants: dict[Any, TaskCall[P, Any]] = {}
         super().__init__(self._define(self._options), Signature(parameters_of(function)))
+        self._session = self._options.get("session", "")
 
     def _define(self, options: Mapping[str, Any]) -> Definition:
         """Return the function as these options want it called."""
@@ -209,6 +233,11 @@ class RemoteFunction(TaskCall[P, Out]):
         """
         checked = check_options("a task", options, TASK_CHECKS, TASK_LATER)
         merged = merge(self._options, checked)
+        session = merged.pop("session", "")
+        found = self._variant(merged)
+        return found.in_session(session) if session else found
+
+    def _variant(self, merged: dict[str, Any]) -> TaskCall[P, Any]:
         definition = self._define(merged)
         key = (definition.template, definition.retry_on, merged.get("num_returns"))
         known = self._variants.get(key)

@@ -60,6 +60,7 @@ class TaskOptions(CommonOptions, total=False):
     max_retries: int | None
     retry_exceptions: bool | Exceptions | None
     pool: str | None
+    session: str | None
     timeout: float | None
     memory_limit: int | None
     _generator_backpressure_num_objects: int | None
@@ -163,6 +164,12 @@ def _groups(option: str, value: object) -> tuple[tuple[str, int], ...]:
     )
 
 
+def _session(option: str, value: object) -> str:
+    from ..sessions import check_session_id
+
+    return check_session_id(option, value)
+
+
 def _strategy(option: str, value: object) -> Any:
     allowed = '"DEFAULT", "SPREAD" (there is one machine) or a PlacementGroupSchedulingStrategy'
     if isinstance(value, str):
@@ -193,6 +200,7 @@ TASK_CHECKS: Final[dict[str, Check]] = {
     "retry_exceptions": _exceptions,
     "name": check_name,
     "pool": check_pool_name,
+    "session": _session,
     "timeout": _limit,
     "memory_limit": check_memory,
 }

@@ -29,6 +29,9 @@ class Portable:
         rest = dict(getattr(self, "__dict__", ()))
         if "_variants" in rest:
             rest["_variants"] = {}
+        session = getattr(self, "_session", "")
+        if session:
+            rest["_session"] = session
         return (own.target, own.template, own.retry_on), self._signature, rest
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:

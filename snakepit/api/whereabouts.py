@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from ..ids import hex_id, node_id
 from ..protocol import Runtime, current
 from .context import running
 from .handles import ActorHandle, weak_handle
+
+if TYPE_CHECKING:
+    from .sessions import SessionState
 
 
 @final
@@ -85,6 +88,19 @@ class RuntimeContext:
     def runtime_env(self) -> dict[str, Any]:
         """The environment that the code which runs here was given; paths are absolute."""
         return dict(self._facts.get("runtime_env") or {})
+
+    @property
+    def session(self) -> SessionState | None:
+        """The session of the call that runs here: what its worker keeps for it, by name.
+
+        None for a call of no session, and outside of calls. See `snakepit.Session`.
+        """
+        facts = self._facts.get("session")
+        if facts is None:
+            return None
+        from .sessions import SessionState
+
+        return SessionState(self._runtime, facts)
 
     @property
     def namespace(self) -> str:

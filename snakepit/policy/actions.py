@@ -35,16 +35,8 @@ class Send(NamedTuple):
     nested: bool
 
 
-class Enter(NamedTuple):
-    """Tell a worker of a session, by its number and its id, before the first of its calls."""
-
-    worker: int
-    session: int
-    id: str
-
-
 class Leave(NamedTuple):
-    """Tell a worker that a session is over."""
+    """Tell a worker that has had calls of a session that this is over."""
 
     worker: int
     session: int
@@ -122,7 +114,6 @@ Action: TypeAlias = (
     StartZygote
     | Spawn
     | Send
-    | Enter
     | Leave
     | Retire
     | Kill

@@ -173,8 +173,9 @@ class Scheduler:
         if self.closed is not None:
             self.completion.fail(call, FAILURE, self.closed)
             return True
-        if call.session is not None and call.session.closing:
-            self.completion.fail_with(call, "session_closed", session=call.session.id)
+        if call.session is not None and call.session.refusal is not None:
+            kind, fields = call.session.refusal
+            self.completion.fail_with(call, kind, **fields)
             return True
         if self._answers.turns_away(call):
             return True

@@ -20,14 +20,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, final
 
-from .actions import Action, Enter, Leave
+from .actions import Action, Leave
 from .calls import READY, Call
 from .slots import has_free
 from .workers import LIVE, Worker
 
 if TYPE_CHECKING:
     from .placement import Placement
-    from .pools import Klass
+    from .pools import Klass, Refusal
 
 HINT, QUEUE, FAST = range(3)
 AFFINITIES: Final = ("hint", "strict_queue", "strict_fail_fast")
@@ -39,48 +39,40 @@ class Session:
     """One session.
 
     Attributes:
-        id: what people call it, and `number` what workers do.
-        pool: the name of the pool that it was opened for.
+        id: what people call it; `number` is of no other, before or after.
         worker: the one that has had its last call, or that it is pinned to; None before that.
         place: the call that stands in the queue of its class.
         waiting: the calls behind that one, or that wait for the worker, in their order.
+        refusal: why it takes no more calls, if it does not; it goes with the last.
         made: how many of its calls have not ended.
         turns: how often one of its calls has become ready.
-        closing: it takes no more calls, and goes with the last.
-        seen: the numbers of the workers that know of it.
-        used: when it was last used, as the shell's clock says; `ttl` is how long it may be unused.
+        seen: the numbers of the workers that have had calls of it.
     """
 
     __slots__ = (
         "affinity",
-        "closing",
         "id",
         "made",
         "number",
         "place",
-        "pool",
+        "refusal",
         "seen",
-        "ttl",
         "turns",
-        "used",
         "waiting",
         "worker",
     )
 
-    def __init__(self, identifier: str, number: int, pool: str, affinity: int) -> None:
+    def __init__(self, identifier: str, number: int, affinity: int) -> None:
         self.id = identifier
         self.number = number
-        self.pool = pool
         self.affinity = affinity
         self.worker: Worker | None = None
         self.place: Call | None = None
         self.waiting: deque[Call] = deque()
         self.made = 0
         self.turns = 0
-        self.closing = False
+        self.refusal: Refusal | None = None
         self.seen: set[int] = set()
-        self.used = 0.0
-        self.ttl = 0.0
 
     @property
     def strict(self) -> bool:
@@ -104,16 +96,18 @@ class Session:
 
 @final
 class Sessions:
-    """All sessions, by their ids.
+    """All sessions, by their numbers.
 
     Attributes:
         fail: ends a call with the kind and the fields of a failure record.
+        over: hears of a session that was closed and whose last call has ended.
     """
 
     def __init__(self, placement: Placement, actions: deque[Action]) -> None:
-        self.table: dict[str, Session] = {}
+        self.table: dict[int, Session] = {}
         self.held: dict[Worker, None] = {}
         self.fail: Callable[..., None] = lambda call, kind, **fields: None
+        self.over: Callable[[int], None] = lambda number: None
         self._placement = placement
         self._actions = actions
         self._strays: deque[Call] = deque()
@@ -121,15 +115,15 @@ class Sessions:
 
     # --- opened and closed --------------------------------------------------------------
 
-    def open(self, identifier: str, pool: str, affinity: int) -> Session:
-        """Return a new session; the id is no other's."""
-        session = self.table[identifier] = Session(identifier, self._next, pool, affinity)
+    def open(self, identifier: str, affinity: int) -> Session:
+        """Return a new session."""
+        session = self.table[self._next] = Session(identifier, self._next, affinity)
         self._next += 1
         return session
 
     def close(self, session: Session) -> None:
         """Take no more calls; those that were made go on."""
-        session.closing = True
+        session.refusal = "session_closed", {"session": session.id}
         if not session.made:
             self._forget(session)
 
@@ -137,7 +131,7 @@ class Sessions:
         """Count a new call of a session; return whether the session takes no more."""
         assert call.session is not None
         call.session.made += 1
-        return call.session.closing
+        return call.session.refusal is not None
 
     def ended(self, call: Call) -> None:
         """A call of a session has ended; it may be one that waited."""
@@ -148,13 +142,14 @@ class Sessions:
             session.place = None
             if self._promote(session) is not None:
                 self._placement.dispatch_soon()
-        if session.closing and not session.made:
+        if session.refusal is not None and not session.made:
             self._forget(session)
 
     def _forget(self, session: Session) -> None:
-        if self.table.pop(session.id, None) is None:
+        if self.table.pop(session.number, None) is None:
             return
         self._unpin(session)
+        self.over(session.number)
         for number in session.seen:
             self._actions.append(Leave(number, session.number))
 
@@ -231,9 +226,7 @@ class Sessions:
         """A call of a session is about to be sent to a worker."""
         session = call.session
         assert session is not None
-        if worker.number not in session.seen:
-            session.seen.add(worker.number)
-            self._actions.append(Enter(worker.number, session.number, session.id))
+        session.seen.add(worker.number)
         if session.worker is None and session.strict:
             worker.pins += 1
             session.worker = worker

@@ -17,9 +17,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic, perf_counter
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from ..checks import IN_GROUP, UNITS
 from ..config import Config
@@ -37,6 +37,9 @@ from .interrupts import Interrupts
 from .memory import Memory
 from .pump import Pump
 from .role import Waiter
+
+if TYPE_CHECKING:
+    from .sessions import Sessions
 
 SLOTS: Final = 4096
 """Worker processes at one time; each has a line of the status area and of the ledger."""
@@ -98,17 +101,27 @@ class Core:
             do.Resolved: self._resolved,
             do.Tell: self._tell,
             do.Free: self.memory.free,
-            do.Spawn: self._spawn,
-            do.StartZygote: self._start_zygote,
-            do.Kill: self._kill,
-            do.Retire: self._retire,
+            do.Spawn: lambda action: self.spawn(action),
+            do.StartZygote: lambda action: self.start_zygote(action.interpreter),
+            do.Kill: lambda action: self.kill(action.worker),
+            do.Retire: lambda action: self._say(action.worker, wire.Exit()),
+            do.Leave: lambda action: self._say(action.worker, wire.Leave(action.session)),
             do.AskBack: self._ask_back,
             do.Interrupt: self._interrupt,
-            do.Taken: self._taken,
+            do.Taken: lambda action: self._say(
+                action.worker, wire.Taken(action.call, action.total)
+            ),
             do.Arm: self._arm,
         }
 
     # --- under the lock -------------------------------------------------------------------
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The sessions, from the first on; the lock is held."""
+        from .sessions import Sessions
+
+        return Sessions(self)
 
     def new_ids(self, count: int) -> int:
         """Return the first of `count` fresh ids; the lock is held."""
@@ -314,19 +327,10 @@ class Core:
             value = wire.Value(action.id, entry.outcome, entry.payload)
         self.post(connection, value)
 
-    def _spawn(self, action: do.Spawn) -> None:
-        self.spawn(action)
-
-    def _start_zygote(self, action: do.StartZygote) -> None:
-        self.start_zygote(action.interpreter)
-
-    def _kill(self, action: do.Kill) -> None:
-        self.kill(action.worker)
-
-    def _retire(self, action: do.Retire) -> None:
-        connection = self.connections.get(action.worker)
+    def _say(self, number: int, message: tuple[Any, ...]) -> None:
+        connection = self.connections.get(number)
         if connection is not None:
-            self.post(connection, wire.Exit())
+            self.post(connection, message)
 
     def _ask_back(self, action: do.AskBack) -> None:
         self.tell(action.worker, wire.GiveBack())
@@ -337,11 +341,6 @@ class Core:
             # The call first: a busy worker gives up what it has already, and no more.
             connection.outbox.flush()
             self.control(connection, wire.Cancel(action.call, action.force))
-
-    def _taken(self, action: do.Taken) -> None:
-        connection = self.connections.get(action.worker)
-        if connection is not None:
-            self.post(connection, wire.Taken(action.call, action.total))
 
     def _arm(self, action: do.Arm) -> None:
         self.pump.arm(action.delay, partial(self.update, partial(self._tick, action.key)))

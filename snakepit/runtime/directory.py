@@ -42,6 +42,18 @@ class Directory:
         found: list[GroupRecord] = core.update(lambda: living_groups(core.scheduler))
         return found
 
+    def ask_session(self, operation: str, session: str | int, *arguments: Any) -> Any:
+        """See `Runtime.ask_session`."""
+        from ..sessions import plain
+
+        core = self._core
+
+        def answer() -> Any:
+            core.check_open()
+            return core.sessions.answer(operation, session, *arguments)
+
+        return plain(core.update(answer))
+
     def pool_stats(self, name: str) -> dict[str, Any]:
         """See `Runtime.pool_stats`."""
         core = self._core

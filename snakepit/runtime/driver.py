@@ -22,7 +22,8 @@ from ..policy.calls import Call, Shape
 from ..policy.placement import Pool
 from ..policy.restart import RestartWindow
 from ..policy.scheduler import Scheduler
-from ..protocol import Definition, Reference, Runtime, resolved, watch_forks
+from ..protocol import Definition, Reference, Runtime, watch_forks
+from ..resolving import resolved
 from ..values import INLINE, take_references
 from ..wire import messages as wire
 from .core import Core
@@ -78,6 +79,7 @@ class DriverRuntime:
         self.placement_groups = directory.placement_groups
         self.pool_stats = directory.pool_stats
         self.change_pool = directory.change_pool
+        self.ask_session = directory.ask_session
         self.progress = DISPLAY.show_own
         self.lend = partial(core.memory.descriptors.lend, self)
         self.borrow = core.memory.descriptors.borrow
@@ -114,11 +116,12 @@ class DriverRuntime:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
+        session: str = "",
     ) -> T:
         """See `Runtime.submit`."""
         owner, shape = definition.prepared
         shape = shape if owner is self else self._prepare(definition)
-        return self._call(shape, 0, args, kwargs, make)
+        return self._call(shape, 0, args, kwargs, make, None, session)
 
     def call(
         self,
@@ -169,6 +172,7 @@ class DriverRuntime:
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
         methods: Any = None,
+        session: str = "",
     ) -> T:
         deps: tuple[tuple[wire.Where, int], ...] = ()
         for value in args:
@@ -204,6 +208,8 @@ class DriverRuntime:
                 if blob:
                     refs = (*refs, *self._add_blob(blob, payload))
                 call = Call(identifier, shape, actor, payload, deps, refs, DRIVER)
+                if session:
+                    call.session = core.sessions.of(session, shape.template.pool)
                 if shape.template.kind == wire.CREATE:
                     self._create(call, methods)
                 else:
@@ -364,6 +370,10 @@ class DriverRuntime:
     def cancelled(self) -> bool:
         """See `Runtime.cancelled`: nothing runs here that could be."""
         return False
+
+    def session_state(self, number: int) -> dict[str, Any]:
+        """See `Runtime.session_state`: no call runs here that has a session."""
+        raise RuntimeError("what a session keeps is with its workers")
 
     def describe(self) -> dict[str, Any]:
         """See `Runtime.describe`."""

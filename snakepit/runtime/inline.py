@@ -27,7 +27,7 @@ from typing import Any, TypeVar, final
 from ..bars import DISPLAY
 from ..checks import RESERVES
 from ..config import UNITS, Config
-from ..definitions import assigned, complete, function_of, group_of
+from ..definitions import complete
 from ..errors import (
     ActorAlreadyExistsError,
     GetTimeoutError,
@@ -36,12 +36,15 @@ from ..errors import (
 )
 from ..ids import DRIVER, new_run
 from ..payload import pack, unpack_code
-from ..policy.resources import needs_of
-from ..protocol import ActorRecord, Definition, GroupRecord, Runtime, resolved
+from ..protocol import ActorRecord, Definition, GroupRecord, Runtime
+from ..resolving import resolved
 from ..wire.messages import ERROR, GATE, OK, STREAMING, Template
+from .desk import Kept
 from .inline_actors import InlineActor
 from .inline_calls import HERE, Arguments, Here, InlineCalls, raise_what_is_the_drivers
+from .inline_facts import facts_of
 from .inline_objects import PENDING, Ended, InlineObjects, failed
+from .inline_sessions import InlineSessions
 
 T = TypeVar("T")
 
@@ -62,6 +65,9 @@ class InlineRuntime:
         self.hold = self._objects.hold
         self.drop = self._objects.drop
         self.progress = DISPLAY.show_own
+        self._sessions = InlineSessions(config.max_sessions)
+        self.ask_session = self._sessions.ask
+        self.session_state = self._sessions.state
         if config.runtime_env:
             _refuse_environment("init()")
         atexit.register(self._shutdown)
@@ -74,13 +80,23 @@ class InlineRuntime:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
+        session: str = "",
     ) -> T:
         """See `Runtime.submit`."""
         template, function = self._prepare(definition)
         if template.kind == GATE:
             function = _pass
         work = self._calls.work(template, args, kwargs, function)
-        return self._run(template, None, work, make)
+        if not session:
+            return self._run(template, None, work, make)
+
+        def run(kept: Kept | None) -> T:
+            if kept is not None:
+                return self._run(template, None, work, make, kept)
+            fields = {"session": session, "limit": self._config.max_sessions}
+            return self._run(template, None, lambda: failed("session_quota", **fields), make)
+
+        return self._sessions.run(session, template.pool, run)
 
     def call(
         self,
@@ -171,6 +187,7 @@ class InlineRuntime:
         actor: InlineActor | None,
         work: Callable[[], Ended],
         make: Callable[[Runtime, int], T],
+        session: Kept | None = None,
     ) -> T:
         """Run a call to its end, and make what stands for its results."""
         returns = abs(template.returns)
@@ -178,7 +195,8 @@ class InlineRuntime:
         if template.returns == STREAMING:
             self._objects.streams[first] = deque()
         try:
-            ended = copy_context().run(self._within, Here(first, template, actor), work)
+            here = Here(first, template, actor, session=session)
+            ended = copy_context().run(self._within, here, work)
         except BaseException:
             self._objects.discard(first, returns)
             raise
@@ -386,26 +404,7 @@ class InlineRuntime:
         }
         here = HERE.get()
         if here is not None:
-            facts.update(self._facts_of(here))
-        return facts
-
-    def _facts_of(self, here: Here) -> dict[str, Any]:
-        actor = here.actor
-        holder = here.template if actor is None else actor.template
-        count = -(-dict(holder.resources).get("GPU", 0) // UNITS)
-        facts = {
-            "task": here.call,
-            "task_name": here.template.name,
-            "task_function": function_of(here.template, actor and actor.template),
-            "placement_group": group_of(holder),
-            "assigned": assigned(holder.resources if actor else needs_of(holder, False)),
-            "gpus": list(self._config.gpus[:count]),
-        }
-        if actor is not None:
-            facts["actor"] = actor.id
-            facts["actor_name"] = actor.template.actor_name or None
-            facts["actor_methods"] = actor.methods
-            facts["reconstructed"] = actor.restarts > 0
+            facts.update(facts_of(here, self._config))
         return facts
 
     @property

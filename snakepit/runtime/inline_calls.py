@@ -16,6 +16,7 @@ from ..policy.restart import after_exception
 from ..protocol import ActorExit, Runtime
 from ..values import take_references
 from ..wire.messages import CREATE, ERROR, METHOD, OK, STREAMING, TASK, Template, Where
+from .desk import Kept
 from .inline_actors import InlineActor
 from .inline_objects import Ended, InlineObjects, failed, stored
 
@@ -27,6 +28,7 @@ class Here(NamedTuple):
     template: Template
     actor: InlineActor | None
     held: frozenset[int] = frozenset()  # the actors whose turn it is in this context
+    session: Kept | None = None
 
 
 HERE: Final[ContextVar[Here | None]] = ContextVar("snakepit_inline", default=None)

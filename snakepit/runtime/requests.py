@@ -106,6 +106,8 @@ class Inbox:
             connection.number,
             message.parent,
         )
+        if message.session:
+            call.session = self._core.sessions.of(message.session, shape.template.pool)
         if shape.template.kind == wire.CREATE:
             self._scheduler.create(call, message.methods)
         else:
@@ -219,6 +221,11 @@ class Inbox:
     ) -> tuple[int, Any]:
         return wire.OK, changed(self._scheduler, name, change, *arguments)
 
+    def _answer_session(
+        self, connection: Connection, operation: str, session: str | int, *arguments: Any
+    ) -> tuple[int, Any]:
+        return wire.OK, self._core.sessions.answer(operation, session, *arguments)
+
     def _answer_has_name(self, connection: Connection, actor: int) -> tuple[int, Any]:
         entry = self._core.entries.get(actor)
         found = entry.actor if entry is not None else None
@@ -257,7 +264,7 @@ class Inbox:
         return wire.OK, None
 
     def _answer_describe(self, connection: Connection, call: int = 0) -> tuple[int, Any]:
-        where = whereabouts(self._scheduler, self._core.config.gpus, connection.number, call)
+        where = whereabouts(self._core, connection.number, call)
         env = environment(self._scheduler, connection.number)
         where["runtime_env"] = told(merged(self._core.config.runtime_env, env))
         return wire.OK, {**self._core.facts(), **where}

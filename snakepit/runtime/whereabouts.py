@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..definitions import assigned, function_of, group_of
 from ..policy.resources import needs_of
@@ -10,24 +10,24 @@ from ..policy.scheduler import Scheduler
 from ..runtime_env import Pairs
 from ..wire.messages import TASK
 
+if TYPE_CHECKING:
+    from .core import Core
 
-def whereabouts(
-    scheduler: Scheduler, gpus: tuple[str, ...], number: int, identifier: int
-) -> dict[str, Any]:
+
+def whereabouts(core: Core, number: int, identifier: int) -> dict[str, Any]:
     """Return plain facts about a call of worker `number`; the lock is held.
 
     Args:
-        scheduler: which knows the workers.
-        gpus: the names of all GPUs.
+        core: of the runtime.
         number: the worker that asks.
         identifier: the call that asks, 0 if none does.
 
     Returns:
         The names of the call and of the actor, which may be in the making, the resources that they
-        were given and the names of its GPUs, the methods that a handle of the actor offers, and
-        whether it was restarted.
+        were given and the names of its GPUs, the call's session, the methods that a handle of the
+        actor offers, and whether it was restarted.
     """
-    worker = scheduler.placement.workers.get(number)
+    worker = core.scheduler.placement.workers.get(number)
     if worker is None:
         return {}
     call = worker.inflight.get(identifier)
@@ -36,7 +36,8 @@ def whereabouts(
     creation = actor.creation.shape.template if actor is not None else None
     if call is not None:
         facts["task_function"] = function_of(call.shape.template, creation)
-    facts["gpus"] = [gpus[device] for device in worker.gpus]
+        facts["session"] = core.sessions.describe(call.session) if call.session else None
+    facts["gpus"] = [core.config.gpus[device] for device in worker.gpus]
     if call is not None and call.shape.template.kind == TASK:
         facts["assigned"] = assigned(needs_of(call.shape.template, worker.pool.declared))
         facts["placement_group"] = group_of(call.shape.template)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pickle import PickleBuffer
 from typing import Any, NamedTuple, final
 
@@ -135,6 +135,11 @@ class Mappings:
         with self._lock:
             segment = self._segments.pop(number, None)
         del segment  # outside the lock: unmapping gigabytes takes a while
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Forgets several segments; see `discard`."""
+        for number in numbers:
+            self.discard(number)
 
     def close(self) -> None:
         """Forgets every segment; views live on."""

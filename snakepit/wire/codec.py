@@ -32,6 +32,7 @@ from .messages import (
     Handles,
     Hello,
     Imports,
+    Leave,
     NeedCode,
     Output,
     Ping,
@@ -60,7 +61,8 @@ from .messages import (
 )
 
 _KINDS: Final[tuple[type[Any], ...]] = (
-    Define, Code, Welcome, Imports, Execute, Value, Taken, Answer, Release, Trim, Forget, Exit,
+    Define, Code, Welcome, Imports, Execute, Value, Taken, Answer, Release, Trim, Forget, Leave,
+    Exit,
     Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
     NeedCode, Progress, Request, Ready, Began,
     Segment, Descriptor, Cancel, GiveBack, Ping,

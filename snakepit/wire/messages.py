@@ -189,6 +189,12 @@ class Trim(NamedTuple):
     """Give the memory of free extents back to the system."""
 
 
+class Leave(NamedTuple):
+    """A session is over, by its number: what is kept for it is of no more use."""
+
+    session: int
+
+
 class Forget(NamedTuple):
     """Unmap these segments: their arenas have gone."""
 
@@ -258,7 +264,7 @@ class Submit(NamedTuple):
     """A task submits a call of its own, or with `methods` creates an actor.
 
     `deps` are (position or keyword, id), `refs` the ids nested in the arguments, `parent` the call
-    that submits.
+    that submits, `session` the id of the session that the new call is of, or "".
     """
 
     call: int
@@ -269,6 +275,7 @@ class Submit(NamedTuple):
     refs: list[int]
     parent: int
     methods: Any
+    session: str
 
 
 class Put(NamedTuple):

@@ -79,7 +79,9 @@ class FakeRuntime:
 
         return [plain(a) for a in args], {k: plain(v) for k, v in kwargs.items()}
 
-    def submit(self, definition: Definition, args: Any, kwargs: Any, make: Make) -> Any:
+    def submit(
+        self, definition: Definition, args: Any, kwargs: Any, make: Make, session: str = ""
+    ) -> Any:
         self.log.append(("submit", definition, args, kwargs))
 
         def work() -> Any:

@@ -201,7 +201,7 @@ class Outcomes:
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
         session = task.call.session
-        return name == "submit" and session is not None and session.closing
+        return name == "submit" and session is not None and session.refusal is not None
 
     def _legal_runtime_failed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

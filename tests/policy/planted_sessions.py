@@ -6,7 +6,6 @@ from typing import Any
 
 from snakepit.policy.calls import Call
 from snakepit.policy.sessions import Session
-from snakepit.policy.workers import Worker
 
 
 def run_strict_ones_anywhere(scheduler: Any) -> None:
@@ -42,15 +41,14 @@ def never_serve(scheduler: Any) -> None:
 
 
 def tell_no_worker(scheduler: Any) -> None:
-    """Workers get calls of sessions that they have never heard of."""
-    sent = scheduler.sessions.sent
+    """Workers keep what they have of sessions that are over."""
+    forget = scheduler.sessions._forget
 
-    def silent(worker: Worker, call: Call) -> None:
-        assert call.session is not None
-        call.session.seen.add(worker.number)
-        sent(worker, call)
+    def silent(session: Session) -> None:
+        session.seen.clear()
+        forget(session)
 
-    scheduler.sessions.sent = silent
+    scheduler.sessions._forget = silent
 
 
 def keep_closed_ones(scheduler: Any) -> None:

@@ -28,7 +28,7 @@ class Seats:
         self.pools: dict[int, Pool] = {}
         self.free: set[int] = set()  # those that were pinned anew keep to no order
         self.ranks: dict[int, int] = {}
-        self.told: set[tuple[int, int]] = set()  # a worker's number, a session's
+        self.had: set[tuple[int, int]] = set()  # a worker's number, that of a session it had
         self.busy: dict[int, bool] = {}
         self.calm: set[int] = set()
         self.ever: set[int] = set()  # workers that strict sessions were pinned to
@@ -53,7 +53,7 @@ class Seats:
             call.session = dice.pick(self.open)
 
     def opened(self, name: str, affinity: int) -> None:
-        session = self.world.scheduler.sessions.open(name, "main", affinity)
+        session = self.world.scheduler.sessions.open(name, affinity)
         self.open.append(session)
         self.pinned[session.number] = NOBODY
 
@@ -82,13 +82,13 @@ class Seats:
         for session, worker in self.pinned.items():
             if worker == number:
                 self.pinned[session] = GONE
-        self.told = {pair for pair in self.told if pair[0] != number}
+        self.had = {pair for pair in self.had if pair[0] != number}
 
     def after(self, actions: list[do.Action]) -> None:
         """Look at what was sent, and in which order."""
         for action in actions:
-            if type(action) is do.Enter:
-                self.told.add((action.worker, action.session))
+            if type(action) is do.Leave:
+                self.had.discard((action.worker, action.session))
             elif type(action) is do.Send and action.call.session is not None:
                 self._rank_of(action.call)
                 self._sent(action.worker, action.call, action.call.session)
@@ -102,7 +102,7 @@ class Seats:
 
     def _sent(self, number: int, call: Call, session: Session) -> None:
         require = self.world.require
-        require((number, session.number) in self.told, f"{number} does not know {session!r}")
+        self.had.add((number, session.number))
         if not session.strict:
             return
         home = self.pinned[session.number]
@@ -204,10 +204,12 @@ class Seats:
             count = made.get(session.number, 0)
             self.world.require(session.made == count, f"{session!r} has {count} calls")
             self.world.require(
-                session.id in scheduler.sessions.table, f"{session!r} is open, and forgotten"
+                session.number in scheduler.sessions.table, f"{session!r} is open, and forgotten"
             )
-        left = [s for s in table if s.closing and not s.made]
+        left = [s for s in table if s.refusal is not None and not s.made]
         self.world.require(not left, f"{left} are over")
+        known = [pair for pair in self.had if pair[1] not in scheduler.sessions.table]
+        self.world.require(not known, f"{known} were not told of the end")
         for worker in scheduler.placement.workers.values():
             pins = sum(s.strict and s.worker is worker for s in table)
             self.world.require(worker.pins == pins, f"{worker!r} has {pins} sessions")

@@ -307,7 +307,7 @@ LIES: dict[str, Step] = {
     "a message of no kind": testing.write(frame(b"\x91\xcc\xf0")),
     "a message without its fields": testing.write(frame(b"\x91\x0b")),
     "what only the driver says": says(wire.Exit()),
-    "a call of no template": says(wire.Submit(1 << 41, 77, 0, b"", [], [], 0, None)),
+    "a call of no template": says(wire.Submit(1 << 41, 77, 0, b"", [], [], 0, None, "")),
     "a question that is none": says(wire.Request(1, "destroy", [])),
     "a second hello": lambda worker, execute: worker.hello(),
 }
@@ -372,7 +372,7 @@ def test_a_call_wants_an_object_and_makes_a_call() -> None:
         inner = (worker.number << 40) + 1
         worker.send(
             wire.Define(1, list(worker.templates[execute.template])),
-            wire.Submit(inner, 1, 0, pickle.dumps(((41,), {})), [], [], execute.call, None),
+            wire.Submit(inner, 1, 0, pickle.dumps(((41,), {})), [], [], execute.call, None, ""),
             wire.Want([inner], True),
             wire.Blocked(execute.call, [inner], True, []),
         )

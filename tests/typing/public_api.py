@@ -64,6 +64,7 @@ def functions() -> None:
     assert_type(describe.remote(1, unit="km"), ObjectRef[str])
     assert_type(fetch.remote("a"), ObjectRef[bytes])
     assert_type(double.options(num_cpus=2).remote(1), ObjectRef[int])
+    assert_type(double.options(session="s").remote(1), ObjectRef[int])
     assert_type(double.options(name="twice", max_retries=0).remote(1), ObjectRef[int])
     assert_type(snakepit.remote(len).remote("abc"), ObjectRef[int])
 

@@ -1,0 +1,283 @@
+"""Sessions: calls that find their worker, and what it keeps for them, again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, Final, Literal, ParamSpec, TypeVar, final, overload
+
+from ..errors import SerializationError, SessionClosedError
+from ..payload import pack, unpack
+from ..pools import check_pool_name
+from ..protocol import Runtime, current
+from ..sessions import (
+    TTL,
+    check_affinity,
+    check_metadata,
+    check_session_id,
+    check_ttl,
+)
+from .context import running
+from .functions import MAX_VARIANTS, RemoteFunction, TaskCall
+from .refs import ObjectRef
+from .remote import remote
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Out = TypeVar("Out")
+
+Affinity = Literal["hint", "strict_queue", "strict_fail_fast"]
+
+_NOTHING: Final = object()
+
+
+@final
+class SessionStore(MutableMapping[str, Any]):
+    """What the driver keeps for a session, whatever becomes of its workers.
+
+    Each value is a copy, pickled, which goes to the driver and back: for small things. One key is
+    read or written as a whole; `pop` too is one step.
+    """
+
+    __slots__ = ("_runtime", "_session")
+
+    def __init__(self, runtime: Runtime, session: str | int) -> None:
+        """Made by `Session` and `get_runtime_context`."""
+        self._runtime = runtime
+        self._session = session
+
+    def _ask(self, operation: str, key: object, *arguments: Any) -> Any:
+        if not isinstance(key, str):
+            raise TypeError(f"a key of a session's store is a string, not {key!r}")
+        return self._runtime.ask_session(operation, self._session, key, *arguments)
+
+    def __getitem__(self, key: str) -> Any:
+        parts = self._ask("get", key)
+        if parts is None:
+            raise KeyError(key)
+        return unpack(parts)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        packed = pack(value, what=f"the value for {key!r} in a session's store")
+        if packed.refs:
+            raise SerializationError(
+                f"the value for {key!r} contains references, which would not be kept alive in a "
+                "session's store: get() them first"
+            )
+        self._ask("set", key, [bytes(part) for part in packed.parts])
+
+    def __delitem__(self, key: str) -> None:
+        if self._ask("pop", key) is None:
+            raise KeyError(key)
+
+    def pop(self, key: str, default: Any = _NOTHING) -> Any:
+        """Take a value out; of several that try at the same time one gets it."""
+        parts = self._ask("pop", key)
+        if parts is not None:
+            return unpack(parts)
+        if default is _NOTHING:
+            raise KeyError(key)
+        return default
+
+    def _keys(self) -> list[str]:
+        keys: list[str] = self._runtime.ask_session("keys", self._session)
+        return keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys())
+
+    def __len__(self) -> int:
+        return len(self._keys())
+
+    def __repr__(self) -> str:
+        return f"<store of session {self._session!r}>"
+
+
+@final
+class SessionState(MutableMapping[str, Any]):
+    """The session of the call that runs here, and a dictionary that lives with its worker.
+
+    What a call leaves in it the next call of the session finds, if it runs in the same worker:
+    with a strict affinity it does. Each worker has one of its own, until the session is closed.
+
+    Attributes:
+        id: the session's id.
+        metadata: as it was opened with.
+        store: what the driver keeps for it, which survives the worker.
+    """
+
+    __slots__ = ("_state", "id", "metadata", "store")
+
+    def __init__(self, runtime: Runtime, facts: Mapping[str, Any]) -> None:
+        """Made by `get_runtime_context`."""
+        self.id: str = facts["id"]
+        self.metadata: dict[str, str] = dict(facts["metadata"])
+        self.store = SessionStore(runtime, facts["number"])
+        self._state = runtime.session_state(facts["number"])
+
+    def __getitem__(self, key: str) -> Any:
+        return self._state[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._state[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._state[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state)
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+    def __repr__(self) -> str:
+        return f"<session {self.id!r}: {self._state!r}>"
+
+
+@final
+class Session:
+    """An open session of the present runtime. As a context manager it is closed at the end.
+
+    Args:
+        id: 1 to 256 characters. If a session of this id is open already, with the same settings,
+            this is that one.
+        pool: the pool whose workers its calls run in; default: the one named "default".
+        ttl: after so many seconds without a call or a question it is closed; None: never; default:
+            an hour.
+        affinity: "hint" (default): the worker that had its last call gets the next, if it is idle,
+            and any other worker else. "strict_queue": all its calls run in the worker that got the
+            first, one after the other as they become ready. "strict_fail_fast": likewise, and a
+            call that finds it busy fails with `WorkerBusyError`. Strict calls whose worker has died
+            fail with `SessionWorkerUnavailableError`, until `repin`.
+        metadata: up to 32 strings by name, 4,096 characters in all, for the calls to read.
+        setup: a remote function of no arguments that runs as its first call, if this opens it.
+        teardown: likewise as its last, when it is closed by `close`.
+
+    Raises:
+        TypeError: an argument has a wrong type.
+        OptionError: an argument has a value that is not allowed, or the session is open with other
+            settings.
+        SessionQuotaExceededError: as many sessions are open as `init(max_sessions=...)` allows.
+    """
+
+    __slots__ = ("_calls", "_runtime", "_teardown", "id", "pool")
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        pool: str | None = None,
+        ttl: float | None = TTL,
+        affinity: Affinity = "hint",
+        metadata: Mapping[str, str] | None = None,
+        setup: RemoteFunction[[], Any] | None = None,
+        teardown: RemoteFunction[[], Any] | None = None,
+    ) -> None:
+        self.id = check_session_id("id", id)
+        self.pool = "" if pool is None else check_pool_name("pool", pool)
+        settings = (
+            self.pool,
+            check_affinity("affinity", affinity),
+            check_ttl("ttl", ttl),
+            check_metadata("metadata", metadata),
+        )
+        for option, function in (("setup", setup), ("teardown", teardown)):
+            if function is not None and not isinstance(function, RemoteFunction):
+                raise TypeError(f"{option}={function!r}: give a function made by @remote, or None")
+        self._teardown = teardown
+        self._calls: dict[Any, TaskCall[..., Any]] = {}
+        self._runtime = current() or running()
+        new = self._runtime.ask_session("open", self.id, *settings)
+        if new and setup is not None:
+            self.remote(setup)
+
+    @overload
+    def remote(  # type: ignore[overload-overlap]  # One can be called too, to be refused.
+        self, function: TaskCall[P, Out], *args: P.args, **kwargs: P.kwargs
+    ) -> Out: ...
+
+    @overload
+    def remote(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> ObjectRef[T]: ...
+
+    def remote(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Start a function as a call of this session; references among its arguments are resolved.
+
+        Args:
+            function: a remote function, with options or without, or a plain one.
+            args: its arguments by position.
+            kwargs: its arguments by name.
+
+        Returns:
+            What `function.remote(...)` returns.
+
+        Raises:
+            TypeError: the arguments do not fit the function, or it is no function.
+            OptionError: it was made by `.options(...)` for another pool.
+        """
+        call = self._calls.get(function) or self._bound(function)
+        return call.remote(*args, **kwargs)
+
+    def _bound(self, function: Any) -> TaskCall[..., Any]:
+        call = function if isinstance(function, TaskCall) else remote(function)
+        if not isinstance(call, TaskCall):
+            raise TypeError(f"{function!r} is no function: a session runs functions, no actors")
+        if self.pool and isinstance(call, RemoteFunction):
+            call = call.options(pool=self.pool)
+        bound: TaskCall[..., Any] = call.in_session(self.id, self.pool)
+        if len(self._calls) >= MAX_VARIANTS:
+            self._calls.clear()
+        self._calls[function] = bound
+        return bound
+
+    @property
+    def store(self) -> SessionStore:
+        """What the driver keeps for it, whatever becomes of its workers."""
+        return SessionStore(self._runtime, self.id)
+
+    def describe(self) -> dict[str, Any]:
+        """Return its id and settings, and whether it is `busy`: has calls that have not ended.
+
+        Raises:
+            SessionClosedError: it is not open any more.
+        """
+        facts: dict[str, Any] = self._runtime.ask_session("describe", self.id)
+        return facts
+
+    def repin(self) -> None:
+        """Let the next call choose the worker anew, with an empty state.
+
+        For strict sessions whose worker has gone, or is to be another one. Calls that wait for the
+        old one wait for the new one.
+
+        Raises:
+            SessionClosedError: it is not open any more.
+        """
+        self._runtime.ask_session("repin", self.id)
+
+    def close(self) -> None:
+        """Take no more calls; those that were made go on, and with the last its state goes.
+
+        Nothing happens if it is closed already.
+        """
+        try:
+            if self._teardown is not None:
+                self.remote(self._teardown)
+            self._runtime.ask_session("close", self.id)
+        except SessionClosedError:
+            return
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<snakepit session {self.id!r}>"
