@@ -211,6 +211,11 @@ class ObjectTable:
                 self._gone(inner)
                 waiting.extend(inner.refs)
 
+    def maker(self, identifier: int) -> Call | None:
+        """Return the call that makes an object, if it has not ended."""
+        entry = self.entries.get(identifier)
+        return entry.call if entry is not None else None
+
     def settle(self, entry: Entry, outcome: int, payload: Any, refs: Iterable[int]) -> None:
         """Give the entry its value, which keeps `refs` alive."""
         entry.call = None

@@ -238,13 +238,12 @@ class Placement:
         return None
 
     def takes_ahead(self, worker: Worker, call: Call) -> bool:
-        """Tell whether this worker can take a call of a session ahead of time."""
+        """Tell whether this worker can take a call of a session ahead of time: nobody waits."""
         klass: Klass = call.shape.klass
         micros = call.shape.micros
         if micros is None or worker.klass is not klass or klass.gpus or klass.pool.over:
             return False
-        alone = not worker.sessions or tuple(worker.sessions) == (call.session,)
-        return alone and self._has_room(worker, micros) and not self._contended(klass)
+        return not self.waiting and self._has_room(worker, micros)
 
     def _contended(self, klass: Klass) -> bool:
         """Whether somebody waits for just what this class's workers would hold on to for ever."""

@@ -105,6 +105,7 @@ class Scheduler:
         )
         self.sessions = self.placement.sessions
         self.sessions.fail = self.completion.fail_with
+        self.sessions.maker = self.objects.maker
         self.completion.session_ended = self.sessions.ended
         self.placement.place_actor = self.actors.place
         self.placement.admission.fail = self.completion.fail_with
@@ -316,6 +317,7 @@ class Scheduler:
             elif call.nested or worker.slots > 1:
                 self.resources.change(call.shape.klass.needs, -1)
         self.placement.settle(worker)
+        self.sessions.awaited(ids)
         self.placement.dispatch_all()
 
     def unblocked(self, number: int, identifier: int) -> None:

@@ -17,11 +17,11 @@ it takes one of theirs and one of its class's queue by turns.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .actions import Action, Leave
-from .calls import READY, Call
+from .calls import READY, SENT, Call
 from .slots import has_free
 from .workers import LIVE, Worker
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 HINT, QUEUE, FAST = range(3)
 AFFINITIES: Final = ("hint", "strict_queue", "strict_fail_fast")
 """What people call them."""
+
+MOST_SEEN: Final = 64
+"""Numbers of workers that a session keeps before it looks which of them are no more."""
 
 
 @final
@@ -100,6 +103,7 @@ class Sessions:
 
     Attributes:
         fail: ends a call with the kind and the fields of a failure record.
+        maker: returns the call that makes an object, if it has not ended.
         over: hears of a session that was closed and whose last call has ended.
     """
 
@@ -108,9 +112,11 @@ class Sessions:
         self.held: dict[Worker, None] = {}
         self.fail: Callable[..., None] = lambda call, kind, **fields: None
         self.over: Callable[[int], None] = lambda number: None
+        self.maker: Callable[[int], Call | None] = lambda identifier: None
         self._placement = placement
         self._actions = actions
         self._strays: deque[Call] = deque()
+        self._to_nest: dict[Session, None] = {}
         self._next = 1
 
     # --- opened and closed --------------------------------------------------------------
@@ -210,8 +216,7 @@ class Sessions:
             self.fail(call, "worker_busy", session=session.id)
         elif self._wait(session, call):
             self._hold(worker, session)
-            if worker.blocked:
-                self._serve(worker, 1)
+            self._nest(session)
 
     def _wait(self, session: Session, call: Call) -> bool:
         """Put a call behind the others; tell whether it may wait."""
@@ -226,7 +231,8 @@ class Sessions:
         """A call of a session is about to be sent to a worker."""
         session = call.session
         assert session is not None
-        session.seen.add(worker.number)
+        if worker.number not in session.seen:
+            self._meets(session, worker)
         if session.worker is None and session.strict:
             worker.pins += 1
             session.worker = worker
@@ -242,6 +248,12 @@ class Sessions:
             self._placement.dispatch_soon()
         elif self._promote(session) is not call.shape.klass:
             self._placement.dispatch_soon()
+
+    def _meets(self, session: Session, worker: Worker) -> None:
+        """A worker gets its first call of a session: it is to be told of the end."""
+        if len(session.seen) >= MOST_SEEN:
+            session.seen &= self._placement.workers.keys()
+        session.seen.add(worker.number)
 
     def back(self, call: Call) -> bool:
         """Take back a call that its worker has not begun, or lost, before those made after it.
@@ -266,6 +278,7 @@ class Sessions:
             self._placement.admission.line_up(call.shape.line, call)
         if session.worker is not None:
             self._hold(session.worker, session)
+            self._to_nest[session] = None
         elif session.place is None:
             self._promote(session)
         return True
@@ -300,43 +313,103 @@ class Sessions:
 
     # --- workers ------------------------------------------------------------------------
 
-    def serve(self, worker: Worker) -> bool:
+    def serve(self, worker: Worker) -> None:
         """A worker has nothing to do: let it take one call of a session that waits for it.
 
         Every other time, if others wait for such a worker, it is their turn.
         """
         worker.turn = not worker.turn
-        if not worker.turn and self._placement.waiting:
-            return False
-        return self._serve(worker, 1)
+        if worker.turn or not self._placement.waiting:
+            self._serve(worker)
 
     def serve_all(self) -> None:
         """Let all workers that sessions wait for take what they can."""
         for worker in tuple(self.held):
-            self._serve(worker, len(worker.sessions or ()))
+            while self._serve(worker):
+                pass
+        for session in tuple(self._to_nest):
+            del self._to_nest[session]
+            self._nest(session)
 
-    def _serve(self, worker: Worker, most: int) -> bool:
-        """Let each of `most` sessions, the longest waiting first, send one call."""
-        served = False
-        for session in tuple(worker.sessions or ())[:most]:
+    def _serve(self, worker: Worker) -> bool:
+        """Send a call of the session that has waited longest, of those whose next can be taken."""
+        while (session := self._next_of(worker)) is not None:
             call = self._head(session)
-            if call is not None and call.shape.klass.pool is not worker.pool:
+            if call is not None and call.shape.klass.pool is worker.pool:
+                self._send_next(session, worker, nested=False)
+                return True
+            if call is not None:
                 session.waiting.popleft()
                 self._elsewhere(call, worker)
-            elif call is not None:
-                nested = not self._can_take(worker, call)
-                if nested and not self._can_nest(worker, call):
-                    continue
-                session.waiting.popleft()
-                self._send(worker, call, nested)
-                served = True
-            assert worker.sessions is not None
-            del worker.sessions[session]
+            self._queue_up(session, worker)
+        return False
+
+    def _next_of(self, worker: Worker) -> Session | None:
+        """Return the first session whose next call the worker can take, or will never take.
+
+        Ahead of time nobody overtakes the first, or its call might never find the worker idle.
+        """
+        idle = self._is_idle(worker)
+        for session in worker.sessions or ():
+            call = self._head(session)
+            if call is None or call.shape.klass.pool is not worker.pool:
+                return session
+            if not idle:
+                return session if self._placement.takes_ahead(worker, call) else None
+            if self._placement.resources.fits(call.shape.klass.needs):
+                return session
+        return None
+
+    def _send_next(self, session: Session, worker: Worker, nested: bool) -> None:
+        call = session.waiting.popleft()
+        self._send(worker, call, nested)
+        self._queue_up(session, worker)
+
+    def _queue_up(self, session: Session, worker: Worker) -> None:
+        """Let a session wait behind the others for its next call, if it has one."""
+        if worker.sessions is not None:
+            worker.sessions.pop(session, None)
             if self._head(session) is not None:
                 worker.sessions[session] = None
-        if not worker.sessions:
-            self.held.pop(worker, None)
-        return served
+            if not worker.sessions:
+                self.held.pop(worker, None)
+
+    def awaited(self, ids: Iterable[int]) -> None:
+        """A call waits for `ids`: their makers may be for blocked workers alone, that wait too."""
+        waiting = list(ids)
+        seen: set[int] = set()
+        while waiting and self.held:
+            call = self.maker(waiting.pop())
+            if call is None or call.id in seen:
+                continue
+            seen.add(call.id)
+            if call.actor or call.shape.klass.creates:
+                # What it waits for is in the actor's lanes: look at everything.
+                for session in [each for worker in self.held for each in worker.sessions or ()]:
+                    self._nest(session)
+                return
+            if call.state is SENT:
+                waiting += self._placement.workers[call.worker].blocked.get(call.id, ((), 0))[0]
+            elif call.missing:
+                waiting += [identifier for _, identifier in call.deps]
+            elif call.session is not None and call.session.strict:
+                self._nest(call.session)
+
+    def _nest(self, session: Session) -> None:
+        """Run the calls of a session that its worker waits for on the stack there."""
+        worker = session.worker
+        while worker is not None and worker.blocked:
+            call = self._head(session)
+            if call is None:
+                return
+            fits = self._placement.resources.fits(call.shape.klass.needs)
+            runs = worker.slots == 1 and len(worker.blocked) < len(worker.inflight)
+            if not fits or runs:  # something above those that wait
+                self._to_nest[session] = None
+                return
+            if self._placement.growth.find_waiter(call, worker) is not worker:
+                return
+            self._send_next(session, worker, nested=True)
 
     def _head(self, session: Session) -> Call | None:
         while session.waiting and session.waiting[0].state is not READY:
@@ -378,21 +451,20 @@ class Sessions:
         worker.sessions[session] = None
         self.held[worker] = None
 
+    @staticmethod
+    def _is_idle(worker: Worker) -> bool:
+        return worker.number in worker.pool.idle or (worker.slots > 1 and has_free(worker))
+
     def _idles(self, worker: Worker, call: Call) -> bool:
         """Tell whether the worker would begin a call at once."""
         klass = call.shape.klass
-        if worker.pool is not klass.pool or not self._placement.resources.fits(klass.needs):
-            return False
-        return worker.number in worker.pool.idle or (worker.slots > 1 and has_free(worker))
+        fits = worker.pool is klass.pool and self._placement.resources.fits(klass.needs)
+        return fits and self._is_idle(worker)
 
     def _can_take(self, worker: Worker, call: Call) -> bool:
         """Tell whether the worker can be sent a call, perhaps ahead of time."""
-        return self._idles(worker, call) or self._placement.takes_ahead(worker, call)
-
-    def _can_nest(self, worker: Worker, call: Call) -> bool:
-        if not worker.blocked or not self._placement.resources.fits(call.shape.klass.needs):
-            return False
-        return self._placement.growth.find_waiter(call, worker) is worker
+        ahead = not worker.sessions and self._placement.takes_ahead(worker, call)
+        return ahead or self._idles(worker, call)
 
     def _send(self, worker: Worker, call: Call, nested: bool = False) -> None:
         if not nested:

@@ -37,7 +37,7 @@ def let_the_last_go_first(scheduler: Any) -> None:
 
 def never_serve(scheduler: Any) -> None:
     """A worker that is free does not look who waits for it."""
-    scheduler.sessions._serve = lambda worker, most: False
+    scheduler.sessions._serve = lambda worker: False
 
 
 def tell_no_worker(scheduler: Any) -> None:

@@ -97,7 +97,7 @@ class Seats:
                 self._rank_of(task.call)
 
     def _rank_of(self, call: Call) -> int:
-        """Return how early a call became ready; none was first of those of one event."""
+        """Return how early a call became ready; of those of one event any may be the first."""
         return self.ranks.setdefault(call.id, self.world.events)
 
     def _sent(self, number: int, call: Call, session: Session) -> None:

@@ -1,0 +1,69 @@
+"""What a session adds to a call, with many sessions open: `python -m bench.sessions`.
+
+Each round measures the same calls without a session and within them, one after the other, in one
+runtime with a pool of two workers; what is said is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Any, Final
+
+import snakepit
+
+from .tasks import echo
+
+AT_ONCE: Final = 10_000
+ONE_BY_ONE: Final = 2_000
+PLAIN: Final = "plain"
+
+
+def micros(calls: Iterable[Any], count: int, at_once: bool) -> float:
+    """Return how long each of `count` calls takes, in microseconds."""
+    began = perf_counter()
+    if at_once:
+        snakepit.get([call.remote(1) for call in itertools.islice(calls, count)])
+    else:
+        one = next(iter(calls))  # whoever changes the worker each time waits for that to wake
+        for _ in range(count):
+            snakepit.get(one.remote(1))
+    return (perf_counter() - began) / count * 1e6
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m bench.sessions", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--sessions", type=int, default=10_000, help="how many are open")
+    options = parser.parse_args()
+    pools = [snakepit.Pool("main", size=2, max_queue_size=None, queue_timeout=None)]
+    with snakepit.init(num_cpus=2, pools=pools, max_sessions=2 * options.sessions):
+        snakepit.pool("main").await_ready(60)
+        task = snakepit.remote(echo).options(pool="main")
+        kinds: dict[str, list[Any]] = {PLAIN: [task]}
+        for affinity in ("hint", "strict_queue"):
+            names = [f"{affinity}{number}" for number in range(options.sessions // 2)]
+            for name in names:
+                snakepit.Session(name, pool="main", affinity=affinity)  # type: ignore[arg-type]
+            kinds[affinity] = [task.in_session(name) for name in names]
+            snakepit.get([call.remote(1) for call in kinds[affinity]])
+        for at_once, count in ((True, AT_ONCE), (False, ONE_BY_ONE)):
+            found: dict[str, list[float]] = {kind: [] for kind in kinds}
+            for _ in range(options.rounds):
+                for kind, calls in kinds.items():
+                    found[kind].append(micros(itertools.cycle(calls), count, at_once))
+            how = "at once" if at_once else "one by one"
+            for kind, values in found.items():
+                ratios = [a / b for a, b in zip(values, found[PLAIN], strict=True)]
+                print(
+                    f"{how}, {kind}: {statistics.median(values):.1f} us a call, "
+                    f"{statistics.median(ratios):.3f} x plain"
+                )
+
+
+if __name__ == "__main__":
+    main()
