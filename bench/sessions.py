@@ -48,7 +48,7 @@ def main() -> None:
         for affinity in ("hint", "strict_queue"):
             names = [f"{affinity}{number}" for number in range(options.sessions // 2)]
             for name in names:
-                snakepit.Session(name, pool="main", affinity=affinity)  # type: ignore[arg-type]
+                snakepit.Session(name, pool="main", affinity=affinity)
             kinds[affinity] = [task.in_session(name) for name in names]
             snakepit.get([call.remote(1) for call in kinds[affinity]])
         for at_once, count in ((True, AT_ONCE), (False, ONE_BY_ONE)):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from ..wire.messages import TASK, Payload, Template, Where
 
 if TYPE_CHECKING:
-    from .sessions import Session
+    from .session import Session
 
 WAITING, READY, SENT, DONE = "waiting", "ready", "sent", "done"
 

@@ -94,14 +94,13 @@ class Scheduler:
             self.actions, window, self.close,
         )  # fmt: skip
         self.zygotes = self.supervision.zygotes
-        self.timeouts = Timeouts(
-            self.placement.workers, self.objects, self.completion, self.actions
-        )
+        workers = self.placement.workers
+        self.timeouts = Timeouts(workers, self.objects, self.completion, self.actions)
         self._timers = Timers(
             self.placement, self.supervision, self.actors, self.timeouts, self.drains, self.actions
         )
         self.placement.growth.find_waiter = partial(
-            find_waiter, objects=self.objects, workers=self.placement.workers
+            find_waiter, objects=self.objects, workers=workers
         )
         self.sessions = self.placement.sessions
         self.sessions.fail = self.completion.fail_with

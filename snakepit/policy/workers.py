@@ -12,7 +12,7 @@ from .calls import Call, IllegalTransition
 if TYPE_CHECKING:
     from .actors import Actor
     from .pools import Klass, Pool
-    from .sessions import Session
+    from .session import Session
 
 STARTING, LIVE, LEAVING, DEAD = "starting", "live", "leaving", "dead"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from ..policy.sessions import Session
+from ..policy.session import Session
 from .desk import Answer, Desk
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snakepit.policy.calls import Call
-from snakepit.policy.sessions import Session
+from snakepit.policy.session import Session
 
 
 def run_strict_ones_anywhere(scheduler: Any) -> None:

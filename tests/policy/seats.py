@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 from snakepit.policy import actions as do
 from snakepit.policy.calls import READY, Call
 from snakepit.policy.pools import Pool
-from snakepit.policy.sessions import FAST, Session
+from snakepit.policy.session import FAST, Session
 
 if TYPE_CHECKING:
     from .books import Task

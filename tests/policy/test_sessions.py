@@ -7,7 +7,7 @@ from typing import Any
 
 from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
-from snakepit.policy.sessions import FAST, HINT, QUEUE, Session
+from snakepit.policy.session import FAST, HINT, QUEUE, Session
 
 from .rig import Rig, only, sent
 

@@ -1,0 +1,76 @@
+"""A session: calls that belong together, and the worker that they are best or only run by."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, final
+
+from .calls import Call
+from .workers import LIVE, Worker
+
+if TYPE_CHECKING:
+    from .pools import Refusal
+
+HINT, QUEUE, FAST = range(3)
+AFFINITIES: Final = ("hint", "strict_queue", "strict_fail_fast")
+"""What people call them."""
+
+
+@final
+class Session:
+    """One session.
+
+    Attributes:
+        id: what people call it; `number` is of no other, before or after.
+        worker: the one that has had its last call, or that it is pinned to; None before that.
+        place: the call that stands in the queue of its class.
+        waiting: the calls behind that one, or that wait for the worker, in their order.
+        refusal: why it takes no more calls, if it does not; it goes with the last.
+        made: how many of its calls have not ended.
+        turns: how often one of its calls has become ready.
+        seen: the numbers of the workers that have had calls of it.
+    """
+
+    __slots__ = (
+        "affinity",
+        "id",
+        "made",
+        "number",
+        "place",
+        "refusal",
+        "seen",
+        "turns",
+        "waiting",
+        "worker",
+    )
+
+    def __init__(self, identifier: str, number: int, affinity: int) -> None:
+        self.id = identifier
+        self.number = number
+        self.affinity = affinity
+        self.worker: Worker | None = None
+        self.place: Call | None = None
+        self.waiting: deque[Call] = deque()
+        self.made = 0
+        self.turns = 0
+        self.refusal: Refusal | None = None
+        self.seen: set[int] = set()
+
+    @property
+    def strict(self) -> bool:
+        """Whether its calls run in one worker alone."""
+        return self.affinity != HINT
+
+    @property
+    def lost(self) -> bool:
+        """Whether the worker that it is pinned to is no more."""
+        return self.strict and self.worker is not None and self.worker.state is not LIVE
+
+    def behind(self, call: Call) -> tuple[Call, ...]:
+        """Return the calls that cannot get a worker before `call` has one."""
+        if call is self.place or (self.waiting and call is self.waiting[0]):
+            return tuple(self.waiting)
+        return ()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {AFFINITIES[self.affinity]} worker={self.worker}>"
