@@ -123,8 +123,7 @@ class Worker:
         for execute in emptied(self._queue):
             self._take(execute)
         # What came before the wish to end is done first, unless the actor itself wishes it.
-        idle = not self._beside.busy
-        return self._exit_code is not None and (idle or self.executor.exiting)
+        return self._exit_code is not None and (not self._beside.busy or self.executor.exiting)
 
     def _has_work(self) -> bool:
         if self._handles.queue and self._runtime is not None:

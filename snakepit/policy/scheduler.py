@@ -82,7 +82,8 @@ class Scheduler:
         self.actors = ActorTable(
             self.objects, self.placement, self.completion, self.actions, window
         )
-        self.drains = Draining(self.placement.workers, self.completion, self.actions)
+        workers = self.placement.workers
+        self.drains = Draining(workers, self.completion, self.actions)
         self._answers = Answers(self.placement, self.completion, self.actors, self.drains)
         self._cancelling = Cancelling(
             self.objects, self.placement, self.completion, self.actors, self.actions
@@ -94,17 +95,14 @@ class Scheduler:
             self.actions, window, self.close,
         )  # fmt: skip
         self.zygotes = self.supervision.zygotes
-        workers = self.placement.workers
         self.timeouts = Timeouts(workers, self.objects, self.completion, self.actions)
         self._timers = Timers(
             self.placement, self.supervision, self.actors, self.timeouts, self.drains, self.actions
         )
-        self.placement.growth.find_waiter = partial(
-            find_waiter, objects=self.objects, workers=workers
-        )
-        self.sessions = self.placement.sessions
-        self.sessions.fail = self.completion.fail_with
-        self.sessions.maker = self.objects.maker
+        growth = self.placement.growth
+        growth.find_waiter = partial(find_waiter, objects=self.objects, workers=workers)
+        self.sessions = sessions = self.placement.sessions
+        sessions.fail, sessions.maker = self.completion.fail_with, self.objects.maker
         self.completion.session_ended = self.sessions.ended
         self.placement.place_actor = self.actors.place
         self.placement.admission.fail = self.completion.fail_with
