@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar, final, overload
 
-from ..errors import SerializationError, SessionClosedError
+from ..errors import RuntimeClosedError, SerializationError, SessionClosedError
 from ..payload import pack, unpack
 from ..pools import check_pool_name
 from ..protocol import Runtime, current
@@ -259,13 +259,13 @@ class Session:
     def close(self) -> None:
         """Take no more calls; those that were made go on, and with the last its state goes.
 
-        Nothing happens if it is closed already.
+        Nothing happens if it is closed already, or its runtime was shut down.
         """
         try:
             if self._teardown is not None:
                 self.remote(self._teardown)
             self._runtime.ask_session("close", self.id)
-        except SessionClosedError:
+        except (SessionClosedError, RuntimeClosedError):
             return
 
     def __enter__(self) -> Session:
