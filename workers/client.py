@@ -28,7 +28,7 @@ from snakepit.payload import pack, pack_call
 from snakepit.protocol import Definition, Reference, Runtime
 from snakepit.values import INLINE, Values, take_references
 from snakepit.wire import messages as wire
-from snakepit.wire.codec import RESULT, SUBMIT
+from snakepit.wire.codec import PUT, RESULT, SUBMIT
 
 from .awaiting import Awaiting
 from .callbacks import Callbacks
@@ -39,6 +39,7 @@ from .directory import Directory
 from .interruption import Interruption
 from .lending import Lending
 from .mailbox import Mailbox
+from .parts import Asking
 from .progress import Bars
 from .questions import Questions
 from .sessions import Sessions
@@ -52,7 +53,7 @@ T = TypeVar("T")
 
 
 @final
-class WorkerRuntime:
+class WorkerRuntime(Asking):
     """A worker's client of the driver. Implements `snakepit.protocol.Runtime`.
 
     Attributes:
@@ -60,6 +61,17 @@ class WorkerRuntime:
         threaded: the names of thread pools.
         lock: held from when changes of handles are taken note of until they are in the mailbox.
     """
+
+    # Not only for their size: an object with more than thirty attributes in a dictionary of its
+    # own takes several times as long to read each, and this one is read in each call.
+    __slots__ = tuple(
+        (
+            "__weakref__ _callbacks _counts _handles _interruption _mailbox _main _next_id "
+            "_sent_codes _templates _values _wants actor await_many awaiting bars borrow "
+            "consumer drop expect hold lend lending lock loop namespace number progress redeem "
+            "run shared take threaded until_done waiting"
+        ).split()
+    )
 
     def __init__(
         self,
@@ -84,13 +96,7 @@ class WorkerRuntime:
         self._counts = HandleCounts()
         self._interruption = interruption
         self.lock = lock = threading.RLock()
-        questions = Questions(mailbox, interruption, lock)
-        self.answer = questions.answer
-        self.ask = questions.ask
-        self.cancel = questions.cancel
-        self.kill = questions.kill
-        self.pending_calls = questions.pending_calls
-        self.relieve = questions.relieve
+        super().__init__(Questions(mailbox, interruption, lock), Directory(self), Sessions(self))
         self._next_id = first_id(number)
         self._templates: dict[wire.Template, int] = {}
         self._sent_codes: set[bytes] = set()
@@ -102,16 +108,6 @@ class WorkerRuntime:
         self.redeem = consumer.redeem
         self.bars = Bars(mailbox, interruption)
         self.progress = self.bars.progress
-        directory = Directory(self)
-        self.find_actor = directory.find_actor
-        self.named_actors = directory.named_actors
-        self.placement_groups = directory.placement_groups
-        self.pool_stats = directory.pool_stats
-        self.change_pool = directory.change_pool
-        sessions = Sessions(self)
-        self.ask_session = sessions.ask
-        self.session_state = sessions.state
-        self.leave = sessions.leave
         self.lending = lending = Lending(self, mailbox, control, interruption)
         self.lend = lending.lend
         self.borrow = lending.borrow
@@ -335,14 +331,19 @@ class WorkerRuntime:
     def put(self, value: Any, make: Callable[[Runtime, int], T]) -> T:
         """See `Runtime.put`."""
         packed = pack(value, what="the value given to put()")
-        with self._interruption.held_off():
+        interruption = self._interruption
+        held = interruption.hold()
+        try:
             payload, identifier = self._encode(packed)
             with self.lock:
-                self.report_added()
+                if self._handles.queue:
+                    self.report_handles()
                 if not identifier:
                     identifier = self.own_id()
-                self._mailbox.send(wire.Put(identifier, payload, list(packed.refs)))
+                self._mailbox.send_fields((PUT, identifier, payload, packed.refs))
             return make(self, identifier)
+        finally:
+            interruption.release(held)
 
     def get_one(self, identifier: int, timeout: float | None) -> Any:
         """See `Runtime.get_one`."""

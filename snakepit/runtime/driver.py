@@ -50,6 +50,17 @@ _loads = pickle.loads
 class DriverRuntime:
     """The runtime that owns the scheduler. Implements `snakepit.protocol.Runtime`."""
 
+    # Not only for their size: an object with more than thirty attributes in a dictionary of its
+    # own takes several times as long to read each, and this one is read in each call.
+    __slots__ = tuple(
+        (
+            "__weakref__ _core _down _entries _handles _interrupts _lock _pid _prepared "
+            "_processes _register _scheduler _values _waiting ask_session borrow change_pool "
+            "drop expect find_actor hold lend named_actors placement_groups pool_stats progress "
+            "redeem run take until_done wait when_done"
+        ).split()
+    )
+
     def __init__(
         self, config: Config, run: str, interrupts: Interrupts, start_zygote: StartZygote
     ) -> None:

@@ -106,6 +106,7 @@ class Encoder:
 EXECUTE: Final = _NUMBER[Execute]
 RESULT: Final = _NUMBER[Result]
 SUBMIT: Final = _NUMBER[Submit]
+PUT: Final = _NUMBER[Put]
 YIELD: Final = _NUMBER[Yield]
 """Kinds for `Encoder.fields`."""
 
