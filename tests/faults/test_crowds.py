@@ -94,6 +94,8 @@ def test_actors_made_and_dropped_in_a_loop(runtime: Any) -> None:
         # Also those that the pool keeps, now more and now fewer.
         end_workers(driver())
         assert wait_until(lambda: not core.memory.adopted), core.memory.adopted
+        # The last actors may still be ending.
+        assert wait_until(lambda: not core.connections), core.connections
         return (
             len(os.listdir("/proc/self/fd")),
             len(os.listdir(f"/proc/{driver()._processes.zygotes.home.zygote.pid}/fd")),
