@@ -192,8 +192,8 @@ class TaskTimeoutError(SnakepitError, TimeoutError):
         self.timeout = timeout
 
 
-class WorkerBusyError(SnakepitError):
-    """The worker of the session had something to do, and the session does not wait.
+class _SessionError(SnakepitError):
+    """A call of a session has not run to its end because of the session.
 
     Attributes:
         session: the session's id.
@@ -204,28 +204,16 @@ class WorkerBusyError(SnakepitError):
         self.session = session
 
 
-class SessionWorkerUnavailableError(SnakepitError):
-    """The worker that the session is pinned to has gone, and what it kept for it with it.
-
-    Attributes:
-        session: the session's id.
-    """
-
-    def __init__(self, message: str = "", *, session: str = "") -> None:
-        super().__init__(message)
-        self.session = session
+class WorkerBusyError(_SessionError):
+    """The worker of the session had something to do, and the session does not wait."""
 
 
-class SessionClosedError(SnakepitError):
-    """No session of this id is open: it was closed, or nothing used it for too long.
+class SessionWorkerUnavailableError(_SessionError):
+    """The worker that the session is pinned to has gone, and what it kept for it with it."""
 
-    Attributes:
-        session: the session's id.
-    """
 
-    def __init__(self, message: str = "", *, session: str = "") -> None:
-        super().__init__(message)
-        self.session = session
+class SessionClosedError(_SessionError):
+    """No session of this id is open: it was closed, or nothing used it for too long."""
 
 
 class SessionQuotaExceededError(SnakepitError):

@@ -53,10 +53,12 @@ class Growth:
         kept: deque[Call] = deque()
         while klass.queue and room:
             call = klass.queue.popleft()
-            if call.state is READY and not self.nest_one(call):
-                kept.append(call)
-            else:
+            if call.state is not READY:
+                continue
+            if self.nest_one(call):
                 room -= 1
+            else:
+                kept.append(call)
         klass.queue.extendleft(reversed(kept))
 
     def nest_one(self, call: Call) -> bool:

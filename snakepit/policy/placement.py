@@ -104,14 +104,16 @@ class Placement:
         call.to("ready")
         if call.session is not None:
             call.session.place = call
-        if klass in self.waiting and not klass.creates:
-            # Nobody could take those before it; all that more of them can do is start workers.
-            (klass.queue.appendleft if call.hastened else klass.queue.append)(call)
-            if self.growth.grow(klass) and self.waits and self.growth.nest_one(call):
-                klass.queue.remove(call)
-        else:
-            klass.queue.append(call)
+        queue = klass.queue
+        (queue.appendleft if call.hastened else queue.append)(call)
+        if klass not in self.waiting or klass.creates:
             self.dispatch(klass)
+        # Nobody could take those before it; all that more of them can do is start workers, and
+        # run on the stacks of those that wait for them.
+        elif self.growth.grow(klass) and self.waits:
+            (queue.popleft if call.hastened else queue.pop)()
+            if not self.growth.nest_one(call):
+                (queue.appendleft if call.hastened else queue.append)(call)
 
     def resume(self, call: Call) -> None:
         """Send or queue a call that was taken earlier, if its class is not refused meanwhile."""

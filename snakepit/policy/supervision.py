@@ -195,8 +195,3 @@ class Supervision:
         if failure is None and pool.circuit is not None:
             failure = pool.circuit.refusal
         self._placement.classes.refuse(pool, failure)
-        """Have the pool's tasks refused from now on, or taken again."""
-        for klass in self._placement.classes.klasses.values():
-            if klass.pool is pool and not klass.creates and klass.refusal is pool.failure:
-                klass.refusal = failure
-        pool.failure = failure

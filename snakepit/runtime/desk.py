@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, Final, final
 
 from ..config import MAX_SESSIONS
+from ..errors import ProtocolError
 from ..sessions import AFFINITIES, TTL
 
 LEAST_PAUSE: Final = 0.05
@@ -124,7 +125,10 @@ class Desk:
         if kept is None:
             return "session_closed", {"session": identifier}
         kept.used = self._now()
-        found: Answer = getattr(self, f"_on_{operation}")(kept, *arguments)
+        answer = getattr(self, f"_on_{operation}", None)
+        if answer is None:
+            raise ProtocolError(f"a worker asked for {operation!r} of a session")
+        found: Answer = answer(kept, *arguments)
         return found
 
     def _on_open(
