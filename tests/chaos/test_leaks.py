@@ -25,8 +25,12 @@ def test_calls_with_kills_leave_nothing(runtime: Any) -> None:
 
 
 def test_runtimes_leave_nothing() -> None:
+    # A runtime of an earlier module that something still held at that module's end was frozen
+    # there (see conftest.py), and is garbage that no collection frees.
+    earlier = protocol._slot.forkables
     leaks.cycles(10)
-    assert not [each for each in protocol._slot.forkables[1:] if each() is not None]
+    later = [each for each in protocol._slot.forkables if each not in earlier]
+    assert not [each for each in later if each() is not None]
 
 
 def test_a_function_keeps_no_runtime_that_was_shut_down() -> None:
