@@ -36,6 +36,11 @@ def complete(
     template = definition.template
     if not template.pool:
         template = template._replace(pool=DEFAULT_POOL)
+    if template.pooled and template.pool in threaded:
+        raise NotSupportedError(
+            f"{template.name}: pool {template.pool!r} runs calls in threads, no actors yet; "
+            'take a pool with profile="process"'
+        )
     if template.kind == TASK and template.pool in threaded:
         _check_thread_safe(definition.target, template)
         _check_memory_limit(template)

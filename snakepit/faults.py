@@ -288,12 +288,20 @@ _ACTOR_ENDS: Final = {
 }
 
 
+_POOL_REFUSALS: Final = frozenset(
+    ("unknown_pool", "pool_failed", "interpreter_failed", "circuit_open", "pool_draining")
+)
+
+
 def _actor_died(fields: _Fields) -> errors.SnakepitError:
     reason = fields.get("reason") or "died"
     if reason == "init":
         return _actor_init_failed(fields)
     if reason == "unschedulable":
         return REFUSALS["actor_unschedulable"](fields)
+    if reason in _POOL_REFUSALS:
+        # The pool takes nothing: the error is what its tasks get, whoever is refused.
+        return _MAKERS[reason]({**fields, "call": fields.get("actor")})
     if reason == "argument":
         text = f"{_actor(fields)} was never made: an argument of its constructor has no value"
         return _actor_error(errors.ActorDiedError, fields, text, fields.get("error") or "")

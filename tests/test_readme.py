@@ -156,6 +156,8 @@ def test_comments_with_values_are_found() -> None:
         "25",
         "[0, 2, 4, 6]",
         "4",
+        "[1, 3, 5]",
+        "(1, 1)",
         "[1, 2]",
         "'why?'",
         "1",

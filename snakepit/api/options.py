@@ -52,6 +52,7 @@ class CommonOptions(TypedDict, total=False):
     scheduling_strategy: object
     resources: Mapping[str, float] | None
     name: str | None
+    pool: str | None
 
 
 class TaskOptions(CommonOptions, total=False):
@@ -59,7 +60,6 @@ class TaskOptions(CommonOptions, total=False):
 
     max_retries: int | None
     retry_exceptions: bool | Exceptions | None
-    pool: str | None
     session: str | None
     timeout: float | None
     memory_limit: int | None
@@ -220,6 +220,7 @@ ACTOR_CHECKS: Final[dict[str, Check]] = {
     "concurrency_groups": _groups,
     "max_pending_calls": _pending,
     "get_if_exists": check_bool,
+    "pool": check_pool_name,
 }
 METHOD_CHECKS: Final[dict[str, Check]] = {
     "num_returns": _returns,

@@ -28,11 +28,13 @@ class PoolStats(TypedDict):
     `crashes` are workers that died, by the kinds of `WorkerCrashedError.kind`, whether a call was
     tried again or not; `retries` were calls that were, after that or an exception. Workers were
     `recycled` by reason: "ttl", "requests", "memory", or "asked", by `recycle`. They are
-    "starting", "idle", "busy", "waiting" in get() or wait(), or "leaving": with calls still, and
-    then at their end; nobody is in so many slots that are `tainted`. Those that are `ready` for
-    calls are told by their numbers. The `state` is "running", or "resting" or "probing" after
-    workers that ended at their start, or "failed", or "trial" after that; that of its `circuit`
-    breaker, if it has one, is "closed", "open" or "half-open". Each worker runs up to
+    "starting", "idle", "busy", "waiting" in get() or wait(), an "actor" each, or "leaving": with
+    calls still, and then at their end; nobody is in so many slots that are `tainted`. The `actors`
+    of the pool are "alive", "starting" while their constructors run, or "pending": they wait for a
+    place, an argument or their next life. All other numbers are of tasks. Those workers that are
+    `ready` for calls are told by their numbers. The `state` is "running", or "resting" or
+    "probing" after workers that ended at their start, or "failed", or "trial" after that; that of
+    its `circuit` breaker, if it has one, is "closed", "open" or "half-open". Each worker runs up to
     `threads_per_worker` calls at once.
     """
 
@@ -57,6 +59,7 @@ class PoolStats(TypedDict):
     tainted: int
     workers: dict[str, int]
     ready: list[int]
+    actors: dict[str, int]
     recycled: dict[str, int]
 
 

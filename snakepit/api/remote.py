@@ -156,7 +156,7 @@ def remote(*targets: Any, **options: Any) -> Any:
             after a worker's death; -1: without end), `retry_exceptions` (False; True, or a list
             of classes) and `name`; for classes `num_cpus` (1 to be placed, then 0), `resources`,
             `max_restarts` (0), `max_task_retries` (0), `name`, `namespace`, `get_if_exists`
-            (False) and `lifetime`.
+            (False) and `lifetime`; for both `pool`, whose workers they run or live in.
 
     Returns:
         A RemoteFunction or an ActorClass; with options, a decorator that returns one.

@@ -47,15 +47,16 @@ def actor_template(
     """Return the static part of an actor's creation.
 
     Its resources are what it holds while it lives. None given: the scheduler wants one CPU to
-    place it, and it holds nothing. Others given: one CPU comes with them. An explicit
-    `num_cpus=0` is kept as an entry of 0, since it wants no CPU to be placed either.
+    place it, and it holds nothing; one with a pool wants a place there instead. Others given: one
+    CPU comes with them, but in a pool. An explicit `num_cpus=0` is kept as an entry of 0, since it
+    wants no CPU to be placed either.
     """
     if not any(map(options.get, _OTHER_NEEDS)) and "num_cpus" not in options:
         # In a group nothing but what it has set aside may be asked for.
         grouped = "scheduling_strategy" in options
         resources = _resources(options, 0) if grouped else ()
     else:
-        resources = _resources(options, UNITS) or (("CPU", 0),)
+        resources = _resources(options, 0 if options.get("pool") else UNITS) or (("CPU", 0),)
     return _template(
         CREATE,
         kind,
@@ -70,6 +71,8 @@ def actor_template(
         env=options.get("runtime_env", ()),
         detached=int(options.get("lifetime") == "detached"),
         max_pending=options.get("max_pending_calls", 0),
+        pool=options.get("pool", ""),
+        pooled=int("pool" in options),
     )
 
 
@@ -137,6 +140,7 @@ def _template(
     pool: str = "",
     timeout: float = 0.0,
     memory_limit: int = 0,
+    pooled: int = 0,
 ) -> Template:
     return Template(
         kind=kind,
@@ -164,6 +168,7 @@ def _template(
         max_pending=max_pending,
         timeout=timeout,
         memory_limit=memory_limit,
+        pooled=pooled,
     )
 
 

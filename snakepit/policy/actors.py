@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from .calls import Call, IllegalTransition
 from .restart import RestartWindow
 from .workers import Worker
+
+if TYPE_CHECKING:
+    from .pools import Pool
 
 PENDING, STARTING, ALIVE, DEAD = "pending", "starting", "alive", "dead"
 
@@ -92,6 +95,17 @@ class Actor:
         self.leaving = ""
         self.killed = False
         self.failure: Any = None
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it lives in a worker of its pool, and not in a process of its own."""
+        pooled: bool = self.creation.shape.klass.pooled
+        return pooled
+
+    @property
+    def pool(self) -> Pool | None:
+        """The pool in whose workers it lives or is to, if it is pooled."""
+        return self.creation.shape.klass.pool if self.pooled else None
 
     def lane_of(self, call: Call) -> Hashable:
         """Return the key of the lane that a call queues in."""

@@ -7,7 +7,6 @@ from typing import final
 
 from ..wire.messages import (
     CANCELLED,
-    CREATE,
     EMPTY,
     ERROR,
     EXITED,
@@ -19,7 +18,7 @@ from ..wire.messages import (
     Payload,
 )
 from .actors import DEAD
-from .calls import DONE, Call
+from .calls import Call
 from .completion import Completion
 from .draining import Draining
 from .lives import ActorTable
@@ -92,7 +91,7 @@ class Answers:
         Neither a method, nor a gate that waits until its pool is empty.
         """
         if self._draining.refuses(call):
-            self._completion.fail_with(call, "pool_draining", pool=call.shape.klass.pool.root)
+            self._actors.refuse(call, "pool_draining", {"pool": call.shape.klass.pool.root})
             return True
         template = call.shape.template
         if template.kind == METHOD or template.method == EMPTY:
@@ -104,13 +103,8 @@ class Answers:
 
     def turn_away(self, call: Call) -> None:
         """End a call whose class is refused."""
-        if call.state is DONE:
-            return  # The end of another was its end too.
         kind, fields = call.shape.klass.refusal
-        if call.shape.template.kind == CREATE:
-            self._actors.end(self._actors.of(call.id), {"reason": kind, **fields})
-        else:
-            self._completion.fail_with(call, kind, **fields)
+        self._actors.refuse(call, kind, fields)
 
     def unsuccessful(
         self,

@@ -27,7 +27,7 @@ class Classes:
     def __init__(self, resources: Resources, pools: Iterable[Pool]) -> None:
         self._resources = resources
         self.pools = {pool.name: pool for pool in pools}
-        self.klasses: dict[tuple[Pool, Needs, int, bool], Klass] = {}
+        self.klasses: dict[tuple[Pool, Needs, int, bool, bool], Klass] = {}
         self.waiting: dict[Klass, None] = {}
 
     def of(self, template: Template) -> Klass:
@@ -42,14 +42,17 @@ class Classes:
         )
         needs = tuple(item for item in all_needs if item[0] != GPU)
         gpus = dict(all_needs).get(GPU, 0)
-        # An actor's process is nobody else's, and begins with what its template says.
-        if not creates:
+        pooled = creates and pool.declared and bool(template.pooled)
+        # Else an actor's process is nobody else's, and begins with what its template says.
+        if not creates or pooled:
             pool = self._variant(pool, template.env, gpus)
-        key = (pool, needs, gpus, creates)
+        key = (pool, needs, gpus, creates, pooled)
         klass = self.klasses.get(key)
         if klass is None:
-            refusal = self._refusal(all_needs) or (None if creates else pool.failure)
-            klass = self.klasses[key] = Klass(pool, needs, creates, refusal, gpus)
+            refusal = self._refusal(all_needs)
+            if not creates or pooled:
+                refusal = refusal or pool.failure
+            klass = self.klasses[key] = Klass(pool, needs, creates, refusal, gpus, pooled)
         return klass
 
     def _nowhere(self, template: Template) -> Klass:
@@ -67,9 +70,9 @@ class Classes:
         return self._resources.refusal(needs)
 
     def refuse(self, pool: Pool, failure: Refusal | None) -> None:
-        """Have the pool's tasks refused from now on, or taken again."""
+        """Have what is for the pool's workers refused from now on, or taken again."""
         for klass in self.klasses.values():
-            if klass.pool is pool and not klass.creates and klass.refusal is pool.failure:
+            if klass.pool is pool and klass.works and klass.refusal is pool.failure:
                 klass.refusal = failure
         pool.failure = failure
 
@@ -88,10 +91,10 @@ class Classes:
         return stranded
 
     def take_queued(self, pool: Pool) -> list[Call]:
-        """Empty the queues of the pool's tasks; return what was in them."""
+        """Empty the queues of what is for the pool's workers; return what was in them."""
         taken: list[Call] = []
         for klass in tuple(self.waiting):
-            if klass.pool is pool and not klass.creates:
+            if klass.pool is pool and klass.works:
                 taken += self._emptied(klass)
         return taken
 

@@ -14,7 +14,7 @@ from ..wire.messages import NONE, TASK
 from .actions import Action, Arm
 from .calls import DONE, Call
 from .completion import Completion
-from .pools import Pool
+from .pools import Klass, Pool
 from .workers import Worker
 
 LOOKED_AT: Final = 0.02
@@ -54,12 +54,18 @@ class Draining:
                 self._completion.fail_with(gate, "cancelled")
 
     def refuses(self, call: Call) -> bool:
-        """Tell whether a new call is for such a pool, and not made by one of its own."""
-        pool: Pool = call.shape.klass.pool
-        if call.shape.template.kind != TASK or pool.root not in self.pools:
+        """Tell whether a new call is for such a pool, and not made by one of its own.
+
+        Its actors are of its own too: a call that is to come to its end may wait for theirs. A
+        method is for its actor, which lives on, and an actor that has a place has it.
+        """
+        klass: Klass = call.shape.klass
+        pool = klass.pool
+        runs = call.shape.template.kind == TASK or klass.pooled
+        if not runs or pool.root not in self.pools:
             return False
         caller = self._workers.get(call.caller)
-        return caller is None or caller.actor is not None or caller.pool.root != pool.root
+        return caller is None or not caller.staffs or caller.pool.root != pool.root
 
     def wait(self, gate: Call) -> None:
         """Let a gate wait until its pool is empty."""

@@ -7,15 +7,16 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final, final
 
 from ..wire.messages import CREATE, FAILURE, METHOD
-from .actions import Action, Arm, Kill, Retire
-from .actors import ALIVE, DEAD, PENDING, STARTING, Actor
-from .calls import DONE, WAITING, Call
+from .actions import Action, Kill, Retire
+from .actors import ALIVE, DEAD, STARTING, Actor
+from .calls import DONE, Call
 from .completion import Completion
 from .groups import Groups, is_keeper
 from .objects import Entry, ObjectTable
 from .placement import Placement
-from .restart import RestartWindow, after_death, blamed, may_restart, went_with_zygote
-from .timeouts import fields_of, has_expired, may_go_again, only_given_up
+from .restart import RestartWindow
+from .restarts import Restarts
+from .timeouts import only_given_up
 from .workers import LIVE, Worker
 
 MOST_IN_MAILBOX: Final = 512
@@ -39,7 +40,7 @@ class ActorTable:
         self._placement = placement
         self._completion = completion
         self._actions = actions
-        self._window = window
+        self.restarts = Restarts(self, objects, placement, completion, actions, window)
         self.most_in_mailbox = MOST_IN_MAILBOX
         self.names: dict[tuple[str, str], Actor] = {}
         self.groups = Groups(placement, completion)
@@ -50,6 +51,8 @@ class ActorTable:
         """Take a new actor whose constructor is the call `creation`; it keeps its arguments."""
         actor = entry.actor = Actor(creation, methods)
         template = creation.shape.template
+        if actor.pool is not None:
+            actor.pool.actors[actor.id] = actor
         if is_keeper(template):
             self.groups.announce(actor)
         if template.actor_name:
@@ -69,21 +72,24 @@ class ActorTable:
         """
         return actor.id not in self.groups.keepers
 
-    def place(self, creation: Call) -> None:
-        """Resources are there for the constructor's class: take them and start a process.
+    def place(self, creation: Call, home: Worker | None) -> None:
+        """Resources are there for the constructor's class: take them, and a process.
 
-        Without one for a placement group, which is all there then.
+        That is `home`, an idle worker of its pool, or a new one which no pool counts, since it
+        never serves a task. A placement group needs none, and is all there then.
         """
         actor = self.of(creation.id)
         if actor.id in self.groups.keepers:
             self.groups.fill(actor)
             return
-        worker = self._placement.staff.add(creation.shape.klass.pool, creation.name, creation.shape)
-        # It belongs to no pool's count: it never serves a task.
+        shape = creation.shape
+        worker = home or self._placement.staff.add(shape.klass.pool, creation.name, shape)
         worker.actor = actor
         actor.worker = worker
         actor.to("place")
-        self._take(worker, creation.shape.klass.needs)
+        self._take(worker, shape.klass.needs)
+        if worker.state is LIVE:
+            self.process_ready(worker)
 
     def process_ready(self, worker: Worker) -> None:
         """The actor's process takes calls: run the constructor first."""
@@ -100,7 +106,7 @@ class ActorTable:
         actor.window = None
         template = actor.creation.shape.template
         if not template.resources:
-            self._release(worker)
+            self.release(worker)
         if not template.max_restarts:
             self._objects.unpin(actor.creation.refs)
             actor.creation.refs = ()
@@ -266,113 +272,6 @@ class ActorTable:
         if actor.name is not None and self.names.get(actor.name) is actor:
             del self.names[actor.name]
 
-    def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call], now: float) -> None:
-        """The actor's process has ended while the calls in `begun` ran; others were not begun."""
-        actor = worker.actor
-        assert actor is not None
-        self._release(worker)
-        guilty = blamed(cause, begun, worker.blocked)
-        unbegun = [call for call in worker.inflight.values() if call not in begun]
-        for call in begun + unbegun:
-            self._placement.take_back(worker, call)
-        # Nothing of the user's ran: that is no life of the actor, and costs it none.
-        unlived = actor.state is STARTING and not begun and not actor.struck
-        in_vain = actor.state is STARTING and not actor.struck and not went_with_zygote(cause)
-        window = self._died_in_vain(actor, now) if in_vain else None
-        begun = [call for call in begun if call.state is not DONE]
-        unbegun = [call for call in unbegun if call.state is not DONE]
-        actor.worker = None
-        actor.struck = False
-        for group in (actor.groups or {}).values():
-            group.sent = 0
-        if actor.state is DEAD:
-            return
-        template = actor.creation.shape.template
-        reason = actor.leaving or ("killed" if actor.killed else "died")
-        fields = {**cause, "reason": reason, "running": [call.name for call in begun]}
-        final = bool(actor.leaving) or actor.killed
-        if window is not None and window.exceeded:
-            final = True
-            fields.update(window.fields())
-        restart = not final and (unlived or may_restart(actor.restarts, template.max_restarts))
-        if not restart:
-            for call in begun + unbegun:
-                if has_expired(call):
-                    self._completion.fail_with(call, "task_timeout", **fields_of(call))
-                elif call.shape.template.kind != CREATE:
-                    self._completion.fail_with(call, "actor_died", actor=template.name, **fields)
-            self.end(actor, fields)
-            return
-        actor.restarts += not unlived
-        if actor.state is ALIVE:
-            self._objects.pin((actor.id,))
-        actor.to("lost")
-        self._call_again(actor, begun, unbegun, guilty, fields)
-        self._recreate(actor, window.delay if window is not None else 0.0)
-
-    def _died_in_vain(self, actor: Actor, now: float) -> RestartWindow:
-        window = actor.window = actor.window or self._window()
-        window.add(now)
-        return window
-
-    def _call_again(
-        self,
-        actor: Actor,
-        begun: list[Call],
-        unbegun: list[Call],
-        guilty: list[Call],
-        fields: Mapping[str, Any],
-    ) -> None:
-        again: list[Call] = []
-        for call in begun:
-            template = call.shape.template
-            if template.kind == CREATE:
-                continue
-            call.died(guilty=call in guilty)
-            verdict = after_death(call.deaths, call.tries, template.max_retries)
-            late = has_expired(call) and not may_go_again(call)
-            if verdict == "retry" and not call.cancelled and not late:
-                call.expired = False
-                again.append(call)
-            elif has_expired(call):
-                self._completion.fail_with(call, "task_timeout", **fields_of(call))
-            else:
-                kind = "poisoned" if verdict == "poisoned" else "actor_unavailable"
-                self._completion.fail_with(
-                    call,
-                    kind,
-                    actor=actor.creation.name,
-                    deaths=call.deaths,
-                    attempts=call.tries,
-                    **fields,
-                )
-        for call in unbegun:
-            if call.cancelled:
-                self._completion.fail_with(call, "cancelled")
-            elif call.shape.template.kind != CREATE:
-                again.append(call)
-        for call in reversed(again):
-            self.again(call)
-
-    def _recreate(self, actor: Actor, delay: float) -> None:
-        old = actor.creation
-        actor.creation = Call(
-            old.id, old.shape, old.actor, old.args, old.deps, old.refs, old.caller, old.parent
-        )
-        if old.state is not DONE:
-            old.to("finish")
-        if delay and old.shape.klass.refusal is None:
-            self._actions.append(Arm(delay, f"restart:{actor.id}"))
-        else:
-            self._placement.resume(actor.creation)
-
-    def restart(self, identifier: int) -> None:
-        """The back-off of an actor is over, if it still waits for that."""
-        entry = self._objects.entries.get(identifier)
-        actor = entry.actor if entry is not None else None
-        if actor is not None and actor.state is PENDING and actor.creation.state is WAITING:
-            self._placement.resume(actor.creation)
-
     def end(self, actor: Actor, fields: Mapping[str, Any]) -> None:
         """The actor is dead: so are its calls, and its name is free."""
         made = actor.state is ALIVE
@@ -382,6 +281,8 @@ class ActorTable:
         actor.failure = ["actor_died", {**fields, "actor": name, "call": name}]
         self._unname(actor)
         creation = actor.creation
+        if actor.pool is not None:
+            del actor.pool.actors[actor.id]
         if creation.state is not DONE:
             creation.to("finish")
         queued = list(actor.queued())
@@ -399,11 +300,20 @@ class ActorTable:
             for call in self.groups.end(actor, filled=made):
                 self._placement.turn_away(call)
 
+    def refuse(self, call: Call, kind: str, fields: Mapping[str, Any]) -> None:
+        """End a call that nobody is to run, for this reason; with a constructor its actor."""
+        if call.state is DONE:
+            return  # The end of another was its end too.
+        if call.shape.template.kind == CREATE:
+            self.end(self.of(call.id), {"reason": kind, **fields})
+        else:
+            self._completion.fail_with(call, kind, **fields)
+
     def unmade(self, worker: Worker, fields: Mapping[str, Any]) -> None:
         """The actor's process, which nobody has begun to fork, never will be."""
         actor = worker.actor
         assert actor is not None
-        self._release(worker)
+        self.release(worker)
         actor.worker = None
         if actor.state is not DEAD:
             reason = actor.leaving or ("killed" if actor.killed else "interpreter")
@@ -415,7 +325,8 @@ class ActorTable:
         worker.units = 1
         self._placement.resources.change(needs, 1)
 
-    def _release(self, worker: Worker) -> None:
+    def release(self, worker: Worker) -> None:
+        """It holds nothing any more."""
         actor = worker.actor
         assert actor is not None
         if worker.units:
@@ -429,7 +340,7 @@ class ActorTable:
         if actor.groups is not None:
             return  # The calls beside it use what the actor holds.
         if not resume:
-            self._release(worker)
+            self.release(worker)
         elif not worker.units and (
             actor.state is STARTING or actor.creation.shape.template.resources
         ):

@@ -72,7 +72,7 @@ class Placement:
         self.watching = False
         self.busy = 0  # workers with a call that does not wait
         self.waits = 0  # calls that wait
-        self.place_actor: Callable[[Call], None] | None = None
+        self.place_actor: Callable[[Call, Worker | None], None] | None = None
         self.turn_away: Callable[[Call], None] = lambda call: None
 
     # --- classes ------------------------------------------------------------------------
@@ -154,9 +154,13 @@ class Placement:
             elif klass.creates:
                 if not self.growth.can_start(klass):
                     break
+                home = self.staff.vacant(klass.pool) if klass.pooled else None
+                if klass.pooled and home is None:
+                    self.growth.grow(klass)
+                    break
                 queue.popleft()
                 assert self.place_actor is not None
-                self.place_actor(call)
+                self.place_actor(call, home)
             else:
                 worker = self._choose(klass, call)
                 if worker is None:
@@ -254,7 +258,8 @@ class Placement:
             return False
         ours = dict(klass.needs)
         free = self.resources.free
-        return any(other.competes(ours, free) for other in waiting if other is not klass)
+        pool = klass.pool
+        return any(other.competes(ours, free, pool) for other in waiting if other is not klass)
 
     @staticmethod
     def _has_room(worker: Worker, micros: float) -> bool:

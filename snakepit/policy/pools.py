@@ -22,6 +22,7 @@ from .restart import RestartWindow
 from .workers import Worker
 
 if TYPE_CHECKING:
+    from .actors import Actor
     from .budget import Budget
     from .circuit import Circuit
     from .taint import Taint
@@ -60,15 +61,23 @@ class Klass:
 
     `open` holds the workers that may have room for more of its calls, least recently used first.
     `refusal` says why none of its calls can run, if so: never, or while the pool has failed.
-    `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else.
+    `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else. Actors are
+    `pooled` if they live in the pool's workers, and not each in a process of its own.
     """
 
-    __slots__ = ("creates", "gpus", "needs", "open", "pool", "queue", "refusal")
+    __slots__ = ("creates", "gpus", "needs", "open", "pool", "pooled", "queue", "refusal")
 
     def __init__(
-        self, pool: Pool, needs: Needs, creates: bool, refusal: Refusal | None, gpus: int = 0
+        self,
+        pool: Pool,
+        needs: Needs,
+        creates: bool,
+        refusal: Refusal | None,
+        gpus: int = 0,
+        pooled: bool = False,
     ) -> None:
         self.pool = pool
+        self.pooled = pooled
         self.needs = needs
         self.gpus = gpus
         self.creates = creates
@@ -76,23 +85,28 @@ class Klass:
         self.queue: deque[Call] = deque()
         self.open: deque[Worker] = deque()
 
+    @property
+    def works(self) -> bool:
+        """Whether its calls are for the pool's workers."""
+        return self.pooled or not self.creates
+
     def refuses(self, call: Call) -> bool:
         """Tell whether it is refused, and this call of it too: a circuit may let it through.
 
-        A gate, which has no tally, is not what a circuit is about.
+        A gate, which has no tally, is not what a circuit is about; no actor is made as a trial.
         """
         refusal, circuit = self.refusal, self.pool.circuit
         if refusal is None or circuit is None or refusal is not circuit.refusal:
             return refusal is not None
-        return call.shape.tally is not None and not circuit.passes(call)
+        return self.creates or (call.shape.tally is not None and not circuit.passes(call))
 
     def needs_any(self, names: set[str]) -> bool:
         """Tell whether its calls use any of these resources."""
         return any(name in names for name, _ in self.needs)
 
-    def competes(self, held: dict[str, int], free: dict[str, int]) -> bool:
-        """Tell whether all that its next call lacks is some of what others hold."""
-        shared = False
+    def competes(self, held: dict[str, int], free: dict[str, int], pool: Pool) -> bool:
+        """Tell whether all that its next call lacks is some of what others hold, in `pool`."""
+        shared = self.pooled and self.pool is pool  # It wants a worker with nothing to do.
         for name, amount in self.needs:
             if name in held:
                 shared = True
@@ -115,7 +129,8 @@ class Pool:
     `turnover` says which workers are to be replaced; those that are, and stay until others are
     ready, are beyond the limit.
 
-    `held` is how many slots are held back, since their workers broke (see `taint`).
+    `held` is how many slots are held back, since their workers broke (see `taint`). `actors` are
+    those that live in its workers or are to; one with a worker to itself has one of its places.
 
     `over` says that it was made smaller, and may have more workers than it should. `shrinking` says
     that a timer will end the idle ones that are too many. `window` has those that died in vain;
@@ -126,6 +141,7 @@ class Pool:
     """
 
     __slots__ = (
+        "actors",
         "base",
         "budget",
         "circuit",
@@ -186,6 +202,7 @@ class Pool:
         self.budget: Budget | None = None
         self.taint: Taint | None = None
         self.held = 0
+        self.actors: dict[int, Actor] = {}
         self.base = ""
         self.env: tuple[tuple[str, str], ...] = ()
         self.gpus = 0
@@ -232,7 +249,7 @@ class Pool:
     @property
     def bereft(self) -> bool:
         """Whether it has no worker that takes calls, nor one that starts."""
-        return not any(worker.room for worker in self.workers.values())
+        return not any(worker.room and worker.actor is None for worker in self.workers.values())
 
     @property
     def spares(self) -> bool:

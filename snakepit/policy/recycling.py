@@ -10,7 +10,7 @@ before that, and has its turn at once: it is of no use.
 A pool that was declared has `size` workers ready without those that go. One that was not keeps
 nobody, so its workers go at once, and others start when calls wait for them; so do the workers of a
 variant. A call that waits on top of an outgoing worker's stack still finds it (see `nesting`): it
-might wait for ever elsewhere. The workers of actors are in no pool, and stay; and one to which
+might wait for ever elsewhere. The workers of actors stay, in a pool or not; and one to which
 strict sessions are pinned goes only when asked to, or when they are over.
 """
 
@@ -128,8 +128,8 @@ class Recycling:
 
     @staticmethod
     def _has_enough(worker: Worker, reason: str) -> None:
-        if worker.pins and reason != ASKED:
-            return  # It stays for as long as a session may need what it keeps there.
+        if worker.actor is not None or (worker.pins and reason != ASKED):
+            return  # It stays for as long as somebody may need what it keeps there.
         if not worker.reason and worker.number in worker.pool.workers:
             worker.reason = reason
             worker.pool.turnover.due[worker.number] = worker

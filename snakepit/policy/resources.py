@@ -24,9 +24,10 @@ def needs_of(template: Template, declared: bool) -> Needs:
     """Return what a call needs, with entries of 0: what it asks for, or else what is usual.
 
     That is a CPU for a task, and for an actor while it is made; nothing for what runs on what its
-    actor has, or not at all, nor for a task of a declared pool, whose workers are the limit.
+    actor has, or not at all, nor in a declared pool, whose workers are the limit.
     """
-    usual = template.kind == CREATE or (template.kind == TASK and not declared)
+    elsewhere = not declared or (template.kind == CREATE and not template.pooled)
+    usual = template.kind in (TASK, CREATE) and elsewhere
     return template.resources or (ONE_CPU if usual else ())
 
 

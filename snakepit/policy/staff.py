@@ -47,6 +47,22 @@ class Staff:
         self.starts.add(Spawn(worker.number, label, env, worker.gpus, worker.interpreter))
         return worker
 
+    @staticmethod
+    def vacant(pool: Pool) -> Worker | None:
+        """Take an idle worker that an actor may have to itself: who idles last, as for tasks.
+
+        Neither one that sessions rely on, nor one in whose place another starts.
+        """
+        for number, worker in reversed(pool.idle.items()):
+            if not worker.pins and number not in pool.turnover.replaced:
+                del pool.idle[number]
+                pool.turnover.forget(number)
+                worker.reason = ""
+                worker.unlist()
+                worker.klass = None
+                return worker
+        return None
+
     def started(self, worker: Worker) -> None:
         """A worker is no longer starting: it is ready, or it is dead."""
         if worker.actor is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .actors import ALIVE, PENDING
+from .actors import STARTING as ACTOR_STARTING
 from .calls import DONE, READY
 from .placement import Placement
 from .pools import Pool
@@ -21,13 +23,15 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
     workers = [
         worker
         for worker in placement.workers.values()
-        if worker.actor is None and worker.pool in pools and worker.state is not LEAVING
+        if worker.staffs and worker.pool in pools and worker.state is not LEAVING
     ]
+    actors = [actor for each in pools for actor in each.actors.values()]
     tally = pool.tally
-    begun = sum(map(running, workers))
-    ahead = sum(len(worker.inflight) for worker in workers) - begun
+    serving = [worker for worker in workers if worker.actor is None]
+    begun = sum(map(running, serving))
+    ahead = sum(len(worker.inflight) for worker in serving) - begun
     # Those that were given up have been answered, whatever they still do.
-    begun -= sum(call.state is DONE for worker in workers for call in worker.inflight.values())
+    begun -= sum(call.state is DONE for worker in serving for call in worker.inflight.values())
     ready = sum(
         call.state is READY and call.shape.tally is tally
         for klass in placement.waiting
@@ -53,15 +57,26 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         "waiting": tally.pending - begun - ready - ahead,
         "tainted": sum(each.held for each in pools),
         "workers": _by_state(workers),
-        "ready": [n for each in pools for n, w in each.workers.items() if w.state is LIVE],
+        "ready": [
+            number
+            for each in pools
+            for number, worker in each.workers.items()
+            if worker.state is LIVE and worker.actor is None
+        ],
+        "actors": {
+            state: sum(actor.state == state for actor in actors)
+            for state in (PENDING, ACTOR_STARTING, ALIVE)
+        },
         "recycled": dict(tally.recycled),
     }
 
 
 def _by_state(workers: list[Worker]) -> dict[str, int]:
-    counts = {"starting": 0, "idle": 0, "busy": 0, "waiting": 0, "leaving": 0}
+    counts = {"starting": 0, "idle": 0, "busy": 0, "waiting": 0, "leaving": 0, "actor": 0}
     for worker in workers:
-        if worker.state is STARTING:
+        if worker.actor is not None:
+            counts["actor"] += 1
+        elif worker.state is STARTING:
             counts["starting"] += 1
         elif worker.number not in worker.pool.workers:
             counts["leaving"] += 1

@@ -23,7 +23,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 from .actions import Action, Arm
-from .calls import DONE
 from .completion import Completion
 from .lives import ActorTable
 from .placement import Placement
@@ -75,7 +74,7 @@ class Supervision:
         """A worker has begun its first call: what started it works."""
         self.zygotes.of(worker.interpreter).worked = True
         # One that was to go, and counts no more, says nothing of those that failed to start.
-        if worker.actor is None and worker.pool.state is not FAILED:
+        if worker.staffs and worker.pool.state is not FAILED:
             worker.pool.window.clear()
             if worker.pool.state is not RUNNING:
                 self._placement.dispatch_soon()
@@ -101,7 +100,7 @@ class Supervision:
         in_vain = not begun and not worker.results and not went_with_zygote(cause)
         in_vain = in_vain and (state is STARTING or (state is LIVE and bool(worker.inflight)))
         worker.to("died")
-        if in_vain and worker.actor is None:
+        if in_vain and worker.staffs:
             self._placement.staff.call_off(worker.pool)
         if state is STARTING:
             self._placement.staff.started(worker)
@@ -113,7 +112,8 @@ class Supervision:
         if begun and not worker.results:
             self.served(worker)
         if worker.actor is not None:
-            self._actors.lost(worker, cause, begun, now)
+            self._actors.restarts.lost(worker, cause, begun, now)
+            self._leaves_its_place(worker, cause, in_vain, now)
             return
         guilty = blamed(cause, begun, worker.blocked)
         # Who was cancelled, or ran for too long, had its worker ended.
@@ -124,10 +124,17 @@ class Supervision:
         if crashed and worker.pool.circuit is not None:
             self.barrier.crashed(worker.pool, cause, now)
         self._recovery.lost(worker, cause, begun)
-        self._placement.sessions.lost(worker)
-        if in_vain:
-            self._died_in_vain(worker.pool, cause, now)
-        self._placement.recycling.turn(worker.pool)
+        self._leaves_its_place(worker, cause, in_vain, now)
+
+    def _leaves_its_place(
+        self, worker: Worker, cause: Mapping[str, Any], in_vain: bool, now: float
+    ) -> None:
+        """Where a pool's worker was another may start, in time."""
+        if worker.staffs:
+            self._placement.sessions.lost(worker)
+            if in_vain:
+                self._died_in_vain(worker.pool, cause, now)
+            self._placement.recycling.turn(worker.pool)
 
     def _died_in_vain(self, pool: Pool, cause: Mapping[str, Any], now: float) -> None:
         trial = pool.state is TRIAL
@@ -149,9 +156,7 @@ class Supervision:
         self._refuse(pool, (kind, fields))
         self._readiness.fail(pool, kind, fields)
         for call in self._placement.take_waiting(pool):
-            # An earlier one's failure may have ended it already.
-            if call.state is not DONE:
-                self._completion.fail_with(call, kind, **fields)
+            self._actors.refuse(call, kind, fields)
         self._placement.sessions.due()
 
     def _arm(self, pool: Pool, delay: float) -> None:

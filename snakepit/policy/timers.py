@@ -68,7 +68,7 @@ class Timers:
             slot, _, name = rest.partition(":")
             self._supervision.untaint(self._placement.pools[name], int(slot))
         elif kind == "restart":
-            self._actors.restart(int(rest))
+            self._actors.restarts.restart(int(rest))
         elif kind == ZYGOTE:
             self._supervision.zygotes.start(rest)
         elif kind == "force":
@@ -81,7 +81,8 @@ class Timers:
         self._placement.watching = False
         for pool in self._placement.pools.values():
             for worker in pool.workers.values():
-                if len(worker.inflight) > worker.slots and not worker.blocked:
+                ahead = len(worker.inflight) > worker.slots and worker.actor is None
+                if ahead and not worker.blocked:
                     self._placement.watch()
                     self._look_at(worker, pool)
 

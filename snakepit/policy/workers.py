@@ -129,6 +129,11 @@ class Worker:
         except KeyError:
             raise IllegalTransition(f"worker {self.number}: {event} while {self.state}") from None
 
+    @property
+    def staffs(self) -> bool:
+        """Whether it is one of its pool's, and not the process that an actor brought with it."""
+        return self.actor is None or self.actor.pooled
+
     def unlist(self) -> None:
         """It is given nothing ahead any more."""
         if self.open:

@@ -140,6 +140,7 @@ class InlineRuntime:
         identifier = self._objects.add(template.name, 1)
 
         def instance() -> Any:
+            self._calls.initialize(template)
             positional, named = self._calls.fresh(arguments)
             return kind(*positional, **named)
 
@@ -170,7 +171,8 @@ class InlineRuntime:
         refusal = self._calls.refusal(template)
         broken = self._calls.argument_error(arguments)
         if refusal is not None:
-            actor.leave("unschedulable", **refusal.payloads[0][1])
+            kind, fields = refusal.payloads[0]
+            actor.leave(kind, **fields)
         elif broken is not None:
             what = "cause" if broken.outcome == ERROR else "failure"
             actor.leave("argument", **{what: broken.payloads[0]})

@@ -79,7 +79,7 @@ class InlineCalls:
             tries = 0
             while ended is None:
                 try:
-                    self._initialize(template)
+                    self.initialize(template)
                     positional, named = self.fresh(arguments)
                     ended = self._returned(function(*positional, **named), template)
                 except BaseException as error:
@@ -92,13 +92,14 @@ class InlineCalls:
 
         return work
 
-    def _initialize(self, template: Template) -> None:
-        """Run the initializer of a task's pool, before its first call.
+    def initialize(self, template: Template) -> None:
+        """Run the initializer of a pool, before the first call or constructor that it is for.
 
         There is no worker that could fail to start: what it raises is the call's error, and the
         next call tries it again.
         """
-        parts = self._initializers.get(template.pool) if template.kind == TASK else None
+        runs = template.kind == TASK or template.pooled
+        parts = self._initializers.get(template.pool) if runs else None
         if parts is not None:
             unpack_code(parts)()
             self._initializers.pop(template.pool, None)

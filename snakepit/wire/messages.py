@@ -65,7 +65,9 @@ class Template(NamedTuple):
     methods of one that has `max_pending` say so too: calls of one process that may be unanswered.
     `function` is the full name of the function or class, whatever the calls are named; methods have
     none but that of their actor's class. A call may run for `timeout` seconds, and is tried again
-    after that if `retry_timeout` says so; it may take `memory_limit` bytes. 0 is no limit.
+    after that if `retry_timeout` says so; it may take `memory_limit` bytes. 0 is no limit. An
+    actor that is `pooled` lives in a worker of its pool, if that was declared; any other has a
+    process of its own.
     """
 
     kind: int
@@ -94,6 +96,7 @@ class Template(NamedTuple):
     timeout: float = 0.0
     retry_timeout: int = 0
     memory_limit: int = 0
+    pooled: int = 0
 
 
 # --- both ways on a mailbox ------------------------------------------------------------------

@@ -113,6 +113,7 @@ class Checker:
         world.taints.after(actions)
         world.ledger.after(name, args)
         world.turnovers.after()
+        world.housing.after()
         if world.events % 256 == 0:
             self.audit()
 
@@ -133,6 +134,7 @@ class Checker:
             task = world.tasks.get(call.id)
         if task is None:
             raise Violation(f"{call!r} is sent after its end")
+        world.housing.sent(worker, call)
         world.require(not task.where, f"{task!r} is sent twice")
         world.require(not task.cancelled, f"{task!r} is sent although it was cancelled")
         if action.nested:
@@ -150,11 +152,9 @@ class Checker:
         world.require(number not in self.spawned, f"worker {number} is spawned twice")
         self.spawned.add(number)
         record = world.scheduler.placement.workers[number]
-        groups = record.actor.groups if record.actor is not None else None
-        limits = {name: group.limit for name, group in groups.items()} if groups else None
         worker = Worker(
-            world, number, record.pool.name, record.actor is not None, limits, action.interpreter,
-            record.slots,
+            world, number, record.pool.name, record.actor is not None,
+            world.housing.limits(record.actor), action.interpreter, record.slots,
         )  # fmt: skip
         template = record.actor.creation.shape.template if record.actor else record.pool
         wanted = dict(template.env).get(INTERPRETER, "")
@@ -304,6 +304,7 @@ class Checker:
                 f"worker {number} waits in {worker and worker.blocked}, not {record.blocked}",
             )
         world.ledger.audit()
+        world.housing.audit()
         world.seats.audit()
         busy = sum(len(worker.sent) > len(worker.blocked) for worker in world.workers.values())
         world.require(scheduler.placement.busy == busy, f"{busy} workers are busy")

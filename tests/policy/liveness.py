@@ -159,6 +159,7 @@ class Liveness:
             if self._missing(creation):
                 return
             fits = self.world.scheduler.resources.fits(creation.shape.klass.needs)
+            fits = fits and (not actor.pooled or self.world.housing.has_place(actor))
             if fits or creation.state is not READY:
                 raise Violation(f"{actor!r} could be placed: {creation!r}")
         elif actor.state is STARTING:

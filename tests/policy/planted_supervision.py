@@ -179,7 +179,7 @@ def remake_actors_for_ever(scheduler: Any) -> None:
 
 def forget_to_remake_actors(scheduler: Any) -> None:
     """Nothing happens when the back-off of an actor is over."""
-    scheduler.actors.restart = lambda identifier: None
+    scheduler.actors.restarts.restart = lambda identifier: None
 
 
 PLANTED = (

@@ -79,6 +79,7 @@ def template(kind: int, name: str, **fields: object) -> Template:
         "max_restarts": 0, "max_task_retries": 0, "actor_name": "", "namespace": "ns", "env": (),
         "flavour": PLAIN, "groups": (), "group": "", "backpressure": 0,
         "detached": 0, "max_pending": 0, "timeout": 0.0, "retry_timeout": 0,
+        "pooled": 0,
     }  # fmt: skip
     unknown = set(fields) - set(values)
     if unknown:
@@ -142,8 +143,9 @@ def make_setting(random: Random, steps: int) -> Setting:
     actors = tuple(
         template(
             CREATE, f"Actor{i}", env=env(), resources=random.choice(((), (), (), needs())),
-            pool=random.choice(names), max_restarts=random.choice((0, 0, 1, 2, -1)),
+            pool=(pool := random.choice(names)), max_restarts=random.choice((0, 0, 1, 2, -1)),
             actor_name=random.choice(("", "", "one")), groups=random.choice(GROUPS),
+            pooled=random.randint(0, 1) if pool not in slots else 0,
         )
         for i in range(random.randint(1, 3))
     )  # fmt: skip

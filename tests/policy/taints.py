@@ -50,7 +50,7 @@ class Taints:
         worked = bool(worker.started) or worker.answered
         in_vain = not worked and (bool(worker.sent) or not worker.live)
         broke = cause.get("signal") in BROKEN and "zygote" not in cause and not in_vain
-        if worker.actor or not broke or not self._seconds(pool.name) or not pool.keeps(record):
+        if not broke or not self._seconds(pool.name) or not pool.keeps(record):
             return
         if pool.staffed - 1 + len(self.held.get(pool.name, ())) < pool.limit:
             self._expected = pool.name, worker.answered
@@ -90,7 +90,7 @@ class Taints:
 
     def _spawned(self, number: int) -> None:
         record = self.world.scheduler.placement.workers.get(number)
-        if record is not None and record.actor is None:
+        if record is not None and record.staffs:
             pool = record.pool
             taken = pool.staffed + len(self.held.get(pool.name, ()))
             self.world.require(

@@ -9,6 +9,7 @@ from . import (
     planted_circuits,
     planted_draining,
     planted_groups,
+    planted_housing,
     planted_recycling,
     planted_sessions,
     planted_slots,
@@ -48,6 +49,7 @@ def test_no_promise_is_broken(share: int) -> None:
         *planted_recycling.PLANTED,
         *planted_timeouts.PLANTED,
         *planted_sessions.PLANTED,
+        *planted_housing.PLANTED,
     ),
     ids=lambda plant: plant.__name__,
 )

@@ -74,7 +74,7 @@ class Waitlists:
         """Tell whether a new call is for a pool that takes none, but from its own calls."""
         pool = task.call.shape.template.pool
         caller = self.world.scheduler.placement.workers.get(task.call.caller)
-        own = caller is not None and caller.actor is None and caller.pool.root == pool
+        own = caller is not None and caller.staffs and caller.pool.root == pool
         return task.kind == TASK and pool in self.draining and not own
 
     def may_be_saturated(self, task: Task, limit: int | None) -> bool:

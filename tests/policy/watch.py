@@ -151,7 +151,7 @@ class Watch:
     def _served(self, worker: Worker) -> None:
         self.worked.add(worker.interpreter)
         book = self.pool(worker.pool)
-        if not worker.actor and book.state != "failed":
+        if self._staffs(worker) and book.state != "failed":
             book.clear()
             book.state, book.key = "well", ""
 
@@ -163,8 +163,11 @@ class Watch:
         ordinary = worked or "zygote" in cause or worker.retired
         if worker.actor:
             self._actor_died(worker, cause)
-        elif not ordinary and (worker.sent or not worker.live):
+        if self._staffs(worker) and not ordinary and (worker.sent or not worker.live):
             self._died_in_vain(worker, cause)
+
+    def _staffs(self, worker: Worker) -> bool:
+        return self.world.scheduler.placement.workers[worker.number].staffs
 
     def _died_in_vain(self, worker: Worker, cause: dict[str, Any]) -> None:
         book = self.pool(worker.pool)
@@ -197,7 +200,8 @@ class Watch:
             return
         book = self.actors.setdefault(actor.id, Spell(*self._limits()))
         unmade = not self.world.players[actor.id].made
-        lived = not unmade or bool(worker.started) or actor.struck
+        begun = any(frame.task.call is actor.creation for frame in worker.stack)
+        lived = not unmade or begun or actor.struck
         in_vain = unmade and not actor.struck and "zygote" not in cause
         if in_vain:
             book.add(self.world.now)
@@ -226,7 +230,10 @@ class Watch:
         world.require(closed is None, f"the runtime has ended with {closed}")
         if self._doomed is not None:
             actor, ends = self._doomed
-            world.require((actor.state is DEAD) == ends, f"{actor!r} ends: {ends}")
+            # One that lives in a pool which takes nothing meanwhile ends too, but in a back-off.
+            refused = actor.pooled and actor.creation.shape.klass.refusal is not None
+            as_said = (actor.state is DEAD) == ends or (refused and not ends)
+            world.require(as_said, f"{actor!r} ends: {ends}")
         self._zygote(name, actions)
         for pool, book in self.pools.items():
             self._pool(pool, book, actions)

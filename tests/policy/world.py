@@ -30,6 +30,7 @@ from .circuits import Circuits
 from .clocks import Clocks
 from .dice import Dice
 from .flows import Flows
+from .housing import Housing
 from .outcomes import Violation
 from .process import Worker
 from .program import drive, made_ids
@@ -117,6 +118,7 @@ class World:
         self.circuits = Circuits(self)
         self.budgets = Budgets(self)
         self.taints = Taints(self)
+        self.housing = Housing(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------

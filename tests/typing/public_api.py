@@ -209,6 +209,7 @@ def actors() -> None:
     handle = made.remote()
     assert_type(handle, ActorHandle[Plain])
     assert_type(made.options(name="a", max_restarts=1).remote(), ActorHandle[Plain])
+    assert_type(made.options(pool="p").remote(), ActorHandle[Plain])
     assert_type(handle.add.remote(1), Any)
     assert_type(handle.add.options(num_returns=2).remote(1), Any)
     assert_type(snakepit.get_actor("a"), ActorHandle[Any])

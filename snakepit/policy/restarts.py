@@ -1,0 +1,150 @@
+"""Lives of actors that end with their process: what is made anew, and what becomes of the calls."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, final
+
+from ..wire.messages import CREATE
+from .actions import Action, Arm
+from .actors import ALIVE, DEAD, PENDING, STARTING, Actor
+from .calls import DONE, WAITING, Call
+from .completion import Completion
+from .objects import ObjectTable
+from .placement import Placement
+from .restart import RestartWindow, after_death, blamed, may_restart, went_with_zygote
+from .timeouts import fields_of, has_expired, may_go_again
+from .workers import Worker
+
+if TYPE_CHECKING:
+    from .lives import ActorTable
+
+
+@final
+class Restarts:
+    """Makes actors anew, as their options and their `RestartWindow` allow."""
+
+    def __init__(
+        self,
+        table: ActorTable,
+        objects: ObjectTable,
+        placement: Placement,
+        completion: Completion,
+        actions: deque[Action],
+        window: Callable[[], RestartWindow],
+    ) -> None:
+        """`window` makes what counts the processes that end before their actor is made."""
+        self._table = table
+        self._objects = objects
+        self._placement = placement
+        self._completion = completion
+        self._actions = actions
+        self._window = window
+
+    def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call], now: float) -> None:
+        """The actor's process has ended while the calls in `begun` ran; others were not begun."""
+        actor = worker.actor
+        assert actor is not None
+        self._table.release(worker)
+        guilty = blamed(cause, begun, worker.blocked)
+        unbegun = [call for call in worker.inflight.values() if call not in begun]
+        for call in begun + unbegun:
+            self._placement.take_back(worker, call)
+        # Nothing of the user's ran: that is no life of the actor, and costs it none.
+        unlived = actor.state is STARTING and not begun and not actor.struck
+        in_vain = actor.state is STARTING and not actor.struck and not went_with_zygote(cause)
+        window = self._died_in_vain(actor, now) if in_vain else None
+        begun = [call for call in begun if call.state is not DONE]
+        unbegun = [call for call in unbegun if call.state is not DONE]
+        actor.worker = None
+        actor.struck = False
+        for group in (actor.groups or {}).values():
+            group.sent = 0
+        if actor.state is DEAD:
+            return
+        template = actor.creation.shape.template
+        reason = actor.leaving or ("killed" if actor.killed else "died")
+        fields = {**cause, "reason": reason, "running": [call.name for call in begun]}
+        final = bool(actor.leaving) or actor.killed
+        if window is not None and window.exceeded:
+            final = True
+            fields.update(window.fields())
+        restart = not final and (unlived or may_restart(actor.restarts, template.max_restarts))
+        if not restart:
+            for call in begun + unbegun:
+                if has_expired(call):
+                    self._completion.fail_with(call, "task_timeout", **fields_of(call))
+                elif call.shape.template.kind != CREATE:
+                    self._completion.fail_with(call, "actor_died", actor=template.name, **fields)
+            self._table.end(actor, fields)
+            return
+        actor.restarts += not unlived
+        if actor.state is ALIVE:
+            self._objects.pin((actor.id,))
+        actor.to("lost")
+        self._call_again(actor, begun, unbegun, guilty, fields)
+        self._recreate(actor, window.delay if window is not None else 0.0)
+
+    def _died_in_vain(self, actor: Actor, now: float) -> RestartWindow:
+        window = actor.window = actor.window or self._window()
+        window.add(now)
+        return window
+
+    def _call_again(
+        self,
+        actor: Actor,
+        begun: list[Call],
+        unbegun: list[Call],
+        guilty: list[Call],
+        fields: Mapping[str, Any],
+    ) -> None:
+        again: list[Call] = []
+        for call in begun:
+            template = call.shape.template
+            if template.kind == CREATE:
+                continue
+            call.died(guilty=call in guilty)
+            verdict = after_death(call.deaths, call.tries, template.max_retries)
+            late = has_expired(call) and not may_go_again(call)
+            if verdict == "retry" and not call.cancelled and not late:
+                call.expired = False
+                again.append(call)
+            elif has_expired(call):
+                self._completion.fail_with(call, "task_timeout", **fields_of(call))
+            else:
+                kind = "poisoned" if verdict == "poisoned" else "actor_unavailable"
+                self._completion.fail_with(
+                    call,
+                    kind,
+                    actor=actor.creation.name,
+                    deaths=call.deaths,
+                    attempts=call.tries,
+                    **fields,
+                )
+        for call in unbegun:
+            if call.cancelled:
+                self._completion.fail_with(call, "cancelled")
+            elif call.shape.template.kind != CREATE:
+                again.append(call)
+        for call in reversed(again):
+            self._table.again(call)
+
+    def _recreate(self, actor: Actor, delay: float) -> None:
+        old = actor.creation
+        actor.creation = Call(
+            old.id, old.shape, old.actor, old.args, old.deps, old.refs, old.caller, old.parent
+        )
+        if old.state is not DONE:
+            old.to("finish")
+        if delay and old.shape.klass.refusal is None:
+            self._actions.append(Arm(delay, f"restart:{actor.id}"))
+        else:
+            self._placement.resume(actor.creation)
+
+    def restart(self, identifier: int) -> None:
+        """The back-off of an actor is over, if it still waits for that."""
+        entry = self._objects.entries.get(identifier)
+        actor = entry.actor if entry is not None else None
+        if actor is not None and actor.state is PENDING and actor.creation.state is WAITING:
+            self._placement.resume(actor.creation)
