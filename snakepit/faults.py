@@ -74,7 +74,6 @@ _SIGNAL_ADVICE: Final = {
     "SIGTERM": "Something asked it to end",
 }
 
-
 _KIND_WORDS: Final = {"oom": " for lack of memory", "gpu": " after an error of the GPU"}
 
 _KIND_ADVICE: Final = {
@@ -103,6 +102,8 @@ def _names(fields: _Fields) -> str:
 
 def _how(fields: _Fields) -> str:
     signal, code = fields.get("signal"), fields.get("exit_code")
+    if fields.get("start_timeout"):
+        return f"was not ready within start_timeout={fields['start_timeout']:g} s and was ended"
     why = _KIND_WORDS.get(fields.get("kind") or "", "")
     if signal:
         return f"was killed by {signal}{why}"
@@ -123,6 +124,8 @@ def _running(fields: _Fields) -> str:
 
 def _advice(fields: _Fields) -> str:
     signal = fields.get("signal")
+    if fields.get("start_timeout"):
+        return "Its initializer counts too. If it only needs longer (see its stacks), give it that"
     if fields.get("zygote"):
         return f"It died with its parent: {fields['zygote']}"
     if fields.get("distrusted"):

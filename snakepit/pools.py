@@ -25,6 +25,7 @@ MOST_FAILURES: Final = 10_000
 IDLE_TIMEOUT: Final = 60.0
 MAX_QUEUE_SIZE: Final = 1000
 QUEUE_TIMEOUT: Final = 10.0
+START_BATCH: Final = 10
 RETRY_PERIOD: Final = 60.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -86,6 +87,8 @@ class _Fields(NamedTuple):
     nice: int | None
     cpu_affinity: tuple[int, ...] | None
     memory_limit: int | None
+    start_batch: int
+    start_timeout: float | None
 
 
 @final
@@ -138,6 +141,12 @@ class Pool(_Fields):
         memory_limit: how many bytes each may take beyond what it begins with, 1 MiB to 1 PiB; who
             asks for more gets a MemoryError. The store's is not counted. Default of the three: as
             the driver. They are for the pool's workers and for what those start, not for actors.
+        start_batch: how many of its workers start at one time, 1 to 65,536; the next when one of
+            them is ready, or has died; default: 10.
+        start_timeout: within how many seconds a worker must be ready, its initializer included. One
+            that is not writes its stacks to stderr, a second later it is ended, and another is
+            started as after any death at the start, until the pool fails with what it wrote.
+            Default: None, any time, since an initializer may load for minutes.
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -169,6 +178,8 @@ class Pool(_Fields):
         nice: int | None = None,
         cpu_affinity: Iterable[int] | None = None,
         memory_limit: int | None = None,
+        start_batch: int = START_BATCH,
+        start_timeout: float | None = None,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -203,6 +214,10 @@ class Pool(_Fields):
             None if nice is None else check_int("nice", nice, -20, 19),
             None if cpu_affinity is None else _affinity(cpu_affinity),
             None if memory_limit is None else check_memory("memory_limit", memory_limit),
+            check_int("start_batch", start_batch, 1, MOST),
+            None
+            if start_timeout is None
+            else check_seconds("start_timeout", start_timeout, LONGEST, zero=False),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ random token, so that no text is taken for one.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Final, final
 
@@ -36,6 +37,7 @@ CRASH_LINES: Final = 16
 WINDOW: Final = 1 << 20
 SPOOL_LIMIT: Final = 256 << 20
 _CHUNK: Final = 64 << 10
+_FRAME: Final = re.compile(r'  File ".*", line \d+ in ')
 
 Piece = tuple[str, bytes]
 
@@ -55,7 +57,8 @@ def last_lines(text: bytes) -> str:
     """Return the end of what a process wrote, `TAIL_LINES` lines at the most.
 
     Of faulthandler's dump only the beginning is kept, the innermost frames: a hundred of them
-    would leave no room for what the user's code had to say before it crashed.
+    would leave no room for what the user's code had to say before it crashed, or for those of other
+    threads.
     """
     lines = text.decode("utf-8", "replace").splitlines(keepends=True)
     for number in range(len(lines) - 1, -1, -1):
@@ -64,7 +67,18 @@ def last_lines(text: bytes) -> str:
             if left_out > 0:
                 lines[number + CRASH_LINES :] = [f"[... {left_out} lines are left out ...]\n"]
             break
-    return "".join(lines[-TAIL_LINES:])
+    return "".join(_without_depths(lines)[-TAIL_LINES:])
+
+
+def _without_depths(lines: list[str]) -> list[str]:
+    """Leave out of each stack that faulthandler wrote all but the innermost frames."""
+    kept: list[str] = []
+    frames = 0
+    for line in lines:
+        frames = frames + 1 if _FRAME.match(line) else 0
+        if frames <= CRASH_LINES:
+            kept.append(line)
+    return kept
 
 
 @final

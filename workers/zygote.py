@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from typing import Final, NoReturn
 
-from snakepit.transport.handover import CHANNEL, DRIVER, Settings
+from snakepit.transport.handover import CHANNEL, DRIVER, STACKS, Settings
 
 from .nursery import HEARD, NAME, Zygote
 from .platform import adopt_orphans, name_process
@@ -62,6 +62,10 @@ def _run(settings: Settings) -> tuple[Birth, Entry, Zygote] | None:
     for name in _WARM:
         import_module(name)
     entry = _find(settings.entry)
+    # Here and not in each worker: it is inherited, and costs them no memory of their own.
+    import faulthandler
+
+    faulthandler.register(STACKS, 2)
     gc.freeze()
     zygote = Zygote(settings, _listen_to_signals())
     pid = os.getpid()

@@ -10,7 +10,8 @@ from .calls import Call
 class Spawn(NamedTuple):
     """Start worker process `worker`; `label` names it to people, `gpus` are its to use.
 
-    The zygote of `interpreter` forks it.
+    The zygote of `interpreter` forks it. `patience` is in how many seconds it must be ready; 0: in
+    any time.
     """
 
     worker: int
@@ -18,6 +19,7 @@ class Spawn(NamedTuple):
     env: tuple[tuple[str, str], ...]
     gpus: tuple[int, ...] = ()
     interpreter: str = ""
+    patience: float = 0.0
 
 
 class StartZygote(NamedTuple):
@@ -50,6 +52,12 @@ class Retire(NamedTuple):
 
 class Kill(NamedTuple):
     """End the worker's process group at once."""
+
+    worker: int
+
+
+class Dump(NamedTuple):
+    """Have the worker write the stacks of its threads to its stderr."""
 
     worker: int
 
@@ -117,6 +125,7 @@ Action: TypeAlias = (
     | Leave
     | Retire
     | Kill
+    | Dump
     | Weigh
     | AskBack
     | Interrupt

@@ -63,6 +63,7 @@ class Placement:
         self.workers = self.staff.workers
         self.sizes = Sizes(self.staff, actions)
         self.recycling = Recycling(self.sizes, actions)
+        self.recycling.made_room = lambda: self.dispatch_soon() if self.waiting else None
         self.admission = Admission(actions, self.waiting)
         self.slots = Slots(resources)
         self.growth = Growth(resources, self.staff)

@@ -126,6 +126,9 @@ class Pool:
     Each of its workers runs `slots` calls at once; those in `part` have calls and may have a free
     slot, least recently used first (see `slots`).
 
+    At most `batch` of its workers start at one time, and each must be ready in `patience` seconds,
+    unless that is 0.
+
     `turnover` says which workers are to be replaced; those that are, and stay until others are
     ready, are beyond the limit.
 
@@ -143,6 +146,7 @@ class Pool:
     __slots__ = (
         "actors",
         "base",
+        "batch",
         "budget",
         "circuit",
         "env",
@@ -156,6 +160,7 @@ class Pool:
         "name",
         "over",
         "part",
+        "patience",
         "shrinking",
         "size",
         "slots",
@@ -203,6 +208,8 @@ class Pool:
         self.taint: Taint | None = None
         self.held = 0
         self.actors: dict[int, Actor] = {}
+        self.batch = ENOUGH
+        self.patience = 0.0
         self.base = ""
         self.env: tuple[tuple[str, str], ...] = ()
         self.gpus = 0
@@ -215,6 +222,7 @@ class Pool:
         made.tally = self.tally
         made.turnover.lifespan = self.turnover.lifespan
         made.budget = self.budget
+        made.batch, made.patience = self.batch, self.patience
         made.taint = self.taint.fresh() if self.taint is not None else None
         made.circuit = self.circuit
         made.failure = self.circuit.refusal if self.circuit is not None else None
@@ -234,6 +242,8 @@ class Pool:
         """Whether it may not start another worker now."""
         state = self.state
         if state is not RUNNING and (self.starting or state is RESTING or state is FAILED):
+            return True
+        if self.starting >= self.batch:
             return True
         return self.staffed + self.held >= self.limit
 

@@ -17,6 +17,7 @@ strict sessions are pinned goes only when asked to, or when they are over.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
 from .actions import Action, Arm, AskBack, Retire, Weigh
@@ -36,11 +37,16 @@ ASKED: Final = "asked"
 
 @final
 class Recycling:
-    """Decides which workers are replaced, and when they go."""
+    """Decides which workers are replaced, and when they go.
+
+    Attributes:
+        made_room: told that a pool may have one worker more, for which calls may wait.
+    """
 
     def __init__(self, sizes: Sizes, actions: deque[Action]) -> None:
         self._sizes = sizes
         self._actions = actions
+        self.made_room: Callable[[], None] = lambda: None
 
     # --- what happens to workers ------------------------------------------------------------
 
@@ -155,6 +161,7 @@ class Recycling:
         del pool.workers[worker.number]
         worker.unlist()
         worker.room = 0
+        self.made_room()
         pool.tally.recycled[worker.reason] = pool.tally.recycled.get(worker.reason, 0) + 1
         if not worker.inflight:
             self.rested(worker)

@@ -95,9 +95,17 @@ class RestartWindow:
         """Return one with the same limits that has counted nothing."""
         return RestartWindow(self.intensity, self.period)
 
-    def add(self, now: float) -> None:
-        """Count one more."""
+    def add(self, now: float, spent: float = 0.0) -> None:
+        """Count one more.
+
+        Of the time since the one before, `spent` seconds do not count: by so much that one moves up
+        with all before it, to `now` at most. Else what takes long to fail could never fail too
+        often.
+        """
         self.failures += 1
+        if spent:
+            times = (min(now, time + spent) for time in self._times)
+            self._times = deque(times, self._times.maxlen)
         self._times.append(now)
         while now - self._times[0] > self.period:
             self._times.popleft()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import final
+from typing import Final, final
 
-from .actions import Action, Spawn
+from .actions import Action, Arm, Dump, Kill, Spawn
 from .calls import Shape
 from .devices import Devices
 from .pools import Pool
 from .resources import Resources
-from .starts import Starts
-from .workers import Worker
+from .starts import START, Starts
+from .workers import STARTING, Worker
+
+GRACE: Final = 1.0
+"""Seconds from the end of a worker's time to start to its own end: for its last words."""
 
 
 @final
@@ -28,6 +31,7 @@ class Staff:
         self.workers: dict[int, Worker] = {}
         self.starts = Starts(actions, home)
         self.devices = Devices(resources)
+        self._actions = actions
         self._next = 1
 
     def add(self, pool: Pool, label: str, shape: Shape | None = None) -> Worker:
@@ -44,7 +48,9 @@ class Staff:
         if gpus:
             self.devices.equip(worker, gpus)
         worker.interpreter = self.starts.interpreter(env)
-        self.starts.add(Spawn(worker.number, label, env, worker.gpus, worker.interpreter))
+        patience = 0.0 if shape else pool.patience
+        spawn = Spawn(worker.number, label, env, worker.gpus, worker.interpreter, patience)
+        self.starts.add(spawn)
         return worker
 
     @staticmethod
@@ -63,11 +69,31 @@ class Staff:
                 return worker
         return None
 
+    def forked(self, worker: Worker) -> None:
+        """A worker's process is there: another may be forked."""
+        if not worker.forked:
+            worker.forked = True
+            self.starts.over()
+
+    def overdue(self, number: int) -> None:
+        """The time of a worker's start is over: have it say where it is, and end it a grace later.
+
+        One that is ready in the grace is kept.
+        """
+        worker = self.workers.get(number)
+        if worker is None or worker.state is not STARTING:
+            return
+        if not worker.late:
+            worker.late = True
+            self._actions += (Dump(number), Arm(GRACE, f"{START}:{number}"))
+        else:
+            self._actions.append(Kill(number))
+
     def started(self, worker: Worker) -> None:
         """A worker is no longer starting: it is ready, or it is dead."""
         if worker.actor is None:
             worker.pool.starting -= 1
-        self.starts.over()
+        self.forked(worker)
 
     def call_off(self, pool: Pool) -> None:
         """Give up those of the pool's workers that nobody has begun to fork."""

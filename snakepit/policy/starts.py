@@ -1,5 +1,8 @@
 """Processes on their way: few are forked at one time, and none while there is no zygote.
 
+A process that is there and runs what its pool has it do first, for however long, is no longer being
+forked: a pool whose workers hang at that would have nobody else's started.
+
 Each interpreter has a zygote of its own, which its workers are forked from. The driver's own, the
 one at home, is there from the beginning; another's is started when its first worker is wanted.
 """
@@ -11,7 +14,11 @@ from collections.abc import Container
 from typing import Final, final
 
 from ..checks import INTERPRETER
-from .actions import Action, Spawn, StartZygote
+from .actions import Action, Arm, Spawn, StartZygote
+
+START: Final = "start"
+"""What the key begins with of the timer that looks whether a worker is ready; its number follows.
+"""
 
 MOST_STARTING: Final = 16
 """Processes being forked at once."""
@@ -48,7 +55,7 @@ class Starts:
             self._parked[spawn.interpreter].append(spawn)
 
     def over(self) -> None:
-        """One that was being forked is ready, or dead."""
+        """One that was being forked is there, or dead."""
         self._running -= 1
         self._go_on()
 
@@ -94,4 +101,7 @@ class Starts:
     def _go_on(self) -> None:
         while self._waiting and self._running < self.most:
             self._running += 1
-            self._actions.append(self._waiting.popleft())
+            spawn = self._waiting.popleft()
+            self._actions.append(spawn)
+            if spawn.patience:
+                self._actions.append(Arm(spawn.patience, f"{START}:{spawn.worker}"))

@@ -30,6 +30,7 @@ from .pools import FAILED, RESTING, RUNNING, TRIAL, Pool, Refusal
 from .readiness import Readiness
 from .recovery import Recovery
 from .restart import RestartWindow, blamed, went_with_zygote
+from .staff import GRACE
 from .workers import LEAVING, LIVE, NEVER, STARTING, Worker
 from .zygotes import Close, Zygotes
 
@@ -95,6 +96,8 @@ class Supervision:
         from .deaths import kind_of  # which a run without any does not need
 
         cause = {**cause, "kind": kind_of(cause)}
+        if worker.late and worker.state is STARTING:
+            cause["start_timeout"] = worker.pool.patience
         begun = [call for call in worker.inflight.values() if call.sequence <= started]
         state = worker.state
         in_vain = not begun and not worker.results and not went_with_zygote(cause)
@@ -140,7 +143,8 @@ class Supervision:
         trial = pool.state is TRIAL
         resting = pool.state is RESTING
         if not resting:
-            pool.window.add(now)
+            late = cause.get("start_timeout")
+            pool.window.add(now, late + GRACE if late else 0.0)
         if pool.bereft and (trial or pool.window.exceeded):
             self.fail(pool, cause)
         elif not resting:

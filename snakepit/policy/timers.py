@@ -10,6 +10,7 @@ from .draining import Draining
 from .lives import ActorTable
 from .placement import Placement
 from .pools import Pool
+from .starts import START
 from .supervision import Supervision
 from .timeouts import Timeouts
 from .workers import Worker
@@ -67,6 +68,8 @@ class Timers:
         elif kind == "taint":
             slot, _, name = rest.partition(":")
             self._supervision.untaint(self._placement.pools[name], int(slot))
+        elif kind == START:
+            self._placement.staff.overdue(int(rest))
         elif kind == "restart":
             self._actors.restarts.restart(int(rest))
         elif kind == ZYGOTE:

@@ -46,6 +46,7 @@ class Worker:
         backlog: predicted microseconds of what is in flight.
         blocked: calls that wait in get() or wait(), with the ids and whether they need all.
         interpreter: whose zygote makes its process.
+        forked, late: its process is there; it was not ready in time, and is ended for that.
         gpus: the numbers of the GPUs that its process may use, of each the `share`.
         rests: how often it was looked at since it has idled.
         strikes: how often in a row the workers of its slot have broken before it (see `taint`).
@@ -64,10 +65,12 @@ class Worker:
         "backlog",
         "blocked",
         "enough",
+        "forked",
         "gpus",
         "inflight",
         "interpreter",
         "klass",
+        "late",
         "looks",
         "mark",
         "nested",
@@ -102,6 +105,8 @@ class Worker:
         self.units = 0
         self.gpus: tuple[int, ...] = ()
         self.interpreter = ""
+        self.forked = False
+        self.late = False
         self.share = 0
         self.nested = 0
         self.backlog = 0.0

@@ -27,6 +27,7 @@ def pools_of(config: Config, window: Callable[[], RestartWindow]) -> list[Pool]:
         span = Lifespan(asked.worker_ttl, asked.worker_max_requests, asked.worker_max_memory)
         slots = asked.slots(config.num_cpus)
         pool = Pool(asked.name, least, most, slots, window(), line, asked.idle_timeout, span)
+        pool.batch, pool.patience = asked.start_batch, asked.start_timeout or 0.0
         if asked.circuit_breaker is not None:
             from ..policy.circuit import Circuit
 

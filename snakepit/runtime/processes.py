@@ -26,6 +26,7 @@ from ..machine import oom_kills
 from ..policy import actions as do
 from ..policy.scheduler import UnknownCall
 from ..runtime_env import merged
+from ..transport.handover import STACKS
 from ..transport.streams import Stream
 from ..wire import messages as wire
 from .connection import Connection
@@ -58,6 +59,7 @@ class Processes:
         core.spawn = self.spawn
         core.kill = self.kill
         core.performers[do.Weigh] = self._weigh_soon
+        core.performers[do.Dump] = self._dump
         if core.config.threaded:
             self.preload("snakepit.workers.pooled")
 
@@ -230,6 +232,13 @@ class Processes:
             connection.killed = True
             line = self.zygotes.of(connection.interpreter)
             self.zygotes.send(line, wire.Signal(number, signal.SIGKILL))
+
+    def _dump(self, action: do.Dump) -> None:
+        """Have a worker's stacks written to its stderr, for its last words; the lock is held."""
+        connection = self._core.connections.get(action.worker)
+        if connection is not None:
+            line = self.zygotes.of(connection.interpreter)
+            self.zygotes.send(line, wire.Signal(action.worker, STACKS))
 
     def _weigh_soon(self, action: do.Weigh) -> None:
         self._core.pump.later(partial(self._weigh, action.worker))

@@ -179,6 +179,8 @@ class Inbox:
         if connection.initializes:
             # It may call and put already.
             self._scheduler.objects.held[connection.number] = set()
+            staff = self._scheduler.placement.staff
+            staff.forked(staff.workers[connection.number])
         else:
             self._scheduler.hello(connection.number)
 

@@ -26,6 +26,7 @@ from typing import Any, Final, final
 from ..deadline import Deadline
 from ..runtime.zygote import ZygoteGone
 from ..store.status import LINE, line_of
+from ..transport.handover import STACKS
 from ..transport.streams import Channels
 from ..wire import messages as wire
 from .memory import CAPACITY, MemoryStream, memory_pair
@@ -203,7 +204,7 @@ class FakeZygote:
                 self._held.append((message, fds))
             else:
                 self._fork(message, fds)
-        elif kind is wire.Signal:
+        elif kind is wire.Signal and message.signal != STACKS:
             worker = self.workers.get(message.number)
             if worker is not None:
                 worker.die(-message.signal)

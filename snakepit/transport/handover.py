@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Final, NamedTuple
 
 CHANNEL: Final = 3
 DRIVER: Final = 4
 """Numbers of the zygote's descriptors; the latter is a pidfd of the driver, where there is one."""
+
+STACKS: Final = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+"""The signal at which a worker writes the stacks of its threads to stderr."""
 
 MARK: Final = "SNAKEPIT_RUN"
 """The environment variable that names a process's run and worker."""

@@ -26,6 +26,7 @@ from snakepit.wire.messages import CANCELLED, CREATE
 
 from . import program, slots
 from .books import Process, Task
+from .starters import root
 
 if TYPE_CHECKING:
     from .dice import Dice
@@ -109,6 +110,7 @@ class Worker(Process):
         # What the driver should believe of it, by the events that it was given.
         self.sent: dict[int, Task] = {}
         self.blocked: set[int] = set()
+        self.forked = False
         self.live = False
         self.retired = False
         self.answered = False
@@ -197,7 +199,7 @@ class Worker(Process):
 
     def act(self, dice: Dice) -> bool:
         """Do one thing; tell whether there was any."""
-        if self.state == "new":
+        if self.state in ("new", "begun", "stuck"):
             return self._start(dice)
         if self.state == "dead":
             if self.out:
@@ -222,9 +224,23 @@ class Worker(Process):
         return False
 
     def _start(self, dice: Dice) -> bool:
+        setting = self.world.setting
         if self.control and self.control.popleft()[0] == "kill":
             self.die({"signal": "SIGKILL"})
-        elif not self.world.rushed and dice.chance(self.world.setting.start_fails):
+        elif self.out:
+            self.world.deliver(self, 1)
+        elif self.state == "stuck":
+            return False
+        elif self.state == "new" and not self.actor and root(self.pool) in setting.initializers:
+            self.state = "begun"
+            self.emit("forked", self.number)
+        elif (
+            not self.world.rushed
+            and self.world.starters.patience(self)
+            and dice.chance(setting.stuck)
+        ):
+            self.state = "stuck"
+        elif not self.world.rushed and dice.chance(setting.start_fails):
             self.die({"exit_code": 1} if dice.below(2) else {"spawn": "no memory"})
         else:
             self.state = "live"

@@ -61,6 +61,10 @@ class Setting(NamedTuple):
     circuits: dict[str, tuple[int, float, float]]  # failures, window, reset_after
     slots: dict[str, int]  # of the workers of those pools that have several
     lifespans: dict[str, Lifespan]
+    batches: dict[str, int]  # how many of a pool's workers start at one time
+    patience: dict[str, float]  # in how many seconds each must be ready
+    initializers: frozenset[str]  # pools whose workers do something before their first call
+    stuck: int
     recycle: int
     sessions: int
 
@@ -158,7 +162,14 @@ def make_setting(random: Random, steps: int) -> Setting:
         for i in range(3)
     )  # fmt: skip
     calm = random.random() < 0.3
+    # Of a generator of its own, so that the episodes of a seed stay what they were.
+    more = Random()
+    more.setstate(random.getstate())
     return Setting(
+        batches={name: more.choice((1, 1, 2, 10)) for name in lines if more.random() < 0.4},
+        patience={name: more.choice((0.1, 2.0, 60.0)) for name in lines if more.random() < 0.4},
+        initializers=frozenset(name for name in names if more.random() < 0.3),
+        stuck=0 if calm else more.choice((0, 20, 200, 900)),
         resources=resources,
         pools=tuple(pools),
         tasks=tasks,

@@ -112,6 +112,21 @@ def test_what_it_has_not_begun_it_gives_back() -> None:
     assert (running.tries, ahead.tries) == (0, 0)
 
 
+def test_the_place_of_one_that_goes_by_its_age_is_filled_if_calls_wait() -> None:
+    rig = Rig(size=0, limit=1)
+    rig.pool.turnover.lifespan = Lifespan(ttl=64.0)
+    running = usual(rig)
+    actions = rig.take()
+    actions += ready(rig, only(actions, do.Spawn).worker)
+    waiting = usual(rig)
+    arm = next(a for a in actions if type(a) is do.Arm and a.key.startswith("age"))
+    actions = [action for _ in range(LOOKS) for action in rig.run_out(arm)]
+    soon = next(action for action in actions if getattr(action, "key", "") == "dispatch")
+    (other,) = spawned(rig.run_out(soon))
+    assert sent(ready(rig, other)) == [(other, waiting.id)]
+    assert retired(rig.result(running)) == [1]
+
+
 def test_one_after_another() -> None:
     rig = declared(4)
     rig.scheduler.supervision.recycle(rig.pool, None)

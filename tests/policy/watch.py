@@ -15,6 +15,7 @@ from snakepit.policy.calls import READY
 from snakepit.wire.messages import TASK
 
 from .books import Task
+from .starters import GRACE
 
 if TYPE_CHECKING:
     from .process import Worker
@@ -34,8 +35,9 @@ class Spell:
         self.restarts = 0
         self.not_before = 0.0
 
-    def add(self, now: float) -> None:
+    def add(self, now: float, spent: float = 0.0) -> None:
         """One more; nothing may be started before its back-off is over."""
+        self.times = [min(now, time + spent) for time in self.times]
         self.times.append(now)
         self.not_before = now + min(self.longest, LEAST * 2.0 ** (len(self.times) - 1))
 
@@ -161,6 +163,8 @@ class Watch:
         # An answer without a beginning is that of a call that was cancelled on its way.
         worked = bool(worker.started) or worker.answered
         ordinary = worked or "zygote" in cause or worker.retired
+        if self.world.starters.was_late(worker):
+            cause = {**cause, "start_timeout": self.world.starters.patience(worker)}
         if worker.actor:
             self._actor_died(worker, cause)
         if self._staffs(worker) and not ordinary and (worker.sent or not worker.live):
@@ -172,8 +176,9 @@ class Watch:
     def _died_in_vain(self, worker: Worker, cause: dict[str, Any]) -> None:
         book = self.pool(worker.pool)
         trial, resting = book.state == "trial", book.state == "resting"
+        late = cause.get("start_timeout")
         if not resting:
-            book.add(self.world.now)
+            book.add(self.world.now, late + GRACE if late else 0.0)
         if not self._others(worker) and (trial or book.too_many):
             book.state, book.key, book.cause = "failed", "", cause
             book.kind = "pool_failed"

@@ -37,6 +37,7 @@ from .program import drive, made_ids
 from .reserve import Reserve
 from .seats import Seats
 from .setting import Setting
+from .starters import Starters
 from .taints import Taints
 from .turnovers import Turnovers
 from .waitlists import Waitlists
@@ -74,6 +75,8 @@ class World:
                 pool.circuit = Circuit(*setting.circuits[pool.name])
             if pool.name in setting.taints:
                 pool.taint = Taint(setting.taints[pool.name])
+            pool.batch = setting.batches.get(pool.name, pool.batch)
+            pool.patience = setting.patience.get(pool.name, 0.0)
             if pool.name in setting.budgets:
                 pool.budget = Budget(*setting.budgets[pool.name])
         self.scheduler = make(setting.resources, pools, setting.cores, window)
@@ -119,6 +122,7 @@ class World:
         self.budgets = Budgets(self)
         self.taints = Taints(self)
         self.housing = Housing(self)
+        self.starters = Starters(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------
@@ -196,7 +200,7 @@ class World:
     def is_due(self) -> bool:
         """Tell whether a timer will run out that ends more than a pause."""
         ringing = {key.partition(":")[0] for _, key in self.timers}
-        return bool(ringing & {"dispatch", "queue", "shrink", "taint", "timeout", "weigh"})
+        return bool(ringing & {"dispatch", "queue", "shrink", "start", "taint", "timeout", "weigh"})
 
     def deliver(self, worker: Worker, most: int) -> None:
         """Hand the driver up to `most` messages of a worker, as one read."""
@@ -410,6 +414,11 @@ class World:
     def _undeliverable(self, number: int, identifier: int, reason: str) -> None:
         self._leaves(self.workers[number], identifier)
         self.scheduler.undeliverable(number, identifier, reason)
+
+    def _forked(self, number: int) -> None:
+        self.workers[number].forked = True
+        staff = self.scheduler.placement.staff
+        staff.forked(staff.workers[number])
 
     def _hello(self, number: int) -> None:
         self.workers[number].live = True

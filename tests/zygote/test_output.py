@@ -177,6 +177,19 @@ def test_a_crash_leaves_room_for_the_last_words() -> None:
     assert found[-1] == "[... 85 lines are left out ...]\n"
 
 
+def test_stacks_that_were_asked_for_leave_room_for_each_other() -> None:
+    head = [
+        "Thread 0x1 (most recent call first):\n",
+        "Current thread 0x2 (most recent call first):\n",
+    ]
+    frames = [f'  File "a.py", line {n} in f\n' for n in range(90)]
+    found = last_lines("".join(["word\n", head[0], *frames, "\n", head[1], *frames]).encode())
+    short = frames[:CRASH_LINES]
+    assert found == "".join(["word\n", head[0], *short, "\n", head[1], *short])
+    traceback = ['  File "a.py", line 1, in f\n'] * TAIL_LINES
+    assert last_lines("".join(traceback).encode()) == "".join(traceback)
+
+
 def test_a_broken_announcement_does_not_hold_the_stream_up() -> None:
     assert cut(MARK + b"x" * 2000 + b"\n", 100) == [("a", MARK + b"x" * 2000 + b"\n")]
     assert cut(b"text" + MARK + b"cut off", 7) == [("a", b"text\n")]
