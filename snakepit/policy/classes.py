@@ -27,8 +27,9 @@ class Classes:
     def __init__(self, resources: Resources, pools: Iterable[Pool]) -> None:
         self._resources = resources
         self.pools = {pool.name: pool for pool in pools}
-        self.klasses: dict[tuple[Pool, Needs, int, bool, bool], Klass] = {}
+        self.klasses: dict[tuple[Pool, Needs, int, bool, bool, int], Klass] = {}
         self.waiting: dict[Klass, None] = {}
+        self._ranked = False
 
     def of(self, template: Template) -> Klass:
         """Return the class of a template's calls."""
@@ -46,14 +47,22 @@ class Classes:
         # Else an actor's process is nobody else's, and begins with what its template says.
         if not creates or pooled:
             pool = self._variant(pool, template.env, gpus)
-        key = (pool, needs, gpus, creates, pooled)
+        key = (pool, needs, gpus, creates, pooled, template.priority)
         klass = self.klasses.get(key)
         if klass is None:
             refusal = self._refusal(all_needs)
             if not creates or pooled:
                 refusal = refusal or pool.failure
-            klass = self.klasses[key] = Klass(pool, needs, creates, refusal, gpus, pooled)
+            klass = Klass(pool, needs, creates, refusal, gpus, pooled, template.priority)
+            self.klasses[key] = klass
+            self._ranked = self._ranked or template.priority != 0
         return klass
+
+    def in_order(self) -> Iterable[Klass]:
+        """Return the classes that wait, as their turns come: those of more priority first."""
+        if self._ranked:
+            return sorted(self.waiting, key=_by_priority)
+        return tuple(self.waiting)
 
     def _nowhere(self, template: Template) -> Klass:
         pools = [pool for pool in self.pools.values() if not pool.base]
@@ -113,3 +122,7 @@ class Classes:
         variant = pool.variant(f"{pool.name}/{len(self.pools)}", env, gpus)
         self.pools[variant.name] = variant
         return variant
+
+
+def _by_priority(klass: Klass) -> int:
+    return -klass.priority

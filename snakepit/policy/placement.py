@@ -1,6 +1,7 @@
 """Placement: which worker gets which call, and when there should be another worker.
 
-Calls that use the same resources of the same pool form a *class*. Its queue is served first by idle
+Calls that use the same resources of the same pool, and have the same priority, form a *class*. Of
+the classes those of more priority have their turn first. A class's queue is served first by idle
 workers, as far as resources reach; then by busy workers of the class, ahead of time, while what
 they hold is predicted to last less than `WINDOW` (a driver that is busy in Python then does not
 starve them, and no call waits behind a long one); then by new workers, up to the pool's limit. At
@@ -15,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, final
 
-from ..wire.messages import Template
 from .actions import Action, Arm, Send
 from .admission import Admission
 from .calls import READY, Call
@@ -75,12 +75,6 @@ class Placement:
         self.waits = 0  # calls that wait
         self.place_actor: Callable[[Call, Worker | None], None] | None = None
         self.turn_away: Callable[[Call], None] = lambda call: None
-
-    # --- classes ------------------------------------------------------------------------
-
-    def klass(self, template: Template) -> Klass:
-        """Return the class of a template's calls."""
-        return self.classes.of(template)
 
     # --- queues -------------------------------------------------------------------------
 
@@ -178,7 +172,7 @@ class Placement:
 
     def dispatch_all(self) -> None:
         """Try every class that waits; one that got something goes behind the others."""
-        for klass in tuple(self.waiting):
+        for klass in self.classes.in_order():
             before = len(klass.queue)
             self.dispatch(klass)
             if 0 < len(klass.queue) < before:
@@ -259,8 +253,7 @@ class Placement:
             return False
         ours = dict(klass.needs)
         free = self.resources.free
-        pool = klass.pool
-        return any(other.competes(ours, free, pool) for other in waiting if other is not klass)
+        return any(other.competes(klass, ours, free) for other in waiting if other is not klass)
 
     @staticmethod
     def _has_room(worker: Worker, micros: float) -> bool:
@@ -373,6 +366,8 @@ class Placement:
         klass = worker.klass
         if worker.inflight:
             units = worker.units
+            if call.nested and worker.sessions:
+                self.sessions.popped(worker)
             self.settle(worker)
             if worker.backlog < WINDOW / 2 * worker.slots:
                 self.reopen(worker)

@@ -65,22 +65,20 @@ class Klass:
     `pooled` if they live in the pool's workers, and not each in a process of its own.
     """
 
-    __slots__ = ("creates", "gpus", "needs", "open", "pool", "pooled", "queue", "refusal")
+    __slots__ = (
+        "creates", "gpus", "needs", "open", "pool", "pooled", "priority", "queue", "refusal",
+    )  # fmt: skip
 
     def __init__(
-        self,
-        pool: Pool,
-        needs: Needs,
-        creates: bool,
-        refusal: Refusal | None,
-        gpus: int = 0,
-        pooled: bool = False,
-    ) -> None:
+        self, pool: Pool, needs: Needs, creates: bool, refusal: Refusal | None, gpus: int = 0,
+        pooled: bool = False, priority: int = 0,
+    ) -> None:  # fmt: skip
         self.pool = pool
         self.pooled = pooled
         self.needs = needs
         self.gpus = gpus
         self.creates = creates
+        self.priority = priority
         self.refusal = refusal
         self.queue: deque[Call] = deque()
         self.open: deque[Worker] = deque()
@@ -104,9 +102,14 @@ class Klass:
         """Tell whether its calls use any of these resources."""
         return any(name in names for name, _ in self.needs)
 
-    def competes(self, held: dict[str, int], free: dict[str, int], pool: Pool) -> bool:
-        """Tell whether all that its next call lacks is some of what others hold, in `pool`."""
-        shared = self.pooled and self.pool is pool  # It wants a worker with nothing to do.
+    def competes(self, other: Klass, held: dict[str, int], free: dict[str, int]) -> bool:
+        """Tell whether all that its next call lacks is a worker of another class, or what it holds.
+
+        One of less priority lacks what it is to lack.
+        """
+        if self.priority < other.priority:
+            return False
+        shared = self.pool is other.pool and (self.pooled or not self.creates)
         for name, amount in self.needs:
             if name in held:
                 shared = True

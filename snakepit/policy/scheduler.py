@@ -31,17 +31,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
-from ..wire.messages import CREATE, ERROR, FAILURE, METHOD, OK, Payload, Template
+from ..wire.messages import CREATE, ERROR, FAILURE, METHOD, OK, Payload
 from .actions import Action, Free, Kill, Retire, Tell
 from .actors import DEAD as ACTOR_DEAD
 from .actors import Actor
 from .answers import Answers
 from .answers import UnknownCall as UnknownCall
-from .calls import DONE, Call, Shape
+from .calls import DONE, Call
 from .cancelling import Cancelling
 from .completion import Completion
 from .draining import Draining
-from .groups import is_keeper
 from .lives import ActorTable
 from .nesting import find_waiter, hasten
 from .objects import PENDING, Entry, ObjectTable
@@ -51,6 +50,7 @@ from .readiness import Readiness
 from .recovery import Recovery
 from .resources import UNIT, Resources
 from .restart import RestartWindow
+from .shapes import Shapes
 from .streams import Streams
 from .supervision import Supervision
 from .timeouts import Timeouts
@@ -82,6 +82,8 @@ class Scheduler:
         self.actors = ActorTable(
             self.objects, self.placement, self.completion, self.actions, window
         )
+        self._shapes = Shapes(self.placement.classes)
+        self.shape = self._shapes.of
         workers = self.placement.workers
         self.drains = Draining(workers, self.completion, self.actions)
         self._answers = Answers(self.placement, self.completion, self.actors, self.drains)
@@ -108,24 +110,13 @@ class Scheduler:
         self.placement.admission.fail = self.completion.fail_with
         self.placement.turn_away = self._answers.turn_away
         self.closed: Any = None
-        self._shapes: dict[Template, Shape] = {}
-
-    # --- definitions --------------------------------------------------------------------
-
-    def shape(self, template: Template) -> Shape:
-        """Return the one shape of a template; of a group a new one, which ends with it."""
-        if is_keeper(template):
-            return Shape(0, template, self.placement.klass(template))
-        shape = self._shapes.get(template)
-        if shape is None:
-            klass = self.placement.klass(template)
-            shape = self._shapes[template] = Shape(len(self._shapes) + 1, template, klass)
-        return shape
 
     # --- calls --------------------------------------------------------------------------
 
     def submit(self, call: Call) -> None:
         """Take a new task or method call; its caller gets a handle on each return."""
+        if call.parent and self._shapes.ranked:
+            self._shapes.inherit(call, self.placement.workers.get(call.caller))
         shape = call.shape
         if shape.returns == 1:
             self.objects.add(call.id, call, call.caller)

@@ -332,6 +332,10 @@ class Sessions:
             elif call.session is not None and call.session.strict:
                 self._nest(call.session)
 
+    def popped(self, worker: Worker) -> None:
+        """A call has left the top of a worker's stack: the one below may wait for some of these."""
+        self._to_nest.update(worker.sessions or {})
+
     def _nest(self, session: Session) -> None:
         """Run the calls of a session that its worker waits for on the stack there."""
         worker = session.worker

@@ -54,6 +54,7 @@ class Checker:
         self.world.ledger.before()
         self.world.turnovers.before()
         self.world.seats.before()
+        self.world.ranks.before()
         if name == "cancel":
             self._cancel(args[0], recursive=args[2])
 
@@ -94,6 +95,7 @@ class Checker:
             elif kind is do.Taken:
                 world.flows.check(action)  # type: ignore[arg-type]
         world.seats.after(actions)
+        world.ranks.after(name, actions)
         resolved = [t for t in world.tasks.values() if t.call.state is DONE]
         for task in resolved:
             self.outcomes.resolved(task, name, args)

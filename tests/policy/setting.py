@@ -119,6 +119,7 @@ def make_setting(random: Random, steps: int) -> Setting:
     }
 
     others = random.choice((0, 0, 1, 2))
+    ranks = random.choice(((0,), (0,), (-1, 0, 3)))
 
     def env() -> tuple[tuple[str, str], ...]:
         number = random.randint(0, others)
@@ -140,6 +141,7 @@ def make_setting(random: Random, steps: int) -> Setting:
             TASK, f"task{i}", env=env(),
             returns=random.choice((0, 1, 1, 1, 2, 3, -1)), resources=needs(),
             backpressure=random.choice((0, 2)), pool=random.choice(names),
+            priority=random.choice(ranks),
             max_retries=random.choice((0, 0, 1, 3, 3, -1)), **timeout(),
         )
         for i in range(random.randint(1, 5))

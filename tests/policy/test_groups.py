@@ -162,7 +162,7 @@ def test_nothing_is_kept_of_a_group_that_was_removed() -> None:
     scheduler = rig.scheduler
     tables = (
         scheduler.resources.free, scheduler.resources.total, scheduler.placement.classes.klasses,
-        scheduler._shapes, scheduler.actors.groups.keepers,
+        scheduler._shapes._shapes, scheduler.actors.groups.keepers,
     )  # fmt: skip
     before = [len(table) for table in tables]
     for number in range(2, 20):

@@ -137,6 +137,27 @@ def test_what_a_session_waits_for_in_itself_runs_on_its_stack() -> None:
     assert action.call is inner and action.nested
 
 
+def test_what_waits_deep_in_a_stack_has_its_call_run_when_it_is_on_top_again() -> None:
+    rig, session = opened(QUEUE, workers=1)
+    outer = made(rig, session)
+    home = outer.worker
+    wanted = [made(rig, session, caller=home, parent=outer.id) for _ in range(2)]
+    for call in wanted:
+        rig.scheduler.want(home, [call.id], values=True)
+    rig.take()
+    rig.scheduler.blocked(home, outer.id, [call.id for call in wanted], every=True, back=())
+    first, second = wanted
+    assert only(rig.take(), do.Send).call is first
+    deep = rig.submit(caller=home, parent=first.id)
+    rig.scheduler.want(home, [deep.id], values=True)
+    rig.scheduler.blocked(home, first.id, [deep.id], every=True, back=())
+    assert only(rig.take(), do.Send).call is deep  # The second would be above who waits for it.
+    rig.result(deep)
+    rig.scheduler.unblocked(home, first.id)
+    assert only(rig.result(first), do.Send).call is second
+
+
+
 def test_a_pinned_worker_is_not_let_go_while_it_idles() -> None:
     rig = Rig(cpus=2, size=0, limit=2)
     session = rig.scheduler.sessions.open("s", QUEUE)

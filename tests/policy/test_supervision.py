@@ -222,9 +222,9 @@ def test_progress_while_it_rests_lets_all_that_waits_go_on() -> None:
     (starting,) = spawned(rig.take())
     rig.die(starting, 0, spawn="no descriptors")
     assert rig.pool.state is RESTING and other.state == "ready"
-    arms = [action for action in rig.result(first) if type(action) is do.Arm]
+    actions = rig.result(first)
     assert rig.pool.state is RUNNING
-    assert spawned(rig.run_out(only(arms, do.Arm)))
+    assert spawned([*actions, *rig.run_out(only(actions, do.Arm))])
 
 
 def test_a_pools_states_are_a_table(rig: Rig) -> None:

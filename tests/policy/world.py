@@ -34,6 +34,7 @@ from .housing import Housing
 from .outcomes import Violation
 from .process import Worker
 from .program import drive, made_ids
+from .ranks import Ranks
 from .reserve import Reserve
 from .seats import Seats
 from .setting import Setting
@@ -118,6 +119,7 @@ class World:
         self.turnovers = Turnovers(self)
         self.clocks = Clocks(self)
         self.seats = Seats(self)
+        self.ranks = Ranks(self)
         self.circuits = Circuits(self)
         self.budgets = Budgets(self)
         self.taints = Taints(self)
@@ -264,6 +266,7 @@ class World:
         task = Task(call)
         self.tasks[call.id] = task
         self.ledger.submitted(task)
+        self.ranks.submitted(task.call)
         for identifier in made_ids(call):
             self.alive.add(identifier)
             self.producer[identifier] = task
