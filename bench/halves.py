@@ -25,6 +25,7 @@ import msgpack
 
 import snakepit
 from snakepit import protocol
+from snakepit.api.templates import task_template
 from snakepit.deadline import NEVER
 from snakepit.wire import codec
 from snakepit.wire import messages as wire
@@ -155,9 +156,7 @@ def worker() -> Callable[[int], Any]:
     values: Any = None
     runtime: Any = None
     executor = Executor(values, interruption, runtime, mailbox, lambda digest: None)
-    template: Any = wire.Template(
-        wire.TASK, "nothing", b"d", "", 1, (), "", 0, b"", 0, "", 0, 0, "", "", ()
-    )
+    template: Any = task_template("nothing", {})._replace(code=b"d")
     known = executor.known[1] = Known(template)
     executor._codes[b"d"] = nothing
 

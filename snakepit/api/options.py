@@ -33,6 +33,10 @@ BACKPRESSURE: Final = "_generator_backpressure_num_objects"
 DYNAMIC: Final = -2
 """Returns of a task whose value is the references to all that it yielded."""
 
+LEAST_PRIORITY: Final = -10
+MOST_PRIORITY: Final = 10
+"""So few that to look through all classes that wait takes no time."""
+
 MAX_CONCURRENCY: Final = 100_000
 ASYNC_CONCURRENCY: Final = 1000
 """Calls that an actor with coroutine methods runs at once unless told otherwise, as in Ray."""
@@ -61,6 +65,7 @@ class TaskOptions(CommonOptions, total=False):
     max_retries: int | None
     retry_exceptions: bool | Exceptions | None
     session: str | None
+    priority: int | None
     timeout: float | None
     memory_limit: int | None
     _generator_backpressure_num_objects: int | None
@@ -187,6 +192,10 @@ def _limit(option: str, value: object) -> float:
     return check_seconds(option, value, LONGEST, zero=False)
 
 
+def _priority(option: str, value: object) -> int:
+    return check_int(option, value, LEAST_PRIORITY, MOST_PRIORITY)
+
+
 TASK_CHECKS: Final[dict[str, Check]] = {
     "num_cpus": check_units,
     "num_gpus": check_gpus,
@@ -201,6 +210,7 @@ TASK_CHECKS: Final[dict[str, Check]] = {
     "name": check_name,
     "pool": check_pool_name,
     "session": _session,
+    "priority": _priority,
     "timeout": _limit,
     "memory_limit": check_memory,
 }

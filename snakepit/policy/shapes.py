@@ -19,8 +19,6 @@ class Shapes:
         ranked: whether any task has more priority than usual, so that others may inherit it.
     """
 
-    __slots__ = ("_classes", "_raised", "_shapes", "ranked")
-
     def __init__(self, classes: Classes) -> None:
         self._classes = classes
         self._shapes: dict[Template, Shape] = {}

@@ -145,14 +145,17 @@ class Inbox:
         self._scheduler.timeouts.began(connection.number, message.call, message.at, monotonic())
 
     def _define(self, connection: Connection, message: wire.Define) -> None:
-        fields = list(message.template)
-        fields[5] = tuple((name, amount) for name, amount in fields[5])
-        env = tuple((name, value) for name, value in fields[15])
-        if fields[0] != wire.METHOD:
+        sent = wire.Template(*message.template)
+        env = tuple((name, value) for name, value in sent.env)
+        if sent.kind != wire.METHOD:
             env = merged(environment(self._scheduler, connection.number), env)
-        fields[15] = env
-        fields[17] = tuple((name, limit) for name, limit in fields[17])
-        connection.theirs[message.number] = self._scheduler.shape(wire.Template(*fields))
+        # Pairs have come as lists.
+        template = sent._replace(
+            resources=tuple((name, amount) for name, amount in sent.resources),
+            groups=tuple((name, limit) for name, limit in sent.groups),
+            env=env,
+        )
+        connection.theirs[message.number] = self._scheduler.shape(template)
 
     def _code(self, connection: Connection, message: wire.Code) -> None:
         connection.codes.add(message.digest)

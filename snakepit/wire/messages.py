@@ -80,7 +80,6 @@ class Template(NamedTuple):
     max_retries: int
     retry_exceptions: bytes
     priority: int
-    session: str
     max_restarts: int
     max_task_retries: int
     actor_name: str

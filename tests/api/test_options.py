@@ -56,6 +56,10 @@ def actor(**given: Any) -> dict[str, Any]:
         ("retry_exceptions", [ValueError()], TypeError),
         ("retry_exceptions", [int], OptionError),
         ("retry_exceptions", [KeyboardInterrupt], OptionError),
+        ("priority", 11, OptionError),
+        ("priority", -11, OptionError),
+        ("priority", 1.5, TypeError),
+        ("priority", True, TypeError),
         ("name", "", OptionError),
         ("name", 3, TypeError),
     ],
@@ -70,8 +74,9 @@ def test_an_unknown_option_is_both_kinds_of_error_and_tells_what_there_is() -> N
     for kind in (TypeError, ValueError):
         with pytest.raises(kind, match="no option 'cpus'; it has: num_cpus, num_gpus, memory, run"):
             task(cpus=1)
-    with pytest.raises(OptionError, match="max_retries"):
-        actor(max_retries=1)
+    for option in ("max_retries", "priority"):
+        with pytest.raises(OptionError, match=option):
+            actor(**{option: 1})
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,10 @@ class Ranks:
         if self.world.scheduler.placement._due:
             return  # There is to be another look, at once.
         for action in actions:
-            if type(action) is do.Send and not action.nested and action.call.session is None:
-                if name == "submit" or action.call in self.waiting:
-                    self._sent(action.call)
+            if type(action) is not do.Send or action.nested or action.call.session is not None:
+                continue
+            if name == "submit" or action.call in self.waiting:
+                self._sent(action.call)
 
     def _sent(self, call: Call) -> None:
         rank = self.of.get(call.id)

@@ -79,7 +79,7 @@ def template(kind: int, name: str, **fields: object) -> Template:
     """Return a template with the defaults of everything that is not said."""
     values: dict[str, object] = {
         "code": b"", "method": "", "returns": 1, "resources": (), "pool": "main",
-        "max_retries": 0, "retry_exceptions": b"", "priority": 0, "session": "",
+        "max_retries": 0, "retry_exceptions": b"", "priority": 0,
         "max_restarts": 0, "max_task_retries": 0, "actor_name": "", "namespace": "ns", "env": (),
         "flavour": PLAIN, "groups": (), "group": "", "backpressure": 0,
         "detached": 0, "max_pending": 0, "timeout": 0.0, "retry_timeout": 0,

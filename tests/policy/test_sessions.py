@@ -157,7 +157,6 @@ def test_what_waits_deep_in_a_stack_has_its_call_run_when_it_is_on_top_again() -
     assert only(rig.result(first), do.Send).call is second
 
 
-
 def test_a_pinned_worker_is_not_let_go_while_it_idles() -> None:
     rig = Rig(cpus=2, size=0, limit=2)
     session = rig.scheduler.sessions.open("s", QUEUE)

@@ -10,6 +10,7 @@ from . import (
     planted_draining,
     planted_groups,
     planted_housing,
+    planted_priorities,
     planted_recycling,
     planted_sessions,
     planted_slots,
@@ -52,12 +53,13 @@ def test_no_promise_is_broken(share: int) -> None:
         *planted_timeouts.PLANTED,
         *planted_sessions.PLANTED,
         *planted_housing.PLANTED,
+        *planted_priorities.PLANTED,
     ),
     ids=lambda plant: plant.__name__,
 )
 def test_planted_bugs_are_found(plant: Plant) -> None:
-    """A scheduler with one bug does not get through a few times the events that `make test` has."""
-    done, failure = search(4 * EVENTS, 1, make_with(plant), shrinking=0.0)
+    """A scheduler with one bug does not get through ten times the events that `make test` has."""
+    done, failure = search(10 * EVENTS, 1, make_with(plant), shrinking=0.0)
     assert failure is not None, f"{done} events have not shown it"
 
 
