@@ -117,7 +117,7 @@ class Checker:
         world.starters.after(actions)
         world.ledger.after(name, args)
         world.turnovers.after()
-        world.housing.after()
+        world.housing.after(name, args)
         if world.events % 256 == 0:
             self.audit()
 

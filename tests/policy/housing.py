@@ -45,15 +45,22 @@ class Housing:
         worker.actor = True
         worker.groups = self.limits(actor)
 
-    def after(self) -> None:
+    def after(self, name: str, args: tuple[Any, ...]) -> None:
         """Compare, after each event."""
         world = self.world
         if world.closed or world.scheduler.closed is not None:
             return
+        if name == "create":
+            self._made(args[0])
         for player in world.players.values():
             actor = player.actor
             if actor.pooled:
                 self._look_at(actor)
+
+    def _made(self, call: Call) -> None:
+        actor = self.world.players[call.id].actor
+        taken = actor.pooled and actor.state is not DEAD and self.world.ledger.is_drained(call)
+        self.world.require(not taken, f"{actor!r} is taken by a pool that drains")
 
     def _look_at(self, actor: Actor) -> None:
         require, pool = self.world.require, actor.pool

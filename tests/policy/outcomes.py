@@ -167,7 +167,7 @@ class Outcomes:
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
         new = name == "submit" and args[0] is task.call
-        return new and self.world.ledger.is_drained(task)
+        return new and task.kind == TASK and self.world.ledger.is_drained(task.call)
 
     def _legal_queue_timeout(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

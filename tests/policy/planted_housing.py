@@ -39,18 +39,15 @@ def recycle_actors(scheduler: Any) -> None:
     recycling._has_enough = blind
 
 
-def make_actors_in_failed_pools(scheduler: Any) -> None:
-    """A pool that takes nothing takes actors all the same."""
-    classes = scheduler.placement.classes
-    refuse = classes.refuse
+def take_actors_while_it_drains(scheduler: Any) -> None:
+    """A pool that takes nothing new takes actors all the same."""
+    answers = scheduler._answers
+    turns_away = answers.turns_away
 
-    def tasks_alone(pool: Any, failure: Any) -> None:
-        refuse(pool, failure)
-        for klass in classes.klasses.values():
-            if klass.pool is pool and klass.pooled and klass.refusal is failure:
-                klass.refusal = None
+    def tasks_alone(call: Any) -> bool:
+        return not call.shape.klass.pooled and bool(turns_away(call))
 
-    classes.refuse = tasks_alone
+    answers.turns_away = tasks_alone
 
 
 def live_beside_the_pool(scheduler: Any) -> None:
@@ -95,7 +92,7 @@ def count_the_dead(scheduler: Any) -> None:
 PLANTED: tuple[Plant, ...] = (
     evict_sessions,
     recycle_actors,
-    make_actors_in_failed_pools,
+    take_actors_while_it_drains,
     live_beside_the_pool,
     keep_the_place_of_the_dead,
     count_the_dead,

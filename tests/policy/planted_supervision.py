@@ -167,14 +167,14 @@ def fork_without_a_zygote(scheduler: Any) -> None:
 
 def remake_actors_in_a_hurry(scheduler: Any) -> None:
     """An actor whose constructor dies is made anew at once."""
-    recreate = scheduler.actors._recreate
-    scheduler.actors._recreate = lambda actor, delay: recreate(actor, 0.0)
+    recreate = scheduler.actors.restarts._recreate
+    scheduler.actors.restarts._recreate = lambda actor, delay: recreate(actor, 0.0)
 
 
 def remake_actors_for_ever(scheduler: Any) -> None:
     """However often the constructor dies."""
     window = scheduler.zygotes._window()
-    scheduler.actors._window = lambda: Patient(window.intensity, window.period)
+    scheduler.actors.restarts._window = lambda: Patient(window.intensity, window.period)
 
 
 def forget_to_remake_actors(scheduler: Any) -> None:

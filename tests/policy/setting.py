@@ -149,9 +149,8 @@ def make_setting(random: Random, steps: int) -> Setting:
     actors = tuple(
         template(
             CREATE, f"Actor{i}", env=env(), resources=random.choice(((), (), (), needs())),
-            pool=(pool := random.choice(names)), max_restarts=random.choice((0, 0, 1, 2, -1)),
+            pool=random.choice(names), max_restarts=random.choice((0, 0, 1, 2, -1)),
             actor_name=random.choice(("", "", "one")), groups=random.choice(GROUPS),
-            pooled=random.randint(0, 1) if pool not in slots else 0,
         )
         for i in range(random.randint(1, 3))
     )  # fmt: skip
@@ -163,6 +162,12 @@ def make_setting(random: Random, steps: int) -> Setting:
         )
         for i in range(3)
     )  # fmt: skip
+    # Of dice of its own, so that the episodes are those that they were before there were any.
+    dice = Random(repr(random.getstate()))
+    actors = tuple(
+        actor._replace(pooled=dice.randint(0, 1) if actor.pool not in slots else 0)
+        for actor in actors
+    )
     calm = random.random() < 0.3
     # Of a generator of its own, so that the episodes of a seed stay what they were.
     more = Random()

@@ -10,6 +10,8 @@ from snakepit.wire.messages import TASK
 from .books import suspects
 
 if TYPE_CHECKING:
+    from snakepit.policy.calls import Call
+
     from .books import Task
     from .process import Worker
     from .world import World
@@ -62,7 +64,7 @@ class Waitlists:
     def after(self, name: str, args: tuple[Any, ...]) -> None:
         """Note since when each waits; one that was sent meanwhile waits anew."""
         new = self.world.tasks.get(args[0].id) if name == "submit" else None
-        taken = new is not None and not self.world.closed and self.is_drained(new)
+        taken = new is not None and not self.world.closed and self._is_refused(new)
         self.world.require(not taken, f"{new!r} is taken by a pool that drains")
         for task in self.world.tasks.values():
             if task.call.state is READY:
@@ -70,12 +72,15 @@ class Waitlists:
             else:
                 self.since.pop(task.call.id, None)
 
-    def is_drained(self, task: Task) -> bool:
+    def _is_refused(self, task: Task) -> bool:
+        return task.kind == TASK and self.is_drained(task.call)
+
+    def is_drained(self, call: Call) -> bool:
         """Tell whether a new call is for a pool that takes none, but from its own calls."""
-        pool = task.call.shape.template.pool
-        caller = self.world.scheduler.placement.workers.get(task.call.caller)
+        pool = call.shape.template.pool
+        caller = self.world.scheduler.placement.workers.get(call.caller)
         own = caller is not None and caller.staffs and caller.pool.root == pool
-        return task.kind == TASK and pool in self.draining and not own
+        return pool in self.draining and not own
 
     def may_be_saturated(self, task: Task, limit: int | None) -> bool:
         """Tell whether a call may find the line full.
