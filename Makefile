@@ -20,7 +20,7 @@ SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 # What tests/interpreters finds on this machine, or builds; each with a virtual environment.
 OTHERS := 3.12 3.13 3.13t
 .PHONY: help demo test lint format types bench simulate kill-driver kill-points chaos leaks \
-	soak-faults clean distclean test-freethreaded conformance-ray conformance-inline conformance-threads $(OTHERS:%=test-%)
+	soak soak-faults clean distclean test-freethreaded conformance-ray conformance-inline conformance-threads $(OTHERS:%=test-%)
 
 help:
 	@echo 'make demo         index the installed Python sources, in parallel'
@@ -36,7 +36,8 @@ help:
 	@echo 'make kill-driver  kill -9 of the driver, 100 times'
 	@echo 'make kill-points  kill -9 of workers at every passing of every point of a call'
 	@echo 'make chaos        kill -9 of a worker each 100 ms, and of the zygote each 2 s, in 100,000 calls;'
-	@echo '                  of workers that run four calls each, too'
+	@echo '                  with sessions and recycling, and of workers that run four calls each, too'
+	@echo 'make soak         the same for an hour, with kills, recycling and sessions: nothing may grow'
 	@echo 'make soak-faults  the fault tests at full size: 3 GB, 500 workers, a minute of each loop'
 	@echo 'make leaks        what is held after 100,000 values, 10,000 calls with kills, 1,000 runtimes'
 	@echo 'make clean        remove what builds and checks leave (distclean: and .venv*)'
@@ -126,7 +127,11 @@ kill-points: $(STAMPS)/test
 chaos: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.storm --calls 100000 $(CHAOS_ARGS)
 	@$(BIN)/python -m tests.chaos.storm --calls 100000 --zygotes 2 $(CHAOS_ARGS)
-	@$(BIN)/python -m tests.chaos.storm --calls 100000 --profile thread --recycle 500 $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.chaos.storm --calls 100000 --recycle 500 --sessions 20 $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.chaos.storm --calls 100000 --profile thread --recycle 500 --sessions 20 $(CHAOS_ARGS)
+
+soak: $(STAMPS)/test
+	@$(BIN)/python -m tests.chaos.soak $(SOAK_ARGS)
 
 leaks: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.leaks $(LEAKS_ARGS)

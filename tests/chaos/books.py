@@ -78,6 +78,8 @@ def wrong_tables(runtime: Any) -> str:
             "busy": placement.busy,
             "waiters": core.waiters,
             "names": scheduler.actors.names,
+            "sessions": placement.sessions.table,
+            "workers that sessions wait for": placement.sessions.held,
         }
         strangers = placement.workers.keys() ^ core.connections.keys()
         found["workers known to one side"] = strangers - {

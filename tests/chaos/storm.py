@@ -4,10 +4,12 @@
     python -m tests.chaos.storm --calls 100000 --zygotes 2     and the zygote every 2 s
     python -m tests.chaos.storm --calls 100000 --profile thread    four calls in each process
     python -m tests.chaos.storm --calls 100000 --recycle 200       none serves more than 200
+    python -m tests.chaos.storm --calls 100000 --sessions 20       in each wave so many are open
 
 A hundred calls are 57 plain tasks, 10 of them an argument of 10 others, 6 values through the
 store that the driver looks at, 6 that another task does, 6 large arguments, 3 tasks that make 3
 calls each, and 12 calls of 4 actors that restart, among them 4 that keep what they were given.
+With sessions 20 of the plain tasks are theirs, half of them strict ones'.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from snakepit import errors
 from snakepit.protocol import current
 
 from . import books, work
+from .seats import Seat, seats
 from .strikes import Strikes
 
 WAVE = 1000
@@ -43,6 +46,8 @@ class Expected(NamedTuple):
     ref: Any
     value: Any
     cell: int = -1
+    seat: Seat | None = None
+    x: int = 0
 
 
 class Report(NamedTuple):
@@ -55,13 +60,15 @@ class Report(NamedTuple):
     zygotes: int
     poisoned: int
     settled: float
+    repinned: int = 0
 
     def __str__(self) -> str:
         return (
             f"{self.calls:,} calls and what they called, {self.resolved:,} resolutions, each one "
             f"of its call, in {self.seconds:.1f} s\n"
             f"killed: {self.workers} workers, {self.zygotes} zygotes; "
-            f"calls given up after three deaths: {self.poisoned}\n"
+            f"calls given up after three deaths: {self.poisoned}; "
+            f"sessions pinned anew: {self.repinned}\n"
             f"all values right; resources, tables, ledger and processes exact after "
             f"{self.settled * 1000:.0f} ms"
         )
@@ -71,25 +78,38 @@ class Report(NamedTuple):
 class Storm:
     """Makes the calls of one storm and checks their values."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, sessions: int = 0, ordered: bool = True) -> None:
+        """`ordered` says whether each process runs one call at a time."""
         self._seconds = seconds
+        self._sessions = sessions
+        self._ordered = ordered
+        self._seats: list[Seat] = []
         self._cells = [work.Cell.options(num_cpus=0).remote() for _ in range(4)]
         self._lives: list[tuple[list[int], int]] = [([0], 0) for _ in self._cells]
         self.poisoned = 0
+        self.repinned = 0
 
     def wave(self, start: int, count: int) -> None:
         """Make `count` calls at once, wait for all, and compare."""
+        self._seats = seats(self._sessions, start, self._seconds)
         pending = [each for x in range(start, start + count) for each in self._calls(x)]
         deadline = time.monotonic() + PATIENCE
         for each in pending:
-            value = self._value(each.ref, deadline)
+            value = self._value(each, deadline)
             if each.cell >= 0 and value is not None:
                 value = self._in_order(each.cell, *value)
             assert value is None or value == each.value, f"{value!r} instead of {each.value!r}"
+        for seat in self._seats:
+            seat.check(self._ordered)
+            seat.close()
+            self.repinned += seat.repinned
+        self._seats = []
 
-    def _value(self, ref: Any, deadline: float) -> Any:
+    def _value(self, each: Expected, deadline: float) -> Any:
         try:
-            return snakepit.get(ref, timeout=deadline - time.monotonic())
+            if each.seat is not None:
+                return each.seat.value(each.x, each.ref, deadline)
+            return snakepit.get(each.ref, timeout=deadline - time.monotonic())
         except errors.PoisonedCallError as error:
             # Three strikes hit the same call by chance: that is an end too, and said clearly.
             assert error.signal == "SIGKILL", error
@@ -115,6 +135,9 @@ class Storm:
             yield Expected(work.add.remote(ref, x), work.mixed(x) + x)
         elif kind < 20:
             return  # the second call of the first ten
+        elif kind < 40 and self._seats:
+            seat = self._seats[x % len(self._seats)]
+            yield Expected(seat.call(x), work.mixed(x), seat=seat, x=x)
         elif kind < 67:
             yield Expected(work.mix.remote(x, seconds), work.mixed(x))
         elif kind < 73:
@@ -144,6 +167,8 @@ def run(
     seed: int,
     seconds: float = 0.001,
     patience: float = SETTLED,
+    sessions: int = 0,
+    ordered: bool = True,
 ) -> Report:
     """Let a storm go over the present runtime.
 
@@ -154,6 +179,8 @@ def run(
         seed: of the dice that choose whom to kill.
         seconds: what a plain task takes.
         patience: seconds within which everything has to balance afterwards.
+        sessions: how many are open at a time.
+        ordered: whether each process runs one call at a time.
 
     Raises:
         AssertionError: a value was wrong, or something does not balance.
@@ -161,13 +188,13 @@ def run(
     """
     runtime: Any = current()
     resolutions = books.Resolutions(runtime._core.scheduler)
-    storm = Storm(seconds)
+    storm = Storm(seconds, sessions, ordered)
     begun = time.monotonic()
     with Strikes(runtime, every, zygotes, seed) as strikes:
         for start in range(0, calls, WAVE):
             storm.wave(start, min(WAVE, calls - start))
     took = time.monotonic() - begun
-    poisoned = storm.poisoned
+    poisoned, repinned = storm.poisoned, storm.repinned
     storm = None  # type: ignore[assignment]  # and with it the actors
     settled = settle(runtime, patience)
     # Three strikes may hit the same call by chance; with these paces they hardly ever do.
@@ -175,7 +202,9 @@ def run(
     assert not resolutions.doubled(), resolutions.doubled()
     resolved = sum(resolutions.count.values())
     assert resolved >= calls, f"{resolved} of {calls} calls were resolved"
-    return Report(calls, resolved, took, strikes.workers, strikes.zygotes, poisoned, settled)
+    return Report(
+        calls, resolved, took, strikes.workers, strikes.zygotes, poisoned, settled, repinned
+    )
 
 
 def settle(runtime: Any, patience: float = PATIENCE) -> float:
@@ -212,10 +241,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.001, help="what a plain task takes")
     parser.add_argument("--profile", choices=("process", "thread"), default="process")
+    parser.add_argument("--sessions", type=int, default=0, help="that are open at a time")
     parser.add_argument("--recycle", type=int, help="calls that a worker serves")
     options = vars(parser.parse_args())
-    with begin(options.pop("profile"), options.pop("recycle")):
-        print(run(**options))
+    profile = options.pop("profile")
+    with begin(profile, options.pop("recycle")):
+        print(run(**options, ordered=profile == "process"))
     return 0
 
 

@@ -11,7 +11,7 @@ import pytest
 import snakepit
 from snakepit.protocol import current
 
-from . import books, storm
+from . import books, soak, storm
 from .strikes import kill_child
 
 CALLS = 1000
@@ -36,6 +36,31 @@ def test_every_call_of_another_pool_resolves_once_to_its_value(
     assert report.calls == CALLS
     assert report.workers
     assert bool(recycled) == bool(recycle)
+
+
+@pytest.mark.parametrize(("profile", "recycle"), [("process", 40), ("thread", None)])
+def test_sessions_that_lose_their_worker_lose_no_call(profile: str, recycle: int | None) -> None:
+    with storm.begin(profile, recycle):
+        report = storm.run(
+            CALLS, every=0.05, zygotes=0.0, seed=7, patience=storm.PATIENCE, sessions=20,
+            ordered=profile == "process",
+        )  # fmt: skip
+    assert report.workers
+
+
+def test_a_soak_sees_what_grows() -> None:
+    with storm.begin("process", 100):
+        wet = soak.run(0.1, every=0.1, zygotes=0.0, sessions=4, ordered=True, waves=1)
+    assert wet.calls == 3 * storm.WAVE and len(wet.samples) == 3 and "an hour" in str(wet)
+    assert len({sample.held.fds for sample in wet.samples}) == 1
+    grown = [
+        sample._replace(held=sample.held._replace(heap=sample.held.heap + 100 * n, fds=9 + n))
+        for n, sample in enumerate(wet.samples)
+    ]
+    wrong = wet._replace(samples=grown).wrong()
+    assert "fds: 9 before, 11 now" in wrong and "KiB an hour" in wrong
+    even = [sample._replace(held=grown[0].held) for sample in grown]
+    assert wet._replace(samples=even).wrong() == ""
 
 
 def test_without_strikes_nothing_is_tried_again(runtime: Any) -> None:

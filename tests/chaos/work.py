@@ -48,6 +48,16 @@ def mix(x: int, seconds: float) -> int:
 
 
 @snakepit.remote(max_retries=-1)
+def sit(x: int, seconds: float) -> tuple[int, int, int]:
+    """Return the value, the process, and which call of the session this was there."""
+    session = snakepit.get_runtime_context().session
+    assert session is not None
+    session["calls"] = nth = session.get("calls", 0) + 1
+    spin(seconds)
+    return mixed(x), os.getpid(), nth
+
+
+@snakepit.remote(max_retries=-1)
 def add(one: int, other: int) -> int:
     return one + other
 

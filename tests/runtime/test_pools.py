@@ -10,7 +10,8 @@ import pytest
 
 import snakepit
 from snakepit import errors
-from tests.runtime.helpers import PATIENCE, Gate, Tally, wait_until
+from snakepit.policy.lines import PARTS
+from tests.runtime.helpers import PATIENCE, Gate, Tally, core, wait_until
 
 
 @pytest.fixture
@@ -294,3 +295,46 @@ def test_wrong_names_of_pools_are_refused() -> None:
         pid.options(pool="a b")
     with pytest.raises(errors.OptionError, match="name must be 1 to 64 letters"):
         snakepit.pool("")
+
+
+@snakepit.remote(num_cpus=0)
+class Client:
+    """Somebody else's process that calls."""
+
+    def call(self, gate: Gate, tally: Tally, count: int) -> int:
+        self.made = [hold.options(pool="brief").remote(gate, tally) for _ in range(count)]
+        return os.getpid()
+
+
+@pytest.mark.usefixtures("pools")
+def test_a_client_that_dies_leaves_its_worker_to_others(gate: Gate, tally: Tally) -> None:
+    client = Client.remote()
+    snakepit.get(client.call.remote(gate, tally, 1), timeout=PATIENCE)
+    assert wait_until(lambda: tally.count == 1)
+    snakepit.kill(client)
+    with pytest.raises(errors.ActorDiedError):
+        snakepit.get(client.call.remote(gate, tally, 1), timeout=PATIENCE)
+    gate.open()
+    brief = snakepit.pool("brief")
+    assert wait_until(lambda: brief.stats()["running"] == 0)
+    assert snakepit.get(pid.options(pool="brief").remote(), timeout=PATIENCE)
+    stats = brief.stats()
+    assert (stats["requests"], stats["succeeded"], stats["workers"]["idle"]) == (2, 2, 1)
+
+
+def test_a_time_that_runs_out_after_a_call_has_got_its_worker_is_no_concern(
+    gate: Gate, tally: Tally
+) -> None:
+    with snakepit.init(num_cpus=1, pools=[snakepit.Pool("one", size=1, queue_timeout=600)]):
+        one = hold.options(pool="one")
+        other = Gate(f"{gate.path}-2")
+        first, second = one.remote(other, tally), one.remote(gate, tally)
+        assert wait_until(lambda: tally.count == 1)
+        assert snakepit.pool("one").stats()["queued"] == 1
+        other.open()
+        assert wait_until(lambda: tally.count == 2)
+        for _ in range(2 * PARTS):  # More than ten minutes pass.
+            core().update(lambda: core().scheduler.tick("queue:one"))
+        gate.open()
+        snakepit.get([first, second], timeout=PATIENCE)
+        assert snakepit.pool("one").stats()["timeouts"] == 0
