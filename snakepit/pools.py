@@ -11,6 +11,7 @@ from .errors import OptionError
 
 THREAD: Final = "thread"
 PROFILES: Final = ("process", THREAD)
+POOL, PROFILE, HYBRID = "pool", "profile", "hybrid"
 MOST_THREADS: Final = 256
 MOST: Final = 65_536
 MOST_QUEUED: Final = 10_000_000
@@ -89,6 +90,7 @@ class _Fields(NamedTuple):
     memory_limit: int | None
     start_batch: int
     start_timeout: float | None
+    capacity: str
 
 
 @final
@@ -147,6 +149,12 @@ class Pool(_Fields):
             that is not writes its stacks to stderr, a second later it is ended, and another is
             started as after any death at the start, until the pool fails with what it wrote.
             Default: None, any time, since an initializer may load for minutes.
+        capacity: how the calls of a pool of profile "thread" are spread over its workers. "pool":
+            each runs as many as it has threads, and another starts, up to `max_size`, when no
+            thread is free. "profile": each runs one at a time, and its other threads what that one
+            calls and waits for; another starts when all have one. "hybrid": each runs as many as it
+            has threads, and another starts as soon as two run in one worker; no call waits for
+            that. Idle workers come first in all three. Default: "pool".
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -180,6 +188,7 @@ class Pool(_Fields):
         memory_limit: int | None = None,
         start_batch: int = START_BATCH,
         start_timeout: float | None = None,
+        capacity: str = POOL,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -218,6 +227,7 @@ class Pool(_Fields):
             None
             if start_timeout is None
             else check_seconds("start_timeout", start_timeout, LONGEST, zero=False),
+            _capacity(capacity, profile),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -345,6 +355,20 @@ def _threads(value: object, profile: str) -> int | None:
             'leave it out, or take profile="thread"'
         )
     return count
+
+
+def _capacity(value: object, profile: str) -> str:
+    allowed = '"pool", "profile" or "hybrid"'
+    if not isinstance(value, str):
+        raise wrong_type("capacity", value, allowed)
+    if value not in (POOL, PROFILE, HYBRID):
+        raise wrong_value("capacity", value, allowed)
+    if value != POOL and profile != THREAD:
+        raise OptionError(
+            f'capacity="{value}": a worker of profile="{profile}" has room for one call; leave it '
+            'out, or take profile="thread"'
+        )
+    return value
 
 
 def _initializer(value: Any) -> Callable[[], object] | None:

@@ -34,7 +34,7 @@ class Admission:
         The limit is for those that wait until a worker is done. Others wait for one that starts.
         """
         pool = call.shape.klass.pool
-        coming = max(0, pool.limit - pool.held - pool.staffed + pool.starting) * pool.slots
+        coming = max(0, pool.limit - pool.held - pool.staffed + pool.starting) * pool.width
         if line.limit is not None and len(line) >= line.limit + coming and not call.tries:
             self.fail(call, "pool_saturated", pool=pool.root, limit=line.limit)
             return False

@@ -44,9 +44,15 @@ class Growth:
             return 0
         pool = klass.pool
         room = self._resources.room(klass.needs, len(klass.queue))
-        while pool.starting * pool.slots < room and not pool.full and self.can_start(klass):
+        while pool.starting * pool.width < room and not pool.full and self.can_start(klass):
             self._staff.add(pool, pool.name)
         return 0 if pool.starting or not pool.full or klass.gpus else room
+
+    def beside(self, worker: Worker) -> None:
+        """A call was sent to this worker: if it runs beside another, have one worker more."""
+        pool = worker.pool
+        if len(worker.inflight) - worker.nested > 1 and not pool.idle and not pool.full:
+            self._staff.add(pool, pool.name)
 
     def nest(self, klass: Klass, room: int) -> None:
         """Send up to `room` calls of the class to workers that wait for them."""

@@ -27,7 +27,7 @@ from .recycling import Recycling
 from .resources import Resources
 from .sessions import Sessions
 from .sizes import Sizes
-from .slots import Slots, has_free
+from .slots import Slots, is_full
 from .staff import Staff
 from .workers import LIVE, Worker
 
@@ -259,7 +259,7 @@ class Placement:
     def _has_room(worker: Worker, micros: float) -> bool:
         return (
             # What is ahead needs nothing of its own while something runs.
-            (worker.units > 0 or (worker.slots > 1 and not has_free(worker)))
+            (worker.units > 0 or (worker.slots > 1 and is_full(worker)))
             and worker.backlog + micros <= WINDOW * worker.slots
             and len(worker.inflight) < worker.room
             and not worker.blocked
@@ -297,6 +297,8 @@ class Placement:
         if worker.slots > 1:
             if self.slots.enters(worker, call, klass):
                 self.watch()
+            if klass.pool.eager:
+                self.growth.beside(worker)
             return
         if worker.klass is not klass:
             worker.unlist()

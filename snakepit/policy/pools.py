@@ -129,6 +129,9 @@ class Pool:
     Each of its workers runs `slots` calls at once; those in `part` have calls and may have a free
     slot, least recently used first (see `slots`).
 
+    Of these a worker is given calls in `width`; in the others run those that they wait for. An
+    `eager` pool starts another worker for each call that is put beside another.
+
     At most `batch` of its workers start at one time, and each must be ready in `patience` seconds,
     unless that is 0.
 
@@ -152,6 +155,7 @@ class Pool:
         "batch",
         "budget",
         "circuit",
+        "eager",
         "env",
         "failure",
         "gpus",
@@ -173,6 +177,7 @@ class Pool:
         "tally",
         "turn",
         "turnover",
+        "width",
         "window",
         "workers",
     )
@@ -196,6 +201,8 @@ class Pool:
         self.size = size
         self.limit = limit
         self.slots = slots
+        self.width = slots
+        self.eager = False
         self.workers: dict[int, Worker] = {}
         self.idle: dict[int, Worker] = {}
         self.part: deque[Worker] = deque()
@@ -225,6 +232,7 @@ class Pool:
         made.tally = self.tally
         made.turnover.lifespan = self.turnover.lifespan
         made.budget = self.budget
+        made.width, made.eager = min(slots, self.width), self.eager
         made.batch, made.patience = self.batch, self.patience
         made.taint = self.taint.fresh() if self.taint is not None else None
         made.circuit = self.circuit

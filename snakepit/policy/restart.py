@@ -103,9 +103,9 @@ class RestartWindow:
         often.
         """
         self.failures += 1
-        if spent:
-            times = (min(now, time + spent) for time in self._times)
-            self._times = deque(times, self._times.maxlen)
+        if spent and self._times:
+            shift = min(spent, now - self._times[-1])
+            self._times = deque((time + shift for time in self._times), self._times.maxlen)
         self._times.append(now)
         while now - self._times[0] > self.period:
             self._times.popleft()

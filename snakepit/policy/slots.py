@@ -6,6 +6,8 @@ Such a worker may have calls of several classes. Its *plain* calls are those tha
   with it. Each that does not wait holds what it needs.
 * More are sent ahead of time only while all plain ones are of one class and none waits; then what
   is held is as much as its slots can use, whichever of the calls it is that run.
+* A pool may be narrower than its workers: each is given `width` of them at one time, and none ahead
+  of time, because there is a thread that would begin it.
 * What a call waits for runs beyond the slots if nobody else can take it: nested, in a thread of its
   own. Unlike on a stack, nobody else in that worker is held up by it.
 """
@@ -81,7 +83,12 @@ class Slots:
 def has_free(worker: Worker) -> bool:
     """Tell whether a call that is sent now would begin at once."""
     held = len(worker.inflight)
-    return held - worker.nested < worker.slots and held < worker.room and worker.state is LIVE
+    return held - worker.nested < worker.pool.width and held < worker.room and worker.state is LIVE
+
+
+def is_full(worker: Worker) -> bool:
+    """Tell whether a call that is sent now would wait until another has ended."""
+    return worker.pool.width == worker.slots and not has_free(worker)
 
 
 def running(worker: Worker) -> int:

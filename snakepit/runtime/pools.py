@@ -12,6 +12,7 @@ from ..policy.lifespans import Lifespan
 from ..policy.lines import Line
 from ..policy.pools import Pool
 from ..policy.restart import RestartWindow
+from ..pools import HYBRID, PROFILE
 from .core import Core
 
 LEAST_LIMIT: Final = 64
@@ -27,6 +28,8 @@ def pools_of(config: Config, window: Callable[[], RestartWindow]) -> list[Pool]:
         span = Lifespan(asked.worker_ttl, asked.worker_max_requests, asked.worker_max_memory)
         slots = asked.slots(config.num_cpus)
         pool = Pool(asked.name, least, most, slots, window(), line, asked.idle_timeout, span)
+        pool.width = 1 if asked.capacity == PROFILE else slots
+        pool.eager = asked.capacity == HYBRID
         pool.batch, pool.patience = asked.start_batch, asked.start_timeout or 0.0
         if asked.circuit_breaker is not None:
             from ..policy.circuit import Circuit

@@ -65,6 +65,8 @@ class Setting(NamedTuple):
     patience: dict[str, float]  # in how many seconds each must be ready
     initializers: frozenset[str]  # pools whose workers do something before their first call
     stuck: int
+    widths: dict[str, int]  # of the slots of those workers, how many are given calls
+    eager: frozenset[str]  # pools that start another worker for each call beside another
     recycle: int
     sessions: int
 
@@ -176,6 +178,8 @@ def make_setting(random: Random, steps: int) -> Setting:
         batches={name: more.choice((1, 1, 2, 10)) for name in lines if more.random() < 0.4},
         patience={name: more.choice((0.1, 2.0, 60.0)) for name in lines if more.random() < 0.4},
         initializers=frozenset(name for name in names if more.random() < 0.3),
+        widths={name: more.randint(1, 2) for name in slots if more.random() < 0.4},
+        eager=frozenset(name for name in slots if more.random() < 0.4),
         stuck=0 if calm else more.choice((0, 20, 200, 900)),
         resources=resources,
         pools=tuple(pools),

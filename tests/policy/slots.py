@@ -60,6 +60,9 @@ def _sent(worker: Worker) -> list[Task]:
 
 def may_take(worker: Worker) -> bool:
     """Tell whether a call that is not nested may be sent: nobody waits, or a slot is free."""
+    width = worker.world.widths.of(worker)
+    if width < worker.slots:
+        return len(_sent(worker)) < width
     return not worker.blocked or (worker.slots > 1 and len(_sent(worker)) < worker.slots)
 
 
@@ -98,7 +101,7 @@ def has_spare(world: World, pool: Pool) -> bool:
         return False
     workers = [world.workers[number] for number in pool.workers]
     return any(
-        w.slots > 1 and w.live and not w.retired and len(_sent(w)) < w.slots
+        w.slots > 1 and w.live and not w.retired and len(_sent(w)) < world.widths.of(w)
         and len(w.sent) < pool.workers[w.number].room
         for w in workers
     )  # fmt: skip

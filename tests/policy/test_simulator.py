@@ -19,6 +19,7 @@ from . import (
     planted_supervision,
     planted_taints,
     planted_timeouts,
+    planted_widths,
     simulate,
 )
 from .planted import PLANTED, Plant, make_with
@@ -49,6 +50,7 @@ def test_no_promise_is_broken(share: int) -> None:
         *planted_slots.PLANTED,
         *planted_draining.PLANTED,
         *planted_starts.PLANTED,
+        *planted_widths.PLANTED,
         *planted_recycling.PLANTED,
         *planted_timeouts.PLANTED,
         *planted_sessions.PLANTED,

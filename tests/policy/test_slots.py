@@ -156,3 +156,63 @@ def test_processes_with_gpus_have_one_slot() -> None:
     calls = [rig.submit(resources=(("GPU", 10_000),)) for _ in range(2)]
     assert {call.shape.klass.pool.slots for call in calls} == {1}
     assert sum(type(action) is do.Spawn for action in rig.take()) == 2
+
+
+def elastic(width: int = 3, *, eager: bool = False) -> Rig:
+    """Return a rig with one worker of three slots, and room for another two."""
+    rig = slotted(slots=3, size=1, limit=3)
+    rig.pool.width, rig.pool.eager = width, eager
+    return rig
+
+
+def started(actions: list[do.Action]) -> list[int]:
+    return [action.worker for action in actions if type(action) is do.Spawn]
+
+
+def test_a_pool_grows_when_no_slot_is_free() -> None:
+    rig = elastic()
+    for _ in range(3):
+        rig.submit()
+    actions = rig.take()
+    assert len(sent(actions)) == 3 and not started(actions)
+    rig.submit()
+    assert started(rig.take()) == [2]
+
+
+def test_a_narrow_pool_gives_each_worker_one_call_and_none_ahead() -> None:
+    rig = elastic(width=1)
+    rig.result(rig.submit(), micros=10)
+    calls = [rig.submit() for _ in range(3)]
+    actions = rig.take()
+    assert sent(actions) == [(1, calls[0].id)] and started(actions) == [2, 3]
+    rig.scheduler.hello(3)
+    assert sent(rig.take()) == [(3, calls[1].id)]
+    assert sent(rig.result(calls[0])) == [(1, calls[2].id)]
+
+
+def test_what_a_call_waits_for_runs_beside_it_in_a_narrow_worker_too() -> None:
+    rig = slotted(slots=3)
+    rig.pool.width = 1
+    parent = rig.submit()
+    child = rig.submit(caller=1, parent=parent.id)
+    assert sent(rig.take()) == [(1, parent.id)]
+    rig.scheduler.want(1, (child.id,), True)
+    rig.scheduler.blocked(1, parent.id, (child.id,), True, ())
+    send = only(rig.take(), do.Send)
+    assert (send.call, send.nested) == (child, True)
+
+
+def test_an_eager_pool_starts_a_worker_for_each_call_beside_another() -> None:
+    rig = elastic(eager=True)
+    first, second = rig.submit(), rig.submit()
+    actions = rig.take()
+    assert sent(actions) == [(1, first.id), (1, second.id)], "and waits for nobody"
+    assert started(actions) == [2]
+    rig.scheduler.hello(2)
+    third = rig.submit()
+    actions = rig.take()
+    assert sent(actions) == [(2, third.id)] and not started(actions)
+    rig.submit()
+    assert started(rig.take()) == [3]
+    rig.submit()
+    assert not started(rig.take()), "that is its limit"

@@ -37,7 +37,8 @@ class Spell:
 
     def add(self, now: float, spent: float = 0.0) -> None:
         """One more; nothing may be started before its back-off is over."""
-        self.times = [min(now, time + spent) for time in self.times]
+        shift = min(spent, now - self.times[-1]) if self.times else 0.0
+        self.times = [time + shift for time in self.times]
         self.times.append(now)
         self.not_before = now + min(self.longest, LEAST * 2.0 ** (len(self.times) - 1))
 

@@ -42,6 +42,7 @@ from .starters import Starters
 from .taints import Taints
 from .turnovers import Turnovers
 from .waitlists import Waitlists
+from .widths import Widths
 
 Make = Callable[[dict[str, float], list[Pool], int, Callable[[], RestartWindow]], Scheduler]
 
@@ -76,6 +77,8 @@ class World:
                 pool.circuit = Circuit(*setting.circuits[pool.name])
             if pool.name in setting.taints:
                 pool.taint = Taint(setting.taints[pool.name])
+            pool.width = setting.widths.get(pool.name, pool.slots)
+            pool.eager = pool.name in setting.eager
             pool.batch = setting.batches.get(pool.name, pool.batch)
             pool.patience = setting.patience.get(pool.name, 0.0)
             if pool.name in setting.budgets:
@@ -125,6 +128,7 @@ class World:
         self.taints = Taints(self)
         self.housing = Housing(self)
         self.starters = Starters(self)
+        self.widths = Widths(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------
