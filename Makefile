@@ -19,7 +19,7 @@ SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 .DELETE_ON_ERROR:
 # What tests/interpreters finds on this machine, or builds; each with a virtual environment.
 OTHERS := 3.12 3.13 3.13t
-.PHONY: help demo test lint format types bench simulate kill-driver kill-points chaos leaks \
+.PHONY: help demo test lint format types bench simulate kill-driver kill-points chaos starve leaks \
 	soak soak-faults clean distclean test-freethreaded conformance-ray conformance-inline conformance-threads $(OTHERS:%=test-%)
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo 'make chaos        kill -9 of a worker each 100 ms, and of the zygote each 2 s, in 100,000 calls;'
 	@echo '                  with sessions and recycling, and of workers that run four calls each, too'
 	@echo 'make soak         the same for an hour, with kills, recycling and sessions: nothing may grow'
+	@echo 'make starve       ten minutes on a machine with eight times as much to do as it can: no false kill'
 	@echo 'make soak-faults  the fault tests at full size: 3 GB, 500 workers, a minute of each loop'
 	@echo 'make leaks        what is held after 100,000 values, 10,000 calls with kills, 1,000 runtimes'
 	@echo 'make clean        remove what builds and checks leave (distclean: and .venv*)'
@@ -132,6 +133,9 @@ chaos: $(STAMPS)/test
 
 soak: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.soak $(SOAK_ARGS)
+
+starve: $(STAMPS)/test
+	@$(BIN)/python -m tests.chaos.starve $(STARVE_ARGS)
 
 leaks: $(STAMPS)/test
 	@$(BIN)/python -m tests.chaos.leaks $(LEAKS_ARGS)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .api.sessions import Session
     from .api.whereabouts import get_runtime_context
     from .backends.executor import Executor
+    from .heartbeats import Heartbeat
     from .pools import CircuitBreaker, Pool
     from .script import run_as_script
 
@@ -66,6 +67,7 @@ __all__ = [
     "ActorClass",
     "ActorHandle",
     "CircuitBreaker",
+    "Heartbeat",
     "Pool",
     "Session",
     # at home elsewhere
@@ -87,6 +89,7 @@ _ON_FIRST_USE: Final = {
     "get_runtime_context": ".api.whereabouts",
     "Executor": ".backends.executor",
     "CircuitBreaker": ".pools",
+    "Heartbeat": ".heartbeats",
     "Pool": ".pools",
     "Session": ".api.sessions",
     "pool": ".api.pools",

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from .checks import MAX_BYTES
 from .checks import UNITS as UNITS
@@ -36,8 +36,11 @@ from .checks import check_units as check_units
 from .checks import wrong_type as wrong_type
 from .checks import wrong_value as wrong_value
 from .machine import available_cpus, available_memory, present_gpus
-from .pools import THREAD, Pool, check_pools
+from .pools import THREAD, Pool, check_heartbeat, check_pools
 from .runtime_env import Pairs, check_runtime_env
+
+if TYPE_CHECKING:
+    from .heartbeats import Heartbeat
 
 PROCESS: Final = "process"
 INLINE: Final = "inline"
@@ -69,6 +72,7 @@ class _Fields(NamedTuple):
     runtime_env: Pairs
     pools: tuple[Pool, ...]
     max_sessions: int
+    heartbeat: Heartbeat | None
 
 
 @final
@@ -90,6 +94,7 @@ class Config(_Fields):
         mode: where calls run: in processes of their own, or "inline" in the driver.
         pools: those that were asked for.
         max_sessions: how many sessions may be open.
+        heartbeat: how all workers are watched whose pool does not say how its own are.
     """
 
     __slots__ = ()
@@ -111,6 +116,7 @@ class Config(_Fields):
         runtime_env: Mapping[str, Any] | None = None,
         pools: Sequence[Pool] | None = None,
         max_sessions: int = MAX_SESSIONS,
+        heartbeat: Heartbeat | None = None,
     ) -> Config:
         """Check every setting.
 
@@ -134,6 +140,7 @@ class Config(_Fields):
             () if runtime_env is None else check_runtime_env("runtime_env", runtime_env),
             () if pools is None else check_pools(pools),
             check_int("max_sessions", max_sessions, 0, MOST_SESSIONS),
+            None if heartbeat is None else check_heartbeat(heartbeat),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -185,6 +192,7 @@ def resolve(
     runtime_env: Mapping[str, Any] | None = None,
     pools: Sequence[Pool] | None = None,
     max_sessions: int | None = None,
+    heartbeat: Heartbeat | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Config:
     """Return the settings: those given, else the environment's, else what suits this machine.
@@ -204,6 +212,7 @@ def resolve(
         runtime_env: default: the driver's own environment.
         pools: default: none but the one for calls that name none.
         max_sessions: default: 10,000.
+        heartbeat: default: none.
         environment: in place of the process's own, for tests.
 
     Raises:
@@ -254,6 +263,7 @@ def resolve(
         runtime_env=runtime_env,
         pools=pools,
         max_sessions=MAX_SESSIONS if max_sessions is None else max_sessions,
+        heartbeat=heartbeat,
     )
 
 

@@ -63,8 +63,8 @@ class _DeathError(SnakepitError):
         exit_code: the process's exit code; None when a signal ended it.
         signal: name of the signal that ended it, such as "SIGSEGV"; None when none did.
         kind: "segfault" (a fault of native code), "abort" (it gave up), "oom" (for lack of memory:
-            the kernel killed it, or it said so), "gpu" (after an error of a GPU), "killed" (another
-            signal), "exit"; "" when unknown.
+            the kernel killed it, or it said so), "gpu" (after an error of a GPU), "hang" (it did
+            not answer: see `Heartbeat`), "killed" (another signal), "exit"; "" when unknown.
         stderr: the last lines that it wrote to its standard error.
         running: what it was running.
         pid: its process id; None when unknown.

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from . import errors
+from .endings import advice as _advice
+from .endings import how as _how
 from .refusals import REFUSALS
 
 __all__ = ["Failure", "KINDS", "to_exception", "signal_name"]
@@ -61,26 +63,6 @@ _Fields = Mapping[str, Any]
 _DEATH_FIELDS: Final = ("exit_code", "signal", "pid", "attempts", "restarts", "period")
 _DEATH_TEXTS: Final = ("stderr", "running", "call", "kind")
 
-_SIGNAL_ADVICE: Final = {
-    "SIGSEGV": "Native code crashed: look at the library that the call used",
-    "SIGBUS": "Native code crashed, or a mapped file was cut short",
-    "SIGILL": "Native code is built for another processor",
-    "SIGFPE": "Native code crashed on arithmetic",
-    "SIGABRT": "Native code gave up: its reason is usually in the lines of stderr",
-    "SIGKILL": (
-        "Often the kernel's out-of-memory killer: see dmesg, "
-        "and run fewer calls at once (num_cpus) or give each more memory"
-    ),
-    "SIGTERM": "Something asked it to end",
-}
-
-_KIND_WORDS: Final = {"oom": " for lack of memory", "gpu": " after an error of the GPU"}
-
-_KIND_ADVICE: Final = {
-    "oom": "Run fewer calls at once (num_cpus), or give each more memory",
-    "gpu": "See its lines of stderr for what the GPU's library said",
-}
-
 
 def _death(fields: _Fields) -> dict[str, Any]:
     found = {name: fields.get(name) for name in _DEATH_FIELDS}
@@ -100,18 +82,6 @@ def _names(fields: _Fields) -> str:
     return running if isinstance(running, str) else ", ".join(running)
 
 
-def _how(fields: _Fields) -> str:
-    signal, code = fields.get("signal"), fields.get("exit_code")
-    if fields.get("start_timeout"):
-        return f"was not ready within start_timeout={fields['start_timeout']:g} s and was ended"
-    why = _KIND_WORDS.get(fields.get("kind") or "", "")
-    if signal:
-        return f"was killed by {signal}{why}"
-    if code is not None:
-        return f"exited with code {code}{why}"
-    return "disappeared"
-
-
 def _process(fields: _Fields) -> str:
     pid = fields.get("pid")
     return f"worker process {pid}" if pid else "its worker process"
@@ -120,23 +90,6 @@ def _process(fields: _Fields) -> str:
 def _running(fields: _Fields) -> str:
     what = _names(fields)
     return f" while it ran {what}" if what else ""
-
-
-def _advice(fields: _Fields) -> str:
-    signal = fields.get("signal")
-    if fields.get("start_timeout"):
-        return "Its initializer counts too. If it only needs longer (see its stacks), give it that"
-    if fields.get("zygote"):
-        return f"It died with its parent: {fields['zygote']}"
-    if fields.get("distrusted"):
-        return f"The driver ended it: {fields['distrusted']}"
-    if fields.get("kind") in _KIND_ADVICE:
-        return _KIND_ADVICE[fields["kind"]]
-    if signal in _SIGNAL_ADVICE:
-        return _SIGNAL_ADVICE[signal]
-    if fields.get("exit_code") is not None and not signal:
-        return "Something in it called os._exit, or ended the interpreter"
-    return ""
 
 
 def _no_process(fields: _Fields) -> str:

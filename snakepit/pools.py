@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from .checks import check_int, check_seconds, wrong_type, wrong_value
 from .errors import OptionError
+
+if TYPE_CHECKING:
+    from .heartbeats import Heartbeat
 
 THREAD: Final = "thread"
 PROFILES: Final = ("process", THREAD)
@@ -91,6 +94,7 @@ class _Fields(NamedTuple):
     start_batch: int
     start_timeout: float | None
     capacity: str
+    heartbeat: Heartbeat | None
 
 
 @final
@@ -155,6 +159,8 @@ class Pool(_Fields):
             calls and waits for; another starts when all have one. "hybrid": each runs as many as it
             has threads, and another starts as soon as two run in one worker; no call waits for
             that. Idle workers come first in all three. Default: "pool".
+        heartbeat: a `Heartbeat`: its workers are asked whether they still answer, and one that
+            hangs is ended, with an error that shows where; default: as `init(heartbeat=...)` says.
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -189,6 +195,7 @@ class Pool(_Fields):
         start_batch: int = START_BATCH,
         start_timeout: float | None = None,
         capacity: str = POOL,
+        heartbeat: Heartbeat | None = None,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -228,6 +235,7 @@ class Pool(_Fields):
             if start_timeout is None
             else check_seconds("start_timeout", start_timeout, LONGEST, zero=False),
             _capacity(capacity, profile),
+            None if heartbeat is None else check_heartbeat(heartbeat),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -259,6 +267,15 @@ def check_pool_name(option: str, value: object) -> str:
         raise wrong_type(option, value, f"a string of {allowed}")
     if len(value) > LONGEST_NAME or not _NAME.fullmatch(value):
         raise wrong_value(option, value, allowed)
+    return value
+
+
+def check_heartbeat(value: object) -> Heartbeat | None:
+    """Return `value` if it is a `Heartbeat`, which few programs load."""
+    from .heartbeats import Heartbeat
+
+    if not isinstance(value, Heartbeat):
+        raise wrong_type("heartbeat", value, "a snakepit.Heartbeat, or None")
     return value
 
 

@@ -35,6 +35,7 @@ NAMES = {
     "Pool",
     "Session",
     "CircuitBreaker",
+    "Heartbeat",
     "Executor",
     "errors",
     "exceptions",

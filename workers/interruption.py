@@ -1,6 +1,6 @@
 """Cancelling a running call: an exception that strikes the right call or none.
 
-The control thread asks with a real-time signal; the handler, which runs in the main thread between
+A thread asks with a real-time signal; the handler, which runs in the main thread between
 two instructions of Python, raises only while the call that was meant runs user code. Sections of
 our own (a read of the mailbox, a reply) are never torn. The signal is repeated with growing pauses
 until that call has ended, for user code may catch the exception and go on, or sit in C code that
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -34,12 +35,13 @@ class Interruption:
             would tear in two. The user's code calls, puts and asks, all by messages.
     """
 
-    __slots__ = ("_changed", "_wanted", "main", "open", "sending", "stack")
+    __slots__ = ("_changed", "_struck", "_wanted", "main", "open", "sending", "stack")
 
     def __init__(self) -> None:
         self.stack: list[int] = []
         self.open = False
         self._wanted: set[int] = set()
+        self._struck: set[int] = set()
         self.main = threading.main_thread().ident
         self.sending: Callable[[], bool] = lambda: False
         self._changed = threading.Condition()
@@ -92,12 +94,24 @@ class Interruption:
                 self._wanted.discard(call)
                 self._changed.notify_all()
 
+    def strike(self, call: int) -> None:
+        """Have a cancelled call struck until it has left the stack, which may take for ever.
+
+        In a thread of its own: the control thread has others to hear.
+        """
+        with self._changed:
+            if call in self._struck:
+                return
+            self._struck.add(call)
+        start_new_thread(self.strike_until_ended, (call,))
+
     def strike_until_ended(self, call: int) -> None:
-        """Signal the main thread until the call has left its stack; in the control thread."""
+        """Signal the main thread until the call has left its stack."""
         pause = FIRST_PAUSE
         while True:
             with self._changed:
                 if call not in self._wanted or call not in self.stack:
+                    self._struck.discard(call)
                     return
             signal.pthread_kill(self.main or 0, SIGNAL)
             with self._changed:

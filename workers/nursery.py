@@ -41,6 +41,7 @@ from snakepit.wire.messages import (
     Areas,
     Credit,
     Died,
+    Hung,
     Preload,
     Signal,
     Spawn,
@@ -50,6 +51,7 @@ from snakepit.wire.messages import (
     Stop,
 )
 
+from .hang import SIGNAL
 from .output import STDERR, STDOUT, LabelledLines, Relay, Stream, mark_of
 from .reaper import end_all, ended_children, signal_group
 from .spawn import Birth
@@ -208,6 +210,8 @@ class Zygote:
                 worker = self._by_number.get(message.number)
                 if worker is not None:
                     signal_group(worker.pid, message.signal)
+            case Hung():
+                self._hangs(message)
             case Credit():
                 self._relay.credit(message.size)
             case Preload():
@@ -224,6 +228,13 @@ class Zygote:
         self._slots = slots
         self._status = map_area(status, slots * LINE)
         os.close(status)
+
+    def _hangs(self, message: Hung) -> None:
+        worker = self._by_number.get(message.number)
+        if worker is not None:
+            worker.err.note(message.text)
+            # It alone: what it has started is ended when it has.
+            os.kill(worker.pid, SIGNAL)
 
     # --- birth -------------------------------------------------------------------------------
 

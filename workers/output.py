@@ -122,7 +122,7 @@ class LabelledLines:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """Return what is left when the stream has ended, as a line of its own."""
+        """Return what is left, as a line of its own: at the end, or before a line of ours."""
         pieces: list[Piece] = []
         # A cut announcement is nothing to print; any other held byte is text.
         if not self._held.startswith(self._mark):
@@ -260,7 +260,7 @@ class Stream:
         relay: takes the lines; None where the driver does not want them.
     """
 
-    __slots__ = ("_lines", "_number", "_relay", "_tail", "_which", "fd", "pid")
+    __slots__ = ("_before", "_lines", "_most", "_number", "_relay", "_tail", "_which", "fd", "pid")
 
     def __init__(
         self, fd: int, number: int, which: int, lines: LabelledLines, relay: Relay | None
@@ -272,6 +272,8 @@ class Stream:
         self._lines = lines
         self._relay = relay
         self._tail = b""
+        self._most = TAIL_BYTES
+        self._before: bytes | None = None  # what had come before its last words
 
     def read(self) -> bool:
         """Take one chunk; return whether the stream goes on (False at its end)."""
@@ -295,10 +297,25 @@ class Stream:
             os.close(self.fd)
             self.fd = -1
 
+    def note(self, text: str) -> None:
+        """Add a line of the driver's, that the process hangs; its stacks are to follow it."""
+        from .hang import HEADLINE, STACK_BYTES
+
+        self.drain()
+        if self._before is None:
+            self._before, self._tail, self._most = self._tail, b"", STACK_BYTES
+        self._pass_on(self._lines.feed(f"{HEADLINE}{text}\n".encode()))
+
     @property
     def tail(self) -> str:
         """The last lines that came."""
-        return last_lines(self._tail)
+        if self._before is None:
+            return last_lines(self._tail)
+        from .hang import BEFORE, shortened
+
+        before = self._before.decode("utf-8", "replace").splitlines(keepends=True)
+        stacks = self._tail.decode("utf-8", "replace").splitlines(keepends=True)
+        return "".join([*before[-BEFORE:], *shortened(stacks)])
 
     def _chunk(self) -> bytes | None:
         if self.fd < 0:
@@ -311,6 +328,6 @@ class Stream:
     def _pass_on(self, pieces: list[Piece]) -> None:
         for label, text in pieces:
             if self._which == STDERR:
-                self._tail = (self._tail + text[-TAIL_BYTES:])[-TAIL_BYTES:]
+                self._tail = (self._tail + text[-self._most :])[-self._most :]
             if self._relay is not None:
                 self._relay.offer(Output(self._number, self.pid, self._which, label, text))

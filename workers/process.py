@@ -305,7 +305,7 @@ class Worker:
         elif not self._give_up(message.call) and message.call in interruption.stack:
             if message.force:
                 os._exit(1)
-            interruption.strike_until_ended(message.call)
+            interruption.strike(message.call)
 
     def _give_up(self, call: int) -> bool:
         """Answer a cancelled call that has not begun; tell whether it was here."""

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from snakepit.transport.handover import CHANNEL, DRIVER, STACKS, Settings
 
+from .hang import die_with_stacks_on_signal
 from .nursery import HEARD, NAME, Zygote
 from .platform import adopt_orphans, name_process
 from .spawn import Birth, Entry, become_worker, close_others
@@ -66,6 +67,7 @@ def _run(settings: Settings) -> tuple[Birth, Entry, Zygote] | None:
     import faulthandler
 
     faulthandler.register(STACKS, 2)
+    die_with_stacks_on_signal()
     gc.freeze()
     zygote = Zygote(settings, _listen_to_signals())
     pid = os.getpid()

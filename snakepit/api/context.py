@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Literal, Never, final
+from typing import TYPE_CHECKING, Any, Final, Literal, Never, final
 
 from ..config import INLINE, Config, check_bool, resolve
 from ..errors import ForkedRuntimeError
 from ..pools import Pool
 from ..protocol import Runtime, begin, current, ensure, retire
 from .options import check_options
+
+if TYPE_CHECKING:
+    from ..heartbeats import Heartbeat
 
 _SETTINGS: Final = (
     "num_cpus",
@@ -33,6 +36,7 @@ _SETTINGS: Final = (
     "mode",
     "pools",
     "max_sessions",
+    "heartbeat",
 )
 # What Ray's init takes besides, with the value that asks for what happens here anyway.
 _LATER: Final[dict[str, Any]] = {
@@ -112,6 +116,7 @@ def init(
     runtime_env: Mapping[str, Any] | None = None,
     pools: Sequence[Pool] | None = None,
     max_sessions: int | None = None,
+    heartbeat: Heartbeat | None = None,
     **unknown: Never,
 ) -> Context:
     """Start the runtime of this process; inside a task, attach to the one that runs it.
@@ -141,6 +146,8 @@ def init(
         pools: pools of workers, each with a name, for calls that say so; see `snakepit.Pool`.
         max_sessions: how many sessions may be open, 0 to 10,000,000; default: 10,000; see
             `snakepit.Session`.
+        heartbeat: a `snakepit.Heartbeat`, by which workers that hang are found and ended: those of
+            actors, and of all pools that do not say how theirs are watched; default: none.
         unknown: refused; here to say what is allowed.
 
     Returns:
@@ -168,6 +175,7 @@ def init(
         runtime_env=runtime_env,
         pools=pools,
         max_sessions=max_sessions,
+        heartbeat=heartbeat,
     )
     if config.threaded and not is_initialized():
         _tell_of_gil(config)

@@ -68,6 +68,33 @@ class Weigh(NamedTuple):
     worker: int
 
 
+class Ping(NamedTuple):
+    """Ask the worker to answer with this number."""
+
+    worker: int
+    number: int
+
+
+class Check(NamedTuple):
+    """Look whether the worker has answered this; answered by `Heartbeats.checked`."""
+
+    worker: int
+    number: int
+
+
+class Hang(NamedTuple):
+    """Have the worker write where its threads are, and die: it was silent for so many seconds.
+
+    Of which so many were its `own`. `calls` are those that it had begun, and for how many seconds,
+    as far as that is known.
+    """
+
+    worker: int
+    silent: float
+    own: float
+    calls: tuple[tuple[str, float], ...]
+
+
 class AskBack(NamedTuple):
     """Ask the worker for the calls that it has not begun."""
 
@@ -127,6 +154,9 @@ Action: TypeAlias = (
     | Kill
     | Dump
     | Weigh
+    | Ping
+    | Check
+    | Hang
     | AskBack
     | Interrupt
     | Resolved

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 SEGFAULT, ABORT, OOM, GPU, KILLED, EXIT = "segfault", "abort", "oom", "gpu", "killed", "exit"
+HANG: Final = "hang"
 
-BROKEN: Final = frozenset((SEGFAULT, ABORT, OOM, GPU))
+BROKEN: Final = frozenset((SEGFAULT, ABORT, OOM, GPU, HANG))
 """Ends that say that the process, or what it ran on, was broken: the next one may be too."""
 
 _FAULTS: Final = frozenset(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP"))
@@ -27,13 +28,15 @@ def kind_of(cause: Mapping[str, Any]) -> str:
     """Return the kind of a death.
 
     Args:
-        cause: `signal` (its name) or `exit_code`; `stderr`, its last lines; and `oom`, whether the
-            kernel is known to have killed a process of ours for lack of memory just now.
+        cause: `signal` (its name) or `exit_code`; `stderr`, its last lines; `oom`, whether the
+            kernel is known to have killed a process of ours for lack of memory just now; and
+            `silent`, for how long it had not answered, if it was ended for that.
 
     Returns:
         "oom": killed by the kernel for lack of memory, or ended by itself saying so; "gpu": it
         broke down after an error of a GPU; "segfault": a fault of native code; "abort": native code
-        gave up; "killed": another signal; "exit": it ended itself; "" if nobody knows.
+        gave up; "hang": it was ended, since it did not answer; "killed": another signal; "exit": it
+        ended itself; "" if nobody knows.
     """
     signal, text = cause.get("signal"), cause.get("stderr") or ""
     if signal is None and cause.get("exit_code") is None:
@@ -41,6 +44,8 @@ def kind_of(cause: Mapping[str, Any]) -> str:
     broke_down = signal is None or signal in _FAULTS or signal == "SIGABRT"
     if not broke_down:
         # What it wrote has nothing to do with what others do to it.
+        if cause.get("silent") is not None:
+            return HANG
         return OOM if signal == "SIGKILL" and cause.get("oom") else KILLED
     if any(said in text for said in _GPU_TEXTS):
         return GPU

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from .actions import Action, Arm, Dump, Kill, Spawn
 from .calls import Shape
@@ -11,7 +11,10 @@ from .devices import Devices
 from .pools import Pool
 from .resources import Resources
 from .starts import START, Starts
-from .workers import STARTING, Worker
+from .workers import LIVE, STARTING, Worker
+
+if TYPE_CHECKING:
+    from .heartbeats import Heartbeats
 
 GRACE: Final = 1.0
 """Seconds from the end of a worker's time to start to its own end: for its last words."""
@@ -25,6 +28,7 @@ class Staff:
         workers: by number.
         starts: those that nobody has begun to fork.
         devices: the GPUs that they have.
+        heartbeats: what watches those that are ready, if anybody asked for it.
     """
 
     def __init__(self, resources: Resources, actions: deque[Action], home: str) -> None:
@@ -32,6 +36,7 @@ class Staff:
         self.starts = Starts(actions, home)
         self.devices = Devices(resources)
         self._actions = actions
+        self.heartbeats: Heartbeats | None = None
         self._next = 1
 
     def add(self, pool: Pool, label: str, shape: Shape | None = None) -> Worker:
@@ -94,6 +99,8 @@ class Staff:
         if worker.actor is None:
             worker.pool.starting -= 1
         self.forked(worker)
+        if self.heartbeats is not None and worker.state is LIVE:
+            self.heartbeats.joined(worker)
 
     def call_off(self, pool: Pool) -> None:
         """Give up those of the pool's workers that nobody has begun to fork."""
@@ -116,6 +123,8 @@ class Staff:
     def remove(self, worker: Worker) -> None:
         """The worker's process has ended."""
         del self.workers[worker.number]
+        if self.heartbeats is not None:
+            self.heartbeats.left(worker)
         worker.pool.workers.pop(worker.number, None)
         worker.pool.idle.pop(worker.number, None)
         worker.pool.turnover.forget(worker.number)

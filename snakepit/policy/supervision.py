@@ -95,6 +95,8 @@ class Supervision:
         """A worker's process has ended; see `Scheduler.died`."""
         from .deaths import kind_of  # which a run without any does not need
 
+        if (heartbeats := self._placement.staff.heartbeats) is not None:
+            cause = heartbeats.explained(worker, cause)
         cause = {**cause, "kind": kind_of(cause)}
         if worker.late and worker.state is STARTING:
             cause["start_timeout"] = worker.pool.patience

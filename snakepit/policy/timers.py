@@ -70,6 +70,13 @@ class Timers:
             self._supervision.untaint(self._placement.pools[name], int(slot))
         elif kind == START:
             self._placement.staff.overdue(int(rest))
+        elif kind in ("heartbeat", "hung"):
+            heartbeats = self._placement.staff.heartbeats
+            assert heartbeats is not None
+            if kind == "hung":
+                heartbeats.end(int(rest))
+            else:
+                heartbeats.look(rest)
         elif kind == "restart":
             self._actors.restarts.restart(int(rest))
         elif kind == ZYGOTE:

@@ -11,7 +11,7 @@ from ..transport.fds import FdConnection, PeerGone
 from ..transport.streams import Stream
 from ..wire.codec import Encoder, decode
 from ..wire.frames import FrameDecoder
-from ..wire.messages import CARRIERS
+from ..wire.messages import CARRIERS, Ping
 from .outbox import Outbox
 
 READ_SIZE = 64 << 10
@@ -36,6 +36,7 @@ class Connection:
         status: where it says what it has begun.
         distrusted: why the driver has it ended, if it does not behave.
         killed: whether the driver has it ended, for whatever reason.
+        heard: the last ping that it has answered; set by whichever thread reads that.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Connection:
         "ended",
         "foreign",
         "greeted",
+        "heard",
         "imports",
         "initializes",
         "interpreter",
@@ -95,6 +97,7 @@ class Connection:
         self.status = memoryview(bytearray(16))
         self.distrusted = ""
         self.killed = False
+        self.heard = 0
         self._mailbox = mailbox
         self._decoder = FrameDecoder()
         self._control = FdConnection(control)
@@ -146,6 +149,9 @@ class Connection:
                 return False
             for body in bodies:
                 message = decode(body)
+                if type(message) is Ping:
+                    self.heard = message.number
+                    continue
                 carries = type(message) in CARRIERS
                 fds = self._control.take_descriptors() if carries else ()
                 take(message, fds)

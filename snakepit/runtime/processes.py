@@ -60,6 +60,10 @@ class Processes:
         core.kill = self.kill
         core.performers[do.Weigh] = self._weigh_soon
         core.performers[do.Dump] = self._dump
+        if core.config.heartbeat or any(pool.heartbeat for pool in core.config.pools):
+            from .pulse import watch
+
+            watch(core, self.zygotes)
         if core.config.threaded:
             self.preload("snakepit.workers.pooled")
 

@@ -32,6 +32,13 @@ class Signal(NamedTuple):
     signal: int
 
 
+class Hung(NamedTuple):
+    """Have the worker write the stacks of its threads, under this line, and die of that."""
+
+    number: int
+    text: str
+
+
 class Preload(NamedTuple):
     """Import these modules before the next fork."""
 

@@ -31,6 +31,7 @@ from .messages import (
     GivenBack,
     Handles,
     Hello,
+    Hung,
     Imports,
     Leave,
     NeedCode,
@@ -66,7 +67,7 @@ _KINDS: Final[tuple[type[Any], ...]] = (
     Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
     NeedCode, Progress, Request, Ready, Began,
     Segment, Descriptor, Cancel, GiveBack, Ping,
-    Areas, Spawn, Signal, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
+    Areas, Spawn, Signal, Hung, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
 )  # fmt: skip
 _NUMBER: Final[dict[type[Any], int]] = {kind: number for number, kind in enumerate(_KINDS)}
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from .births import Areas as Areas
 from .births import Credit as Credit
 from .births import Died as Died
+from .births import Hung as Hung
 from .births import Output as Output
 from .births import Preload as Preload
 from .births import Signal as Signal
@@ -27,7 +28,7 @@ from .births import SpawnFailed as SpawnFailed
 from .births import Started as Started
 from .births import Stop as Stop
 
-VERSION = 6
+VERSION = 7
 """Both sides of a mailbox state it in their first message and refuse another."""
 
 Payload: TypeAlias = Any

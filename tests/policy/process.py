@@ -114,6 +114,7 @@ class Worker(Process):
         self.live = False
         self.retired = False
         self.answered = False
+        self.stuck = False  # it does nothing any more, but for what it has sent
 
     # --- handles --------------------------------------------------------------------------
 
@@ -207,6 +208,9 @@ class Worker(Process):
             else:
                 self.world.bury(self)
             return True
+        if self.stuck or self.world.pulses.sticks(self, dice):
+            self.stuck = True
+            return self._is_stuck(dice)
         first = dice.below(7)
         for turn in (first, first + 1, first + 2, first + 3):
             kind = turn % 4
@@ -222,6 +226,15 @@ class Worker(Process):
                 self._obey(dice)
                 return True
         return False
+
+    def _is_stuck(self, dice: Dice) -> bool:
+        if self.out:
+            self.world.deliver(self, 1 + dice.below(3))
+        elif ("kill",) in self.control:
+            self.die({"signal": "SIGKILL"})
+        else:
+            return False
+        return True
 
     def _start(self, dice: Dice) -> bool:
         setting = self.world.setting
@@ -251,6 +264,8 @@ class Worker(Process):
         kind, *args = self.control.popleft()
         if kind == "kill":
             self.die({"signal": "SIGKILL"})
+        elif kind == "ping":
+            self.world.pulses.answers(self, args[0])
         elif kind == "back":
             if self.world.setting.asks_unread:
                 while self.inbox:

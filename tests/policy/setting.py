@@ -6,6 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from snakepit.checks import INTERPRETER
+from snakepit.policy.heartbeats import Beat
 from snakepit.policy.lifespans import Lifespan
 from snakepit.policy.resources import UNIT
 from snakepit.wire.messages import CREATE, METHOD, PLAIN, TASK, Template
@@ -69,6 +70,8 @@ class Setting(NamedTuple):
     eager: frozenset[str]  # pools that start another worker for each call beside another
     recycle: int
     sessions: int
+    heartbeats: dict[str, Beat]  # by pool; "" for actors
+    stick: int
 
 
 GROUPS: tuple[tuple[tuple[str, int], ...], ...] = (
@@ -170,6 +173,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         actor._replace(pooled=dice.randint(0, 1) if actor.pool not in slots else 0)
         for actor in actors
     )
+    beats = Random(repr(random.getstate()))  # of its own: all else is as if there were none
     calm = random.random() < 0.3
     # Of a generator of its own, so that the episodes of a seed stay what they were.
     more = Random()
@@ -222,4 +226,10 @@ def make_setting(random: Random, steps: int) -> Setting:
         cores=random.choice((1, 2, 2, 64)),
         intensity=random.choice((0, 1, 2, 5)),
         period=random.choice((0.6, 2.0, 10.0, 60.0)),
+        heartbeats={
+            name: Beat(*beats.choice(((0.5, 0.5, 1), (0.5, 1.0, 2), (2.0, 10.0, 3))))
+            for name in ("", *names)
+            if beats.random() < 0.15
+        },
+        stick=beats.choice((0, 2, 10)),
     )

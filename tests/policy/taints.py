@@ -49,7 +49,8 @@ class Taints:
         pool = record.pool
         worked = bool(worker.started) or worker.answered
         in_vain = not worked and (bool(worker.sent) or not worker.live)
-        broke = cause.get("signal") in BROKEN and "zygote" not in cause and not in_vain
+        broke = cause.get("signal") in BROKEN or self.world.pulses.hung(number)
+        broke = broke and "zygote" not in cause and not in_vain
         if not broke or not self._seconds(pool.name) or not pool.keeps(record):
             return
         if pool.staffed - 1 + len(self.held.get(pool.name, ())) < pool.limit:

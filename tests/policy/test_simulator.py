@@ -9,6 +9,7 @@ from . import (
     planted_circuits,
     planted_draining,
     planted_groups,
+    planted_heartbeats,
     planted_housing,
     planted_priorities,
     planted_recycling,
@@ -56,6 +57,7 @@ def test_no_promise_is_broken(share: int) -> None:
         *planted_sessions.PLANTED,
         *planted_housing.PLANTED,
         *planted_priorities.PLANTED,
+        *planted_heartbeats.PLANTED,
     ),
     ids=lambda plant: plant.__name__,
 )

@@ -34,6 +34,7 @@ from .housing import Housing
 from .outcomes import Violation
 from .process import Worker
 from .program import drive, made_ids
+from .pulses import Pulses
 from .ranks import Ranks
 from .reserve import Reserve
 from .seats import Seats
@@ -129,6 +130,7 @@ class World:
         self.housing = Housing(self)
         self.starters = Starters(self)
         self.widths = Widths(self)
+        self.pulses = Pulses(self)
         self.checker = Checker(self)
 
     # --- small things ---------------------------------------------------------------------
@@ -206,7 +208,8 @@ class World:
     def is_due(self) -> bool:
         """Tell whether a timer will run out that ends more than a pause."""
         ringing = {key.partition(":")[0] for _, key in self.timers}
-        return bool(ringing & {"dispatch", "queue", "shrink", "start", "taint", "timeout", "weigh"})
+        ends = {"dispatch", "queue", "shrink", "start", "taint", "timeout", "weigh"}
+        return bool(ringing & ends) or self.pulses.awaited
 
     def deliver(self, worker: Worker, most: int) -> None:
         """Hand the driver up to `most` messages of a worker, as one read."""
@@ -505,6 +508,11 @@ class World:
         placement = self.scheduler.placement
         placement.recycling.weighed(placement.workers.get(number), size)
 
+    def _checked(self, number: int, heard: int, started: int, reading: Any) -> None:
+        heartbeats = self.scheduler.placement.staff.heartbeats
+        assert heartbeats is not None
+        heartbeats.checked(number, heard, started, self.now, reading)
+
     def _close(self) -> None:
         self.closed = True
         self.scheduler.close("shutdown", {})
@@ -556,6 +564,8 @@ class World:
             self.timers.append((self.now + action.delay, action.key))  # type: ignore[union-attr]
         elif kind is do.Weigh:
             self.event("weighed", action.worker, self.dice.below(1000), defer=True)  # type: ignore[union-attr]
+        elif kind is do.Check:
+            self.pulses.look(action)  # type: ignore[arg-type]
         elif kind is do.StartZygote:
             self._start_zygote(action.interpreter)  # type: ignore[union-attr]
         elif kind is do.Spawn:
@@ -563,7 +573,7 @@ class World:
                 self.event("died", action.worker, {"spawn": "no descriptors"}, 0, defer=True)  # type: ignore[union-attr]
         elif kind is do.Send:
             self._perform_send(action)  # type: ignore[arg-type]
-        elif kind in (do.Tell, do.Retire, do.Kill, do.AskBack, do.Interrupt):
+        elif kind in (do.Tell, do.Retire, do.Kill, do.AskBack, do.Interrupt, do.Ping, do.Hang):
             worker = self.workers.get(action.worker)  # type: ignore[union-attr]
             # A message to a process that has ended is nobody's: the shell drops it.
             if worker is not None and worker.state != "dead":
@@ -608,5 +618,10 @@ class World:
             worker.control.append(("kill",))
         elif kind is do.AskBack:
             worker.control.append(("back",))
+        elif kind is do.Ping:
+            self.pulses.pinged(worker, action.number)
+        elif kind is do.Hang:
+            if self.dice.below(2):
+                worker.die({"signal": "signal 40"})
         else:
             worker.control.append(("interrupt", action.call, action.force))
