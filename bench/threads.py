@@ -59,8 +59,13 @@ def pools(slots: int, initializer: Callable[[], object] | None) -> list[snakepit
     return [thread, snakepit.Pool("process", size=slots, **common)]
 
 
-def speeds(rounds: int) -> dict[str, list[float]]:
-    """Return calls per second, and how much faster two run than one, for each profile."""
+def speeds(rounds: int, effort: float = 1.0) -> dict[str, list[float]]:
+    """Return calls per second, and how much faster two run than one, for each profile.
+
+    Args:
+        rounds: of all of it.
+        effort: the part of the usual number of calls.
+    """
     found: dict[str, list[float]] = {}
 
     def note(what: str, value: float) -> None:
@@ -75,7 +80,7 @@ def speeds(rounds: int) -> dict[str, list[float]]:
             took = seconds(lambda: list(executor.map(load, [STEPS] * LOADS)))
             note("speed-up, ThreadPoolExecutor", alone / took)
             for name in NAMES:
-                at_once, one_by_one = rates(task.options(pool=name))
+                at_once, one_by_one = rates(task.options(pool=name), effort)
                 note(f"calls/s at once, {name}", at_once)
                 note(f"calls/s one by one, {name}", one_by_one)
                 took = seconds(partial(all_loads, burden.options(pool=name)))
@@ -83,12 +88,13 @@ def speeds(rounds: int) -> dict[str, list[float]]:
     return found
 
 
-def rates(task: Any) -> tuple[float, float]:
+def rates(task: Any, effort: float) -> tuple[float, float]:
     """Return how many calls that do nothing end in a second: made at once, and one by one."""
     snakepit.get([task.remote(n) for n in range(200)])
-    at_once = seconds(lambda: snakepit.get([task.remote(n) for n in range(AT_ONCE)]))
-    one_by_one = seconds(lambda: [snakepit.get(task.remote(n)) for n in range(ONE_BY_ONE)])
-    return AT_ONCE / at_once, ONE_BY_ONE / one_by_one
+    many, few = max(1, int(AT_ONCE * effort)), max(1, int(ONE_BY_ONE * effort))
+    at_once = seconds(lambda: snakepit.get([task.remote(n) for n in range(many)]))
+    one_by_one = seconds(lambda: [snakepit.get(task.remote(n)) for n in range(few)])
+    return many / at_once, few / one_by_one
 
 
 def all_loads(task: Any) -> None:
@@ -129,6 +135,12 @@ def own_kilobytes(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
+def compare(found: dict[str, list[float]], what: str) -> float:
+    """Return the median of the rounds' ratios of the thread profile to the process profile."""
+    pairs = zip(found[f"{what}, thread"], found[f"{what}, process"], strict=True)
+    return statistics.median(thread / process for thread, process in pairs)
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bench.threads", description=__doc__)
@@ -142,9 +154,7 @@ def main() -> None:
     for what, values in found.items():
         print(f"{what}: {statistics.median(values):,.2f}")
     for what in ("calls/s at once", "calls/s one by one"):
-        theirs = found[f"{what}, process"]
-        ratios = [a / b for a, b in zip(found[f"{what}, thread"], theirs, strict=True)]
-        print(f"{what}, thread / process: {statistics.median(ratios):.2f}")
+        print(f"{what}, thread / process: {compare(found, what):.2f}")
     sizes = memory(options.megabytes)
     print(
         f"memory of {SLOTS} threads: {sizes['thread']:,.0f} MB, of {SLOTS} processes: "

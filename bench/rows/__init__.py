@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from . import calls, curves, ecosystem, envelope, freethreaded, micro, recovery, start
+from . import calls, curves, ecosystem, envelope, freethreaded, micro, pools, recovery, start
 from .base import FULL, QUICK, Effort, Reading, Row
 
 __all__ = ["FULL", "GROUPS", "QUICK", "ROWS", "Effort", "Group", "Reading", "Row", "parts"]
@@ -25,6 +25,7 @@ GROUPS: dict[str, Group] = {
     "ecosystem": Group("In the place of other libraries", ecosystem.ROWS),
     "envelope": Group("The envelope of one machine", envelope.ROWS),
     "curves": Group("Cost by size", curves.ROWS),
+    "pools": Group("Pools and sessions", pools.ROWS),
     "recovery": Group("Recovery", recovery.ROWS),
     "free": Group("Without the GIL", freethreaded.ROWS),
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from statistics import median
 
 from ..peers import NotOffered, Peer
 from ..tasks import has_gil
 from . import calls
-from .base import Effort, Row
+from .base import Effort, Reading, Row
 
 
 def check_no_gil(peer: Peer, *, workers: bool) -> None:
@@ -41,6 +42,23 @@ def burst_task(peer: Peer, effort: Effort) -> float:
     return calls.burst_task(peer, effort)
 
 
+def threads(peer: Peer, effort: Effort) -> Reading:
+    """The thread profile: its rate over the process profile's, and what else there is to it."""
+    from ..threads import compare, memory, speeds
+
+    if has_gil(0):
+        raise NotOffered("this interpreter has a GIL; see --python")
+    found = speeds(effort.count(5, 1), effort.sizes)
+    sizes = memory(effort.count(500, 5))
+    return {
+        "": compare(found, "calls/s at once"),
+        "one_by_one": compare(found, "calls/s one by one"),
+        "speedup": median(found["speed-up, thread"]),
+        "speedup_executor": median(found["speed-up, ThreadPoolExecutor"]),
+        "memory": sizes["thread"] / sizes["process"],
+    }
+
+
 POOLS = ("snakepit", "pool", "executor")
 ROWS = (
     Row(
@@ -52,4 +70,19 @@ ROWS = (
         ("raw", *POOLS),
     ),
     Row("free_burst_task", "no GIL: 1000 tasks, then get", "1/s", False, burst_task, POOLS),
+    Row(
+        "threads",
+        "no GIL: tasks at once in a pool of threads, to a pool of processes",
+        "×",
+        False,
+        threads,
+        ("snakepit",),
+        starts=True,
+        alone=True,
+        heavy=True,
+    ),
+    Row("threads.one_by_one", "no GIL: the same, one by one", "×", False),
+    Row("threads.speedup", "no GIL: a Python loop in two threads of a pool, to one", "×", False),
+    Row("threads.speedup_executor", "no GIL: the same in a ThreadPoolExecutor", "×", False),
+    Row("threads.memory", "no GIL: memory of 8 threads to 8 processes, 500 MB loaded", "×", True),
 )
