@@ -77,8 +77,10 @@ def test_every_row_works_at_a_small_size(tmp_path: Path) -> None:
     assert {name: cell for name, cell in cells.items() if "error" in cell} == {}
     absent = {name for name, cell in cells.items() if "absent" in cell}
     sizes = {"queued", "queued.100000", "queued.1000000", "workers"}
-    sizes |= {f"workers.{count}" for count in (32, 128, 500)}
-    without = {"free_sync_task", "free_burst_task"} if has_gil(0) else set[str]()
+    sizes |= {f"workers.{count}" for count in (32, 128, 500)} | {"pool_queued", "pool_workers"}
+    sizes |= {f"pool_workers.{count}" for count in (32, 128, 500)}
+    sizes |= {f"pool_queued.{count}" for count in (10_000, 100_000)}
+    without = {row.name for row in freethreaded.ROWS} if has_gil(0) else set[str]()
     assert absent == sizes | without
     assert set(cells) == {row for name in rows for row in parts(name)}
     assert "these figures show that rows work, and nothing else" in page.read_text()
