@@ -244,9 +244,7 @@ _ACTOR_ENDS: Final = {
 }
 
 
-_POOL_REFUSALS: Final = frozenset(
-    ("unknown_pool", "pool_failed", "interpreter_failed", "circuit_open", "pool_draining")
-)
+_POOL_REFUSALS: Final = frozenset(("unknown_pool", "pool_failed", "circuit_open", "pool_draining"))
 
 
 def _actor_died(fields: _Fields) -> errors.SnakepitError:
@@ -255,7 +253,7 @@ def _actor_died(fields: _Fields) -> errors.SnakepitError:
         return _actor_init_failed(fields)
     if reason == "unschedulable":
         return REFUSALS["actor_unschedulable"](fields)
-    if reason in _POOL_REFUSALS:
+    if reason in _POOL_REFUSALS or reason.startswith("interpreter_"):
         # The pool takes nothing: the error is what its tasks get, whoever is refused.
         return _MAKERS[reason]({**fields, "call": fields.get("actor")})
     if reason == "argument":

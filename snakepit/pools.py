@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
@@ -95,6 +96,7 @@ class _Fields(NamedTuple):
     start_timeout: float | None
     capacity: str
     heartbeat: Heartbeat | None
+    interpreter: str | None
 
 
 @final
@@ -161,6 +163,10 @@ class Pool(_Fields):
             that. Idle workers come first in all three. Default: "pool".
         heartbeat: a `Heartbeat`: its workers are asked whether they still answer, and one that
             hangs is ended, with an error that shows where; default: as `init(heartbeat=...)` says.
+        interpreter: the Python that its workers run, as `py_executable` of a `runtime_env`: a path,
+            a name in PATH, or a command line that becomes it (exec). It must have snakepit
+            installed. Where its minor version is another than the driver's, functions and classes
+            go by name only. Default: as the driver, or as the `runtime_env` of `init` says.
 
     Raises:
         TypeError: a setting has the wrong type.
@@ -196,6 +202,7 @@ class Pool(_Fields):
         start_timeout: float | None = None,
         capacity: str = POOL,
         heartbeat: Heartbeat | None = None,
+        interpreter: str | os.PathLike[str] | None = None,
     ) -> Pool:
         """Check every setting."""
         least, most = check_sizes(size, min_size, max_size, 1)
@@ -236,6 +243,7 @@ class Pool(_Fields):
             else check_seconds("start_timeout", start_timeout, LONGEST, zero=False),
             _capacity(capacity, profile),
             None if heartbeat is None else check_heartbeat(heartbeat),
+            None if interpreter is None else _interpreter(interpreter),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -386,6 +394,12 @@ def _capacity(value: object, profile: str) -> str:
             'out, or take profile="thread"'
         )
     return value
+
+
+def _interpreter(value: object) -> str:
+    from .runtime_env import check_interpreter
+
+    return check_interpreter("interpreter", value)
 
 
 def _initializer(value: Any) -> Callable[[], object] | None:

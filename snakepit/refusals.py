@@ -77,6 +77,14 @@ def _unknown_pool(fields: Fields) -> errors.SnakepitError:
     )
 
 
+def _interpreter_differs(fields: Fields) -> errors.SnakepitError:
+    return errors.OptionError(
+        f"{fields.get('call') or 'a call'} names py_executable={fields.get('wanted') or ''!r}, but "
+        f"pool {fields.get('pool') or ''!r} has interpreter={fields.get('interpreter') or ''!r}: "
+        "leave py_executable out, or call it in another pool"
+    )
+
+
 def _worker_busy(fields: Fields) -> errors.SnakepitError:
     session = str(fields.get("session") or "")
     return errors.WorkerBusyError(
@@ -190,6 +198,7 @@ REFUSALS: Final[Mapping[str, Callable[[Fields], errors.SnakepitError]]] = {
     "pool_draining": _pool_draining,
     "queue_timeout": _queue_timeout,
     "unknown_pool": _unknown_pool,
+    "interpreter_differs": _interpreter_differs,
     "worker_busy": _worker_busy,
     "session_worker_unavailable": _session_worker_unavailable,
     "session_elsewhere": _session_elsewhere,

@@ -202,6 +202,16 @@ def _pickled(option: str, value: Callable[..., Any]) -> str:
 
 
 def _interpreter(option: str, value: object) -> dict[str, str]:
+    return {INTERPRETER: check_interpreter(option, value)}
+
+
+def check_interpreter(option: str, value: object) -> str:
+    """Return the command of a Python, its program by its absolute path.
+
+    Raises:
+        TypeError: it is neither a path nor a command line.
+        OptionError: there is no such program.
+    """
     import shlex
     import shutil
 
@@ -218,7 +228,7 @@ def _interpreter(option: str, value: object) -> dict[str, str]:
     if found is None:
         allowed = "a file that may be executed" if os.path.exists(program) else "one that exists"
         raise wrong_value(option, value, f"a path of Python, or its name in PATH: {allowed}")
-    return {INTERPRETER: shlex.join([os.path.abspath(found), *words[1:]])}
+    return shlex.join([os.path.abspath(found), *words[1:]])
 
 
 def _excludes(option: str, value: object) -> dict[str, str]:

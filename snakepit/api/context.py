@@ -189,24 +189,22 @@ def init(
 
 
 def _tell_of_gil(config: Config) -> None:
-    """Warn, once a runtime, that threads are not what they seem."""
-    import sys
+    """Warn, once for each interpreter of a runtime, that threads are not what they seem."""
+    if config.mode == INLINE:
+        return
     import warnings
 
-    from ..checks import INTERPRETER
-    from ..machine import has_gil
+    from ..runtime.interpreter import with_gil
 
-    if config.mode == INLINE or INTERPRETER in dict(config.runtime_env) or not has_gil():
-        return
-    version = ".".join(map(str, sys.version_info[:3]))
-    warnings.warn(
-        f"pool {', '.join(config.threaded)}: {sys.executable} (Python {version}) has a global "
-        'interpreter lock, so calls in the threads of profile="thread" are concurrent and not '
-        "parallel: they run Python code by turns. A free-threaded build of Python runs them in "
-        'parallel; so does profile="process"',
-        RuntimeWarning,
-        stacklevel=3,
-    )
+    for program, version, pools in with_gil(config):
+        warnings.warn(
+            f"pool {', '.join(pools)}: {program} (Python {version}) has a global interpreter lock, "
+            'so calls in the threads of profile="thread" are concurrent and not parallel: they run '
+            "Python code by turns. A free-threaded build of Python runs them in parallel (name it "
+            'by Pool(interpreter=...)); so does profile="process"',
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def shutdown() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias, final
 
-from ..checks import IN_GROUP, RESERVES
+from ..checks import IN_GROUP, INTERPRETER, RESERVES
 from ..wire.messages import CREATE, Template
 from .calls import READY, Call
 from .pools import Klass, Pool, Refusal
@@ -46,6 +46,8 @@ class Classes:
         pooled = creates and pool.declared and bool(template.pooled)
         # Else an actor's process is nobody else's, and begins with what its template says.
         if not creates or pooled:
+            if pool.env and _differs(pool, template):
+                return _contradicted(pool, template, needs)
             pool = self._variant(pool, template.env, gpus)
         key = (pool, needs, gpus, creates, pooled, template.priority)
         klass = self.klasses.get(key)
@@ -114,14 +116,30 @@ class Classes:
         return calls
 
     def _variant(self, pool: Pool, env: Env, gpus: int) -> Pool:
+        env = tuple(pair for pair in env if pair not in pool.env)
         if not env and not gpus:
             return pool
         for other in self.pools.values():
-            if other.base == pool.name and other.env == env and other.gpus == gpus:
+            if other.base == pool.name and other.asked == env and other.gpus == gpus:
                 return other
         variant = pool.variant(f"{pool.name}/{len(self.pools)}", env, gpus)
         self.pools[variant.name] = variant
         return variant
+
+
+def _differs(pool: Pool, template: Template) -> bool:
+    """Tell whether a call names another interpreter than its pool has."""
+    asked = dict(template.env)
+    return any(asked.get(name, value) != value for name, value in pool.env)
+
+
+def _contradicted(pool: Pool, template: Template, needs: Needs) -> Klass:
+    fields = {
+        "pool": pool.name,
+        "interpreter": dict(pool.env)[INTERPRETER],
+        "wanted": dict(template.env)[INTERPRETER],
+    }
+    return Klass(pool, needs, template.kind == CREATE, ("interpreter_differs", fields))
 
 
 def _by_priority(klass: Klass) -> int:

@@ -144,13 +144,15 @@ class Pool:
     `over` says that it was made smaller, and may have more workers than it should. `shrinking` says
     that a timer will end the idle ones that are too many. `window` has those that died in vain;
     `turn` numbers the changes of state, so that a timer set before the last is known. `failure` is
-    why it refuses calls, since it has failed or since its `circuit` is open. A variant of the pool
-    `base` has workers that begin with the environment `env`, and those that have `gpus` take one
-    call each: what a process keeps on a GPU is free only when it has ended.
+    why it refuses calls, since it has failed or since its `circuit` is open. A pool's
+    workers begin with the environment `env`; those of a variant of the pool `base` with what its
+    calls have `asked` for too, and those that have `gpus` take one call each: what a process keeps
+    on a GPU is free only when it has ended.
     """
 
     __slots__ = (
         "actors",
+        "asked",
         "base",
         "batch",
         "budget",
@@ -222,10 +224,11 @@ class Pool:
         self.patience = 0.0
         self.base = ""
         self.env: tuple[tuple[str, str], ...] = ()
+        self.asked: tuple[tuple[str, str], ...] = ()
         self.gpus = 0
 
     def variant(self, name: str, env: tuple[tuple[str, str], ...], gpus: int) -> Pool:
-        """Return a pool whose workers begin with `env` and `gpus`, and do not idle for long."""
+        """Return a pool whose workers begin with `env` too and `gpus`, and do not idle for long."""
         limit = ENOUGH if gpus else self.limit
         slots = 1 if gpus else self.slots
         made = Pool(name, 0, limit, slots, self.window.fresh(), self.line)
@@ -237,7 +240,8 @@ class Pool:
         made.taint = self.taint.fresh() if self.taint is not None else None
         made.circuit = self.circuit
         made.failure = self.circuit.refusal if self.circuit is not None else None
-        made.base, made.env, made.gpus = self.name, env, gpus
+        made.base, made.asked, made.gpus = self.name, env, gpus
+        made.env = tuple(sorted((*self.env, *env)))
         return made
 
     def to(self, event: str) -> None:

@@ -10,9 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from ..checks import INTERPRETER
+from ..config import Config
+from ..machine import has_gil
+from ..pools import THREAD
 from ..runtime_env import Pairs
 
 # The zygote imports from where the driver imports; its command line ends in the driver's path.
@@ -25,6 +29,14 @@ _FOREIGN_BOOTSTRAP: Final = (
     "import sys; sys.path[:] = [entry for entry in sys.path if entry]; "
     "from snakepit.workers.zygote import main; main()"
 )
+
+_QUESTION: Final = (
+    "import sys; print('.'.join(map(str, sys.version_info[:3])), "
+    "getattr(sys, '_is_gil_enabled', lambda: True)())"
+)
+
+ANSWER: Final = 10.0
+"""Seconds within which another interpreter must say whether it has a GIL."""
 
 _PLAIN: Final = str.maketrans("", "", "/._-")
 
@@ -42,6 +54,46 @@ def own_interpreter() -> str:
 def home_interpreter(env: Pairs) -> str:
     """Return the interpreter of whatever names none, in a runtime of this environment."""
     return dict(env).get(INTERPRETER, "") or own_interpreter()
+
+
+def with_gil(config: Config) -> list[tuple[str, str, list[str]]]:
+    """Return the interpreters of thread pools that have a GIL: each with version and pools."""
+    usual = home_interpreter(config.runtime_env)
+    pools: dict[str, list[str]] = {}
+    for pool in config.pools:
+        if pool.profile == THREAD:
+            pools.setdefault(pool.interpreter or usual, []).append(pool.name)
+    found = []
+    for interpreter, names in pools.items():
+        if interpreter == own_interpreter():
+            version = ".".join(map(str, sys.version_info[:3])) if has_gil() else ""
+            interpreter = sys.executable
+        else:
+            version = _version_with_gil(interpreter)
+        if version:
+            found.append((interpreter, version, names))
+    return found
+
+
+def _version_with_gil(interpreter: str) -> str:
+    """Ask another interpreter; "" if it has no GIL, or does not say.
+
+    Why one cannot be asked is told by those who wait for its workers.
+    """
+    import subprocess
+    from shlex import split
+
+    with suppress(OSError, subprocess.SubprocessError):
+        asked = subprocess.run(
+            [*split(interpreter), "-S", "-c", _QUESTION],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=ANSWER,
+        )
+        version, _, gil = asked.stdout.strip().partition(" ")
+        return version if gil == "True" else ""
+    return ""
 
 
 def command(interpreter: str, arguments: Sequence[str]) -> list[str]:

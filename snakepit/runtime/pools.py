@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ..checks import INTERPRETER
 from ..config import Config
 from ..definitions import DEFAULT_POOL
 from ..errors import OptionError
@@ -28,6 +29,8 @@ def pools_of(config: Config, window: Callable[[], RestartWindow]) -> list[Pool]:
         span = Lifespan(asked.worker_ttl, asked.worker_max_requests, asked.worker_max_memory)
         slots = asked.slots(config.num_cpus)
         pool = Pool(asked.name, least, most, slots, window(), line, asked.idle_timeout, span)
+        if asked.interpreter is not None:
+            pool.env = ((INTERPRETER, asked.interpreter),)
         pool.width = 1 if asked.capacity == PROFILE else slots
         pool.eager = asked.capacity == HYBRID
         pool.batch, pool.patience = asked.start_batch, asked.start_timeout or 0.0

@@ -60,4 +60,4 @@ def environment(scheduler: Scheduler, number: int) -> Pairs:
     if worker is None:
         return ()
     actor = worker.actor
-    return worker.pool.env if actor is None else actor.creation.shape.template.env
+    return worker.pool.asked if actor is None else actor.creation.shape.template.env

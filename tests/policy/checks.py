@@ -18,7 +18,7 @@ from snakepit.policy import actions as do
 from snakepit.policy.actors import ALIVE, DEAD, PENDING, STARTING
 from snakepit.policy.calls import DONE, READY, SENT
 from snakepit.policy.objects import PENDING as UNKNOWN
-from snakepit.wire.messages import CREATE
+from snakepit.wire.messages import CREATE, TASK
 
 from . import slots
 from .books import Player, Task
@@ -149,6 +149,11 @@ class Checker:
             world.require(slots.may_nest(worker), f"{task!r} is nested in {worker!r}")
         elif not worker.actor:
             world.require(slots.may_take(worker), f"{task!r} is sent to {worker!r}, which waits")
+        template = call.shape.template
+        asked = dict(template.env).get(INTERPRETER, "")
+        python = world.setting.pythons.get(template.pool, asked)
+        of_pool = not worker.actor and template.kind == TASK
+        world.require(not of_pool or worker.interpreter == python, f"{task!r} is for {python}")
         world.clocks.sent(task)
         task.where = action.worker
         task.nested = action.nested

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from snakepit.checks import INTERPRETER
 from snakepit.policy.actors import DEAD
 from snakepit.wire.messages import CANCELLED, ERROR, EXITED, FAILURE, METHOD, OK, RETRYABLE, TASK
 
@@ -152,6 +153,14 @@ class Outcomes:
     ) -> bool:
         refusal = task.call.shape.klass.refusal
         return name == "submit" and refusal is not None and refusal[0] == payload[0]
+
+    def _legal_interpreter_differs(
+        self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
+    ) -> bool:
+        template = task.call.shape.template
+        python = self.world.setting.pythons.get(template.pool)
+        asked = dict(template.env).get(INTERPRETER)
+        return name == "submit" and python is not None and asked not in (None, python)
 
     def _legal_group_removed(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

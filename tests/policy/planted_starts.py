@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from snakepit.policy import restart
 from snakepit.policy.pools import ENOUGH
 
 from .planted import Plant
@@ -38,17 +37,6 @@ def hold_up_the_others(scheduler: Any) -> None:
     scheduler.placement.staff.forked = lambda worker: None
 
 
-def count_the_time_spent(scheduler: Any) -> None:
-    """What takes long to fail never fails too often."""
-
-    class Forgetful(restart.RestartWindow):  # type: ignore[misc]
-        def add(self, now: float, spent: float = 0.0) -> None:
-            super().add(now)
-
-    for pool in scheduler.placement.pools.values():
-        pool.window = Forgetful(pool.window.intensity, pool.window.period)
-
-
 def keep_the_reason(scheduler: Any) -> None:
     """Who waits for the pool is not told that its workers were late."""
     supervision = scheduler.supervision
@@ -60,11 +48,32 @@ def keep_the_reason(scheduler: Any) -> None:
     supervision.fail = silent
 
 
+def forget_the_interpreter(scheduler: Any) -> None:
+    """A pool's workers run as those of any other."""
+    for pool in scheduler.placement.pools.values():
+        pool.env = ()
+
+
+def forget_it_for_other_variables(scheduler: Any) -> None:
+    """Calls that may name no interpreter of their own choose the one of their pool."""
+    variant = scheduler.placement.classes._variant
+
+    def plain(pool: Any, env: Any, gpus: int) -> Any:
+        made = variant(pool, env, gpus)
+        if made is pool:
+            made = variant(pool, (("A", "b"),), gpus)
+            made.env = ()
+        return made
+
+    scheduler.placement.classes._variant = plain
+
+
 PLANTED: tuple[Plant, ...] = (
     start_all_at_once,
     wait_for_ever,
     end_without_last_words,
     hold_up_the_others,
-    count_the_time_spent,
     keep_the_reason,
+    forget_the_interpreter,
+    forget_it_for_other_variables,
 )

@@ -18,14 +18,7 @@ def start_nobody_for_those_beside(scheduler: Any) -> None:
     scheduler.placement.growth.beside = lambda worker: None
 
 
-def leave_width_empty(scheduler: Any) -> None:
-    """Every pool's workers are given one call at a time."""
-    for pool in scheduler.placement.pools.values():
-        pool.width = 1
-
-
 PLANTED: tuple[Plant, ...] = (
     fill_all_threads,
     start_nobody_for_those_beside,
-    leave_width_empty,
 )

@@ -67,6 +67,7 @@ class Setting(NamedTuple):
     initializers: frozenset[str]  # pools whose workers do something before their first call
     stuck: int
     widths: dict[str, int]  # of the slots of those workers, how many are given calls
+    pythons: dict[str, str]  # the interpreter of those pools that have one of their own
     eager: frozenset[str]  # pools that start another worker for each call beside another
     recycle: int
     sessions: int
@@ -183,6 +184,7 @@ def make_setting(random: Random, steps: int) -> Setting:
         patience={name: more.choice((0.1, 2.0, 60.0)) for name in lines if more.random() < 0.4},
         initializers=frozenset(name for name in names if more.random() < 0.3),
         widths={name: more.randint(1, 2) for name in slots if more.random() < 0.4},
+        pythons={name: "python1" for name in lines if more.random() < 0.2},
         eager=frozenset(name for name in slots if more.random() < 0.4),
         stuck=0 if calm else more.choice((0, 20, 200, 900)),
         resources=resources,

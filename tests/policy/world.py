@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from snakepit.checks import INTERPRETER
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
 from snakepit.policy.budget import Budget
@@ -79,6 +80,8 @@ class World:
             if pool.name in setting.taints:
                 pool.taint = Taint(setting.taints[pool.name])
             pool.width = setting.widths.get(pool.name, pool.slots)
+            if pool.name in setting.pythons:
+                pool.env = ((INTERPRETER, setting.pythons[pool.name]),)
             pool.eager = pool.name in setting.eager
             pool.batch = setting.batches.get(pool.name, pool.batch)
             pool.patience = setting.patience.get(pool.name, 0.0)
