@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import snakepit
 from snakepit import errors, protocol
@@ -130,6 +130,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--times", type=int, default=8, help="spinning processes for each core")
     options = parser.parse_args(arguments)
+    report = run(options.seconds, options.times, earnest=HAS_GIL)
+    print(report)
+    return 0 if not report.ended and report.found == ("hang" if HAS_GIL else "") else 1
+
+
+class Report(NamedTuple):
+    """What a run of it has shown."""
+
+    crowd: int
+    seconds: float
+    calls: int
+    answers: int
+    silence: float
+    own: float
+    ended: int
+    found: str
+    after: float
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.crowd} spinning processes for {self.seconds:.0f} s: {self.calls} calls, "
+            f"{self.answers} answers; the longest silence {self.silence:.1f} s, {self.own:.2f} s "
+            f"of a worker's own the most (it is ended after {BEAT.timeout * BEAT.misses:g} s); "
+            f"workers ended: {self.ended}"
+        )
+        if self.found:
+            text += f"; then one that hung was found after {self.after:.1f} s: {self.found}"
+        return text
+
+
+def run(seconds: float, times: int, *, earnest: bool) -> Report:
+    """Press for so long, with so many spinning processes for each core.
+
+    Args:
+        seconds: how long.
+        times: how many.
+        earnest: whether a worker is to hang at the end.
+    """
     pools = [
         snakepit.Pool("processes", size=3, queue_timeout=None),
         snakepit.Pool(
@@ -141,32 +179,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # threads that take turns
         context = snakepit.init(num_cpus=cores, pools=pools, heartbeat=BEAT)
-    with context, spinning(options.times * cores, options.seconds + PATIENCE):
+    with context, spinning(times * cores, seconds + PATIENCE):
         begun = time.monotonic()
-        calls, silence, own = press(options.seconds)
-        took, pings = time.monotonic() - begun, sum(watch.heard for watch in watches())
-        print(
-            f"{options.times * cores} spinning processes on {cores} cores for {took:.0f} s: "
-            f"{calls} calls, {pings} answers; the longest silence {silence:.1f} s, {own:.2f} s of "
-            f"a worker's own the most (it is ended after {BEAT.timeout * BEAT.misses:g} s); "
-            f"workers ended: {sum(crashes().values())}",
-            flush=True,
-        )
-        return 1 if crashes() else _hangs_in_earnest()
+        calls, silence, own = press(seconds)
+        took, answers = time.monotonic() - begun, sum(watch.heard for watch in watches())
+        ended = sum(crashes().values())
+        found, after = _hangs_in_earnest() if earnest else ("", 0.0)
+    return Report(times * cores, took, calls, answers, silence, own, ended, found, after)
 
 
-def _hangs_in_earnest() -> int:
-    if not HAS_GIL:
-        return 0
+def _hangs_in_earnest() -> tuple[str, float]:
     begun = time.monotonic()
     try:
         snakepit.get(hang.remote(), timeout=PATIENCE)
     except errors.WorkerCrashedError as error:
-        print(f"one that hung was found after {time.monotonic() - begun:.1f} s: {error.kind}")
-        return 0 if error.kind == "hang" else 1
+        return error.kind, time.monotonic() - begun
     except errors.GetTimeoutError:
-        print(f"one that hung was not found within {PATIENCE:g} s")
-    return 1
+        return "nothing", PATIENCE
+    return "an end", time.monotonic() - begun
 
 
 if __name__ == "__main__":

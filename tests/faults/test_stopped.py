@@ -44,7 +44,7 @@ class Counter:
         self.calls += 1
         return self.calls
 
-snakepit.init(num_cpus=2)
+snakepit.init(num_cpus=2, heartbeat=snakepit.Heartbeat(interval=0.1, timeout=0.1, misses=2))
 counter = Counter.remote()
 deadline = time.monotonic() + 60
 print('begun', os.getpid(), flush=True)
