@@ -98,7 +98,7 @@ def crashes() -> dict[str, int]:
     return found
 
 
-def press(seconds: float) -> tuple[int, float, float]:
+def press(seconds: float, ahead: int) -> tuple[int, float, float]:
     """Make calls for so long; return how many, the longest silence, and the most of it one's own.
 
     Raises:
@@ -110,7 +110,7 @@ def press(seconds: float) -> tuple[int, float, float]:
     calls, silence, own = 0, 0.0, 0.0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        while len(pending) < 24:
+        while len(pending) < ahead:
             calls += 1
             task = work.options(pool=POOLS[calls % 3]).remote(calls // 3 % 3)
             pending.append(counters[calls % 2].count.remote() if calls % 5 == 0 else task)
@@ -160,12 +160,13 @@ class Report(NamedTuple):
         return text
 
 
-def run(seconds: float, times: int, *, earnest: bool) -> Report:
+def run(seconds: float, times: int, *, ahead: int = 24, earnest: bool = False) -> Report:
     """Press for so long, with so many spinning processes for each core.
 
     Args:
         seconds: how long.
         times: how many.
+        ahead: how many calls there are at one time.
         earnest: whether a worker is to hang at the end.
     """
     pools = [
@@ -181,7 +182,7 @@ def run(seconds: float, times: int, *, earnest: bool) -> Report:
         context = snakepit.init(num_cpus=cores, pools=pools, heartbeat=BEAT)
     with context, spinning(times * cores, seconds + PATIENCE):
         begun = time.monotonic()
-        calls, silence, own = press(seconds)
+        calls, silence, own = press(seconds, ahead)
         took, answers = time.monotonic() - begun, sum(watch.heard for watch in watches())
         ended = sum(crashes().values())
         found, after = _hangs_in_earnest() if earnest else ("", 0.0)
