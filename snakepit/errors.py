@@ -21,6 +21,7 @@ __all__ = [
     "PoolFailedError",
     "CircuitOpenError",
     "PoolSaturatedError",
+    "PoolDeadlockError",
     "PoolDrainingError",
     "QueueTimeoutError",
     "UnknownPoolError",
@@ -150,6 +151,18 @@ class PoolSaturatedError(SnakepitError):
         super().__init__(message)
         self.pool = pool
         self.limit = limit
+
+
+class PoolDeadlockError(SnakepitError, RuntimeError):
+    """What was to wait for a pool is a part of what it would wait for.
+
+    Attributes:
+        pool: its name.
+    """
+
+    def __init__(self, message: str = "", *, pool: str = "") -> None:
+        super().__init__(message)
+        self.pool = pool
 
 
 class PoolDrainingError(SnakepitError):

@@ -69,6 +69,17 @@ def _queue_timeout(fields: Fields) -> errors.SnakepitError:
     )
 
 
+def _pool_deadlock(fields: Fields) -> errors.SnakepitError:
+    pool = fields.get("pool") or ""
+    within = fields.get("within") or "call"
+    return errors.PoolDeadlockError(
+        f"pool {pool} was not waited for, since that comes from its own {within}, which would "
+        "have to end first: it would wait for itself, for ever. Wait for the pool "
+        "somewhere else, such as in the driver",
+        pool=pool,
+    )
+
+
 def _unknown_pool(fields: Fields) -> errors.SnakepitError:
     there = ", ".join(fields.get("pools") or ())
     return errors.UnknownPoolError(
@@ -174,8 +185,11 @@ def changed_pool(stats: dict[str, Any], change: str) -> None:
     Raises:
         UnknownPoolError: there is no such pool.
         OptionError: it was not declared, or has no such worker.
+        PoolDeadlockError: whoever asked would wait for itself.
     """
     known_pool(stats)
+    if stats.get("within"):
+        raise _pool_deadlock({"pool": stats["name"], "within": stats["within"]})
     worker = stats.get("worker")
     if worker is not None and worker not in stats["ready"]:
         there = ", ".join(map(str, stats["ready"])) or "none"
@@ -195,6 +209,7 @@ REFUSALS: Final[Mapping[str, Callable[[Fields], errors.SnakepitError]]] = {
     "actor_unschedulable": _actor_unschedulable,
     "group_removed": _group_removed,
     "pool_saturated": _pool_saturated,
+    "pool_deadlock": _pool_deadlock,
     "pool_draining": _pool_draining,
     "queue_timeout": _queue_timeout,
     "unknown_pool": _unknown_pool,

@@ -27,6 +27,7 @@ SYSTEM = [
     errors.PoolFailedError("m", pool="main", cool_down=5.0, restarts=6, period=60.0, exit_code=1),
     errors.CircuitOpenError("m", pool="main", retry_after=3.0, signal="SIGSEGV"),
     errors.PoolSaturatedError("m", pool="main", limit=5),
+    errors.PoolDeadlockError("m", pool="main"),
     errors.PoolDrainingError("m", pool="main"),
     errors.QueueTimeoutError("m", pool="main", timeout=1.5),
     errors.UnknownPoolError("m"),

@@ -32,6 +32,7 @@ EXPECTED = {
     "pending_calls": errors.PendingCallsLimitExceeded,
     "group_removed": errors.TaskUnschedulableError,
     "pool_saturated": errors.PoolSaturatedError,
+    "pool_deadlock": errors.PoolDeadlockError,
     "pool_draining": errors.PoolDrainingError,
     "queue_timeout": errors.QueueTimeoutError,
     "unknown_pool": errors.UnknownPoolError,

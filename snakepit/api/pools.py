@@ -85,7 +85,8 @@ class PoolHandle:
         """Return a reference that resolves when all the workers that it is to have are there.
 
         To `PoolFailedError`, with what the last of them said, if they die at their start again and
-        again; to `UnknownPoolError`, if the runtime has no such pool.
+        again; to `UnknownPoolError`, if the runtime has no such pool; to `PoolDeadlockError` in the
+        initializer of the pool, which would wait for itself.
         """
         template = gate_template(self.name)
         made: ObjectRef[None] = (current() or running()).submit(
@@ -162,7 +163,7 @@ class PoolHandle:
 
         New ones fail with `PoolDrainingError`, but for those that calls of the pool make, which may
         need them to come to their end. Nothing else changes: retries and time-outs are as ever, and
-        the workers stay. A call of the pool itself would wait for its own end here, for ever.
+        the workers stay.
 
         Args:
             timeout: seconds; None: for ever. The pool drains on when they are over.
@@ -170,11 +171,13 @@ class PoolHandle:
         Raises:
             GetTimeoutError: calls were left after that.
             TaskCancelledError: the pool was resumed meanwhile.
+            PoolDeadlockError: it was called in a call of the pool, or in one that such a call made
+                and has not outlived, or in the pool's initializer: it would wait for its own end.
             UnknownPoolError: the runtime has no such pool.
         """
         seconds = check_timeout(timeout)
         runtime = current() or running()
-        runtime.change_pool(self.name, "drain")
+        runtime.change_pool(self.name, "drain", runtime.describe()["task"])
         template = gate_template(self.name, EMPTY)
         gate: ObjectRef[None] = runtime.submit(Definition(None, template), (), {}, ObjectRef)
         try:

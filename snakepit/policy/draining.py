@@ -15,7 +15,7 @@ from .actions import Action, Arm
 from .calls import DONE, Call
 from .completion import Completion
 from .pools import Klass, Pool
-from .workers import Worker
+from .workers import STARTING, Worker
 
 LOOKED_AT: Final = 0.02
 """Seconds between looks whether a pool is empty by now."""
@@ -66,6 +66,34 @@ class Draining:
             return False
         caller = self._workers.get(call.caller)
         return caller is None or not caller.staffs or caller.pool.root != pool.root
+
+    def starts_in(self, pool: Pool, number: int) -> bool:
+        """Tell whether a process is a worker of the pool that runs its initializer."""
+        worker = self._workers.get(number)
+        return worker is not None and worker.state is STARTING and worker.pool.root == pool.name
+
+    def within(self, pool: Pool, number: int, identifier: int) -> str:
+        """Say what of the pool's own would wait for its own end if it waited for the pool's.
+
+        Args:
+            pool: that is to be empty.
+            number: the process that asks.
+            identifier: the call there that does; it may be made by one of the pool's, and so on.
+
+        Returns:
+            What it is, or "" if it is nothing of the pool's, as far as can be known.
+        """
+        if self.starts_in(pool, number):
+            return "initializer"
+        worker = self._workers.get(number)
+        while worker is not None:
+            call = worker.inflight.get(identifier)
+            if call is None:
+                break
+            if call.shape.tally is pool.tally:
+                return f"call {call.name}"
+            worker, identifier = self._workers.get(call.caller), call.parent
+        return ""
 
     def wait(self, gate: Call) -> None:
         """Let a gate wait until its pool is empty."""

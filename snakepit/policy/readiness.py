@@ -26,6 +26,10 @@ class Readiness:
     def wait(self, call: Call) -> None:
         """Let a gate wait for its pool, to be whole or to be empty."""
         pool: Pool = call.shape.klass.pool
+        if self._draining.starts_in(pool, call.caller):
+            within = {"pool": pool.name, "within": "initializer"}
+            self._completion.fail_with(call, "pool_deadlock", **within)
+            return
         if call.shape.template.method == EMPTY:
             self._draining.wait(call)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from ..ids import DRIVER
 from ..policy.actors import ALIVE
 from ..policy.scheduler import Scheduler
 from ..policy.stats import stats
@@ -67,15 +68,18 @@ class Directory:
         changed_pool(facts, change)
 
 
-def changed(scheduler: Scheduler, name: str, change: str, *arguments: Any) -> dict[str, Any]:
+def changed(
+    scheduler: Scheduler, name: str, change: str, *arguments: Any, asker: int = DRIVER
+) -> dict[str, Any]:
     """Change a pool, if it can be, and return what `stats_of` did before; the lock is held.
 
     Args:
         scheduler: which has the pool.
         name: the pool.
         change: "resize", to a least and a greatest number of workers; "recycle", all workers (None)
-            or the one with a number; "drain"; or "resume".
+            or the one with a number; "drain", for the call with a number, or None; or "resume".
         arguments: the numbers.
+        asker: the process that asks.
     """
     facts = stats_of(scheduler, name)
     pool = scheduler.placement.pools.get(name)
@@ -88,7 +92,9 @@ def changed(scheduler: Scheduler, name: str, change: str, *arguments: Any) -> di
         facts["worker"] = arguments[0]
         supervision.recycle(pool, arguments[0])
     elif change == "drain":
-        scheduler.drains.drain(pool)
+        facts["within"] = scheduler.drains.within(pool, asker, arguments[0] or 0)
+        if not facts["within"]:
+            scheduler.drains.drain(pool)
     elif change == "resume":
         scheduler.drains.resume(pool)
     return facts

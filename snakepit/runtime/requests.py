@@ -224,7 +224,7 @@ class Inbox:
     def _answer_change_pool(
         self, connection: Connection, name: str, change: str, *arguments: Any
     ) -> tuple[int, Any]:
-        return wire.OK, changed(self._scheduler, name, change, *arguments)
+        return wire.OK, changed(self._scheduler, name, change, *arguments, asker=connection.number)
 
     def _answer_session(
         self, connection: Connection, operation: str, session: str | int, *arguments: Any

@@ -17,6 +17,22 @@ def draining() -> Rig:
     return rig
 
 
+def test_what_of_its_own_would_wait_for_itself() -> None:
+    rig = Rig(cpus=4, size=2, limit=4)
+    rig.workers(3)
+    drains, pool = rig.scheduler.drains, rig.pool
+    first = rig.submit(name="first")
+    second = rig.submit(name="second", caller=first.worker, parent=first.id)
+    assert drains.within(pool, second.worker, second.id) == "call second"
+    assert drains.within(pool, first.worker, first.id) == "call first"
+    assert not drains.within(pool, 0, 0) and not drains.within(pool, first.worker, 99)
+    # One of another pool, which a call of the pool has made and that has not ended.
+    _, number = rig.living()
+    method = rig.method(rig.create(), caller=first.worker, parent=first.id)
+    rig.take()
+    assert not drains.within(pool, number, method.id)
+
+
 def test_new_calls_are_refused_until_it_is_resumed() -> None:
     rig = draining()
     assert rig.failure(rig.submit()) == ("pool_draining", {"pool": "main", "call": "f"})

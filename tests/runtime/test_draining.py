@@ -45,6 +45,44 @@ def parent(gate: Gate, tally: Tally) -> int:
     return snakepit.get(pid.remote())
 
 
+@snakepit.remote(pool="work")
+def drains(pool: str) -> None:
+    snakepit.pool(pool).drain(timeout=PATIENCE)
+
+
+@snakepit.remote
+def drains_from_elsewhere(pool: str) -> None:
+    snakepit.pool(pool).drain(timeout=PATIENCE)
+
+
+@snakepit.remote(pool="work")
+def has_it_drained() -> None:
+    snakepit.get(drains_from_elsewhere.remote("work"))
+
+
+@snakepit.remote(pool="work")
+def is_ready() -> bool:
+    snakepit.pool("work").await_ready(PATIENCE)
+    return True
+
+
+def test_a_call_cannot_drain_its_own_pool() -> None:
+    work = snakepit.pool("work")
+    with pytest.raises(errors.PoolDeadlockError, match=r"pool work .* its own call drains") as told:
+        snakepit.get(drains.remote("work"), timeout=PATIENCE)
+    assert told.value.cause.pool == "work"
+    with pytest.raises(errors.PoolDeadlockError, match="its own call has_it_drained"):
+        snakepit.get(has_it_drained.remote(), timeout=PATIENCE)
+    assert not work.stats()["draining"]
+    # It may drain another, and whoever is not of the pool may drain it.
+    snakepit.get(drains.remote("default"), timeout=PATIENCE)
+    snakepit.pool().resume()
+    snakepit.get(drains_from_elsewhere.remote("work"), timeout=PATIENCE)
+    work.resume()
+    # That it has its workers is true while they run calls.
+    assert snakepit.get(is_ready.remote(), timeout=PATIENCE)
+
+
 def test_calls_that_there_are_end_and_new_ones_are_refused(gate: Gate, tally: Tally) -> None:
     work = snakepit.pool("work")
     calls = [hold.remote(gate, tally) for _ in range(5)]

@@ -82,6 +82,20 @@ def test_one_that_is_not_ready_in_time_is_ended_and_its_pool_says_where_it_was()
         assert snakepit.get(pid.remote(), timeout=PATIENCE)
 
 
+def waits_for_its_own_pool() -> None:
+    snakepit.pool("selfish").await_ready(PATIENCE)
+
+
+def test_an_initializer_cannot_wait_for_its_pool() -> None:
+    pool = snakepit.Pool("selfish", size=1, initializer=waits_for_its_own_pool)
+    options: dict[str, Any] = {"restart_intensity": 0, "restart_period": 2.0}
+    with snakepit.init(num_cpus=1, log_to_driver=False, pools=[pool], **options):
+        with pytest.raises(errors.PoolFailedError) as caught:
+            snakepit.pool("selfish").await_ready(PATIENCE)
+        assert "PoolDeadlockError: pool selfish" in caught.value.stderr
+        assert "its own initializer" in caught.value.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
