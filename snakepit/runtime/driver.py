@@ -55,9 +55,9 @@ class DriverRuntime:
     __slots__ = tuple(
         (
             "__weakref__ _core _down _entries _handles _interrupts _lock _pid _prepared "
-            "_processes _register _scheduler _values _waiting ask_session borrow change_pool "
-            "drop expect find_actor hold lend named_actors placement_groups pool_stats progress "
-            "redeem run take until_done wait when_done"
+            "_processes _register _scheduler _values _waiting ask_session at_end borrow "
+            "change_pool drop expect find_actor hold lend named_actors placement_groups pool_stats "
+            "progress redeem run take until_done wait when_done"
         ).split()
     )
 
@@ -98,6 +98,7 @@ class DriverRuntime:
         self.take = streams.take
         self.expect = streams.expect
         self.redeem = streams.redeem
+        self.at_end: Callable[[], None] = lambda: None
         self._pid = os.getpid()
         self._down = threading.Lock()
         self._prepared: weakref.WeakSet[Definition] = weakref.WeakSet()
@@ -418,6 +419,7 @@ class DriverRuntime:
                 self._interrupts.leave(token)
             finally:
                 self._interrupts.uninstall()
+                self.at_end()
 
     def forked_in_parent(self) -> None:
         """Nothing: the child has no part in this runtime."""

@@ -108,6 +108,13 @@ def raise_open_files() -> int:
     return soft
 
 
+def restore_open_files(before: int) -> None:
+    """Take back what `raise_open_files` did, unless somebody has set another limit since."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard and before >= 0 and (before < hard or hard < 0):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+
+
 def open_pidfd(pid: int) -> int:
     """Return a descriptor of a process; -1 where there are none, or no such process."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from ..config import Config, environment
@@ -9,7 +10,7 @@ from ..errors import RuntimeStartError
 from ..ids import new_run
 from .interpreter import home_interpreter, own_interpreter
 from .interrupts import Interrupts
-from .launch import Launched, launch, raise_open_files
+from .launch import Launched, launch, raise_open_files, restore_open_files
 
 if TYPE_CHECKING:
     from .driver import DriverRuntime
@@ -34,9 +35,9 @@ def start(config: Config, start_zygote: StartZygote | None = None) -> DriverRunt
     # A Ctrl-C waits until the runtime is whole, and then ends it.
     token = interrupts.enter()
     ahead = None
+    open_files = raise_open_files()
     try:
         run = new_run()
-        open_files = raise_open_files()
         if start_zygote is None:
             start_zygote = ahead = _Ahead(_launch(config, run, open_files), open_files)
         runtime = _assemble(config, run, interrupts, start_zygote)
@@ -44,7 +45,9 @@ def start(config: Config, start_zygote: StartZygote | None = None) -> DriverRunt
         if ahead is not None:
             ahead.end()
         interrupts.uninstall()
+        restore_open_files(open_files)
         raise
+    runtime.at_end = partial(restore_open_files, open_files)
     try:
         interrupts.leave(token)
     except BaseException:
