@@ -9,7 +9,7 @@ from .checks import IN_GROUP, RESERVES, UNITS
 from .errors import NotSupportedError, TaskTimeoutError
 from .policy.resources import Needs
 from .protocol import Definition
-from .wire.messages import CREATE, METHOD, TASK, Template
+from .wire.messages import ASYNC, CREATE, METHOD, TASK, Template
 
 if TYPE_CHECKING:
     from .payload import Packed
@@ -31,18 +31,15 @@ def complete(
 
     Raises:
         SerializationError: the function, class or an exception type cannot be pickled.
-        NotSupportedError: it says that it is not thread-safe, and names a thread pool.
+        NotSupportedError: it says that it is not thread-safe, or is an actor with coroutines, and
+            names a thread pool.
     """
     template = definition.template
     if not template.pool:
         template = template._replace(pool=DEFAULT_POOL)
-    if template.pooled and template.pool in threaded:
-        raise NotSupportedError(
-            f"{template.name}: pool {template.pool!r} runs calls in threads, no actors yet; "
-            'take a pool with profile="process"'
-        )
-    if template.kind == TASK and template.pool in threaded:
+    if (template.kind == TASK or template.pooled) and template.pool in threaded:
         _check_thread_safe(definition.target, template)
+        _check_flavour(template)
         _check_memory_limit(template)
     if not template.namespace:
         template = template._replace(namespace=namespace)
@@ -59,6 +56,16 @@ def complete(
 
     code = pack_code(definition.target)
     return template._replace(code=code.digest), code.packed
+
+
+def _check_flavour(template: Template) -> None:
+    if template.flavour == ASYNC:
+        raise NotSupportedError(
+            f"{template.name} has methods that are coroutines, and the actors of pool "
+            f"{template.pool!r} run in threads, side by side with other calls: none of them can be "
+            'an event loop. Take a pool with profile="process" or no pool, where it has a process '
+            "to itself; or plain methods and max_concurrency"
+        )
 
 
 def _check_memory_limit(template: Template) -> None:

@@ -17,7 +17,7 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 DEADLINE_S = 100
 OWN = "# A program of its own."
-GIL = "ignore:pool models:RuntimeWarning"
+GIL = "ignore:pool :RuntimeWarning"
 LOOK = "('look around', {'CPU': 0.5})"
 # What the text around the blocks promises of the names in them.
 PROMISED = """
@@ -160,6 +160,8 @@ def test_comments_with_values_are_found() -> None:
         "4",
         "[1, 3, 5]",
         "(1, 1)",
+        "True",
+        "3",
         "[1, 2]",
         "'why?'",
         "'hang'",

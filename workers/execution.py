@@ -36,6 +36,7 @@ from .producing import Producer
 
 if TYPE_CHECKING:
     from .sharing import Shared
+    from .tenants import Tenants
 
 Load: TypeAlias = Callable[[Sequence[Any]], Any]
 
@@ -100,6 +101,7 @@ class Executor:
         actor_id: its id, or 0.
         exiting: the actor asked to end.
         shared: objects that calls which run at the same time have in common, in a thread pool.
+        tenants: the actors that live here among other calls, in a thread pool.
         set_up: called before each call until it has returned once.
         producer: what runs generators.
     """
@@ -128,6 +130,7 @@ class Executor:
         self._codes: OrderedDict[bytes, Any] = OrderedDict()
         self._packed_codes: dict[bytes, wire.Payload] = {}
         self.shared: Shared | None = None
+        self.tenants: Tenants | None = None
         self._once = threading.RLock()
 
     def define(self, message: wire.Define) -> None:
@@ -175,7 +178,7 @@ class Executor:
             if known.timed:
                 self._mailbox.send(wire.Began(execute.call, monotonic()))
             args, kwargs = self._arguments(execute)
-            value = self._function(template)(*args, **kwargs)
+            value = self._function(template, execute.call)(*args, **kwargs)
             del args, kwargs
             if template.returns == wire.STREAMING:
                 return Ended(wire.OK, [await self._stream(value, execute, known)], [])
@@ -203,6 +206,8 @@ class Executor:
             explain(error, template.name, template.memory_limit)
         if not isinstance(error, ActorExit):
             return _raised(error, template)
+        if self.tenants is not None and template.kind != wire.TASK:
+            return Ended(wire.EXITED, [], [])
         if not self.actor_id:
             outside = RuntimeError("exit_actor() was called outside an actor")
             return _raised(outside, template)
@@ -225,7 +230,7 @@ class Executor:
     def _call(self, execute: wire.Execute, known: Known) -> Ended:
         template = known.template
         args, kwargs = self._arguments(execute)
-        function = self._function(template)
+        function = self._function(template, execute.call)
         interruption = self._interruption
         interruption.open = True
         value = function(*args, **kwargs)
@@ -236,9 +241,10 @@ class Executor:
             return Ended(wire.OK, [self.producer.run(value, execute, known)], [])
         return self._outcome(value, execute, known)
 
-    def _function(self, template: wire.Template) -> Callable[..., Any]:
+    def _function(self, template: wire.Template, call: int) -> Callable[..., Any]:
         if template.kind == wire.METHOD:
-            return method_of(self.actor, template.method)
+            actor = self.actor if self.tenants is None else self.tenants.instance(call)
+            return method_of(actor, template.method)
         code: Callable[..., Any] = self._codes.get(template.code) or self._load_code(template.code)
         if template.memory_limit:
             from .limits import run_within
@@ -248,6 +254,9 @@ class Executor:
 
     def _outcome(self, value: Any, execute: wire.Execute, known: Known) -> Ended:
         template = known.template
+        if template.kind == wire.CREATE and self.tenants is not None:
+            self.tenants.made(execute.call, value)
+            return Ended(wire.OK, [], [])
         if template.kind == wire.CREATE:
             self.actor = value
             self.actor_id = execute.actor or execute.call

@@ -43,6 +43,7 @@ from .sharing import Shared
 
 if TYPE_CHECKING:
     from .streams import WorkerOutput
+    from .tenants import Tenants
 
 _PLAIN: Final = ~wire.NESTED
 
@@ -135,10 +136,15 @@ class Pooled:
     def take(self, execute: wire.Execute, group: str) -> None:
         """See `Beside.take`."""
         with self._lock:
-            if execute.flags & wire.NESTED:
-                self._take_nested(execute._replace(flags=execute.flags & _PLAIN))
-            elif self._waiting and self._plain + len(self._queue) >= self._slots:
+            nested = execute.flags & wire.NESTED
+            if not nested and self._waiting and self._plain + len(self._queue) >= self._slots:
                 self._parts.mailbox.send(wire.GivenBack([execute.call]))
+                return
+            kind = self._parts.executor.known[execute.template].template.kind
+            if kind != wire.TASK:
+                self._tenants().admit(execute, kind)
+            if nested:
+                self._take_nested(execute._replace(flags=execute.flags & _PLAIN))
             else:
                 self._queue.append(execute)
                 # A leader comes to it, or hands it on.
@@ -161,6 +167,7 @@ class Pooled:
             self._refuse(execute)
 
     def _refuse(self, execute: wire.Execute) -> None:
+        self._forget((execute.call,))
         name = self._parts.executor.known[execute.template].template.name
         record = ["nesting_depth", {"call": name, "depth": self._nested}]
         failed = wire.Result(execute.call, wire.FAILURE, [record], [], 0, [])
@@ -171,8 +178,34 @@ class Pooled:
         with self._lock:
             self._return_all()
 
-    def _return_all(self) -> None:
+    def _tenants(self) -> Tenants:
+        """The actors that live here, from the first on."""
+        executor = self._parts.executor
+        if executor.tenants is None:
+            from .tenants import Tenants
+
+            executor.tenants = Tenants()
+        return executor.tenants
+
+    def evict(self, actor: int) -> None:
+        """An actor lives here no longer."""
+        with self._lock:
+            self._tenants().evict(actor)
+
+    def _forget(self, calls: Iterable[int]) -> None:
+        """Calls are here no longer; the lock is held."""
+        tenants = self._parts.executor.tenants
+        if tenants is not None:
+            tenants.forget(calls)
+
+    def _drain(self) -> list[int]:
+        """Take out what has not begun; the lock is held."""
         calls = drain(self._queue)
+        self._forget(calls)
+        return calls
+
+    def _return_all(self) -> None:
+        calls = self._drain()
         if calls:
             self._parts.mailbox.send(wire.GivenBack(calls))
 
@@ -180,6 +213,7 @@ class Pooled:
         """See `Beside.cancel`: a thread cannot be interrupted; with `force` the process ends."""
         with self._lock:
             if take_out(self._queue, call):
+                self._forget((call,))
                 self._parts.interruption.ended(call)
                 self._parts.mailbox.send(wire.Result(call, wire.CANCELLED, [], [], 0, []))
             elif force and call in self._running:
@@ -202,7 +236,7 @@ class Pooled:
             self._waiting += 1
             if self._lead.mine:
                 self._lead.give_up()
-            yield drain(self._queue)
+            yield self._drain()
 
     def _ends_to_wait(self) -> None:
         with self._lock:
@@ -328,6 +362,7 @@ class Pooled:
         with self._lock:
             self._lead.ended(micros)
             self._running.discard(execute.call)
+            self._forget((execute.call,))
             self._free += 1
             if nested:
                 self._nested -= 1

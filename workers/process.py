@@ -50,9 +50,8 @@ class Seams(NamedTuple):
 
 def main(setup: WorkerSetup, seams: Seams = Seams()) -> int:  # noqa: B008  an immutable value
     """Serve until told to end; the zygote calls this in each new worker."""
-    worker = Worker(setup, seams)
     try:
-        return worker.serve()
+        return Worker(setup, seams).serve()
     except DriverGone:
         return 0
 
@@ -157,6 +156,8 @@ class Worker:
             self.executor.code(message)
         elif kind is wire.Leave:
             self.runtime.leave(message.session)
+        elif kind is wire.Evict and self._pooled is not None:
+            self._pooled.evict(message.actor)
         elif kind is wire.Taken:
             self.executor.producer.taken(message)
         elif kind is wire.Answer:
@@ -280,8 +281,7 @@ class Worker:
             self._cancel(message)
         elif kind is wire.GiveBack:
             self._mailbox.read_waiting()
-            calls = self._give_back()
-            if calls:
+            if calls := self._give_back():
                 self._mailbox.send(wire.GivenBack(calls))
             if self._pooled is not None:
                 self._pooled.give_back()

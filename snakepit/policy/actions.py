@@ -44,6 +44,13 @@ class Leave(NamedTuple):
     session: int
 
 
+class Evict(NamedTuple):
+    """Have the worker let go of an actor that lived there among others; what runs of it goes on."""
+
+    worker: int
+    actor: int
+
+
 class Retire(NamedTuple):
     """Ask the worker to end after what is in its mailbox."""
 
@@ -150,6 +157,7 @@ Action: TypeAlias = (
     | Spawn
     | Send
     | Leave
+    | Evict
     | Retire
     | Kill
     | Dump

@@ -51,6 +51,8 @@ class Actor:
     Attributes:
         creation: the call of its constructor, kept for restarts.
         groups: what it runs side by side, by name; None if it runs one call at a time.
+        alone: the one call that a tenant runs which has no groups (see `hosting`).
+        holds: whether it holds what its class needs.
         lanes: for each caller the calls that have not been sent, in order; with groups, for each
             caller and group, and without those whose arguments are missing.
         unready: with groups, the calls whose arguments are missing.
@@ -61,9 +63,11 @@ class Actor:
     """
 
     __slots__ = (
+        "alone",
         "creation",
         "failure",
         "groups",
+        "holds",
         "id",
         "killed",
         "lanes",
@@ -87,6 +91,8 @@ class Actor:
         self.worker: Worker | None = None
         groups = creation.shape.template.groups
         self.groups = {name: Group(limit) for name, limit in groups} if groups else None
+        self.alone = Group(1)
+        self.holds = False
         self.lanes: dict[Hashable, deque[Call]] = {}
         self.unready: dict[int, Call] = {}
         self.restarts = 0
@@ -106,6 +112,11 @@ class Actor:
     def pool(self) -> Pool | None:
         """The pool in whose workers it lives or is to, if it is pooled."""
         return self.creation.shape.klass.pool if self.pooled else None
+
+    @property
+    def hosted(self) -> bool:
+        """Whether it lives in a worker that others use too, as a tenant."""
+        return self.pooled and self.creation.shape.klass.pool.slots > 1
 
     def lane_of(self, call: Call) -> Hashable:
         """Return the key of the lane that a call queues in."""

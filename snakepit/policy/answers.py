@@ -59,7 +59,7 @@ class Answers:
         if outcome in (ERROR, RETRYABLE, FAILURE):
             fits = bool(values)
         elif outcome == EXITED:
-            fits = worker.actor is not None
+            fits = worker.actor is not None or bool(call.actor) or call.shape.klass.creates
         else:
             shape = call.shape
             empty = shape.klass.creates or (shape.returns == STREAMING and len(values) == 1)
@@ -74,8 +74,7 @@ class Answers:
         self, worker: Worker, call: Call, outcome: int, values: Sequence[Payload]
     ) -> None:
         """An actor's constructor has ended."""
-        actor = worker.actor
-        assert actor is not None
+        actor = worker.actor or self._actors.of(call.id)
         call.to("finish")
         if actor.state is DEAD:
             return
@@ -158,10 +157,13 @@ class Answers:
 
     def _exited(self, worker: Worker, call: Call) -> None:
         actor = worker.actor
-        assert actor is not None
-        self._actors.leaves(actor, "exit_actor")
-        if worker.state is LIVE:
-            worker.to("retire")
+        if actor is None:
+            actor = self._actors.of(call.actor)
+            self._actors.end(actor, {"reason": "exit_actor"})
+        else:
+            self._actors.leaves(actor, "exit_actor")
+            if worker.state is LIVE:
+                worker.to("retire")
         self._completion.fail_with(
             call, "actor_died", actor=actor.creation.name, reason="exit_actor"
         )

@@ -44,6 +44,7 @@ class ActorTable:
         self.most_in_mailbox = MOST_IN_MAILBOX
         self.names: dict[tuple[str, str], Actor] = {}
         self.groups = Groups(placement, completion)
+        self.hosting = placement.hosting
 
     # --- made ---------------------------------------------------------------------------
 
@@ -84,10 +85,13 @@ class ActorTable:
             return
         shape = creation.shape
         worker = home or self._placement.staff.add(shape.klass.pool, creation.name, shape)
-        worker.actor = actor
         actor.worker = worker
         actor.to("place")
-        self._take(worker, shape.klass.needs)
+        self._take(actor)
+        if actor.hosted:
+            self.hosting.move_in(actor, worker)
+            return
+        worker.actor = actor
         if worker.state is LIVE:
             self.process_ready(worker)
 
@@ -100,13 +104,11 @@ class ActorTable:
 
     def made(self, actor: Actor) -> None:
         """The constructor returned: calls may come; what only placing needed is free again."""
-        worker = actor.worker
-        assert worker is not None
         actor.to("made")
         actor.window = None
         template = actor.creation.shape.template
         if not template.resources:
-            self.release(worker)
+            self.release(actor)
         if not template.max_restarts:
             self._objects.unpin(actor.creation.refs)
             actor.creation.refs = ()
@@ -133,7 +135,8 @@ class ActorTable:
         worker = actor.worker
         if actor.state is ALIVE and worker is not None:
             if (
-                not call.missing
+                worker.actor is actor
+                and not call.missing
                 and actor.groups is None
                 and call.caller not in actor.lanes
                 and worker.state is LIVE
@@ -148,7 +151,7 @@ class ActorTable:
             self.groups.answer(call)
             return
         self._line_up(actor, call)
-        if actor.groups is not None and not call.missing:
+        if not call.missing and (actor.groups is not None or actor.hosted):
             self.pump(actor)
 
     def _line_up(self, actor: Actor, call: Call) -> None:
@@ -180,6 +183,9 @@ class ActorTable:
     def pump(self, actor: Actor) -> None:
         """Send what may be sent: of each lane from its head, up to a call that must wait."""
         worker = actor.worker
+        if worker is not None and worker.actor is None:
+            self.hosting.pump(actor)
+            return
         if actor.lanes and actor.state is ALIVE and worker is not None and worker.state is LIVE:
             for lane in tuple(actor.lanes):
                 if actor.groups is None and len(worker.inflight) >= self.most_in_mailbox:
@@ -231,7 +237,12 @@ class ActorTable:
             actor.killed = True
             self._unname(actor)
         worker = actor.worker
-        if worker is not None:
+        if worker is not None and worker.actor is None:
+            if no_restart:
+                self.end(actor, {"reason": "killed"})
+            else:
+                self.restarts.evicted(actor)
+        elif worker is not None:
             actor.struck = True
             if worker.state is LIVE:
                 # Until it is dead it may answer: what is called from now on must not reach it.
@@ -244,11 +255,12 @@ class ActorTable:
         """No handle and no call is left."""
         if actor.state is DEAD:
             return
-        if actor.id in self.groups.keepers:
+        worker = actor.worker
+        if actor.id in self.groups.keepers or (worker is not None and worker.actor is None):
             self.end(actor, {"reason": "out of scope"})
             return
         self.leaves(actor, "out of scope")
-        self._retire(actor.worker)
+        self._retire(worker)
 
     def leaves(self, actor: Actor, reason: str) -> None:
         """It ends with its worker, which is not started again; its name is free at once."""
@@ -259,7 +271,8 @@ class ActorTable:
         """It was not made: nothing can be called, now or later."""
         worker = actor.worker
         self.end(actor, fields)
-        self._retire(worker)
+        if worker is not None and worker.actor is actor:
+            self._retire(worker)
 
     def _retire(self, worker: Worker | None) -> None:
         if worker is not None and worker.state is LIVE:
@@ -274,6 +287,7 @@ class ActorTable:
 
     def end(self, actor: Actor, fields: Mapping[str, Any]) -> None:
         """The actor is dead: so are its calls, and its name is free."""
+        running = self.moves_out(actor)
         made = actor.state is ALIVE
         unmade = not made and self._held_unmade(actor)
         actor.to("end")
@@ -285,7 +299,9 @@ class ActorTable:
             del actor.pool.actors[actor.id]
         if creation.state is not DONE:
             creation.to("finish")
-        queued = list(actor.queued())
+        for call in running:
+            self.hosting.keep(call)
+        queued = running + list(actor.queued())
         actor.lanes = {}
         actor.unready = {}
         for call in queued:
@@ -313,35 +329,39 @@ class ActorTable:
         """The actor's process, which nobody has begun to fork, never will be."""
         actor = worker.actor
         assert actor is not None
-        self.release(worker)
+        self.release(actor)
         actor.worker = None
         if actor.state is not DEAD:
             reason = actor.leaving or ("killed" if actor.killed else "interpreter")
             self.end(actor, {**fields, "reason": reason})
 
+    def moves_out(self, actor: Actor) -> list[Call]:
+        """It does not live any longer where it did among others; return what runs there still."""
+        worker = actor.worker
+        if worker is None or worker.actor is not None:
+            return []
+        self.release(actor)
+        return self.hosting.move_out(actor)
+
     # --- resources ----------------------------------------------------------------------
 
-    def _take(self, worker: Worker, needs: tuple[tuple[str, int], ...]) -> None:
-        worker.units = 1
-        self._placement.resources.change(needs, 1)
+    def _take(self, actor: Actor) -> None:
+        actor.holds = True
+        self._placement.resources.change(actor.creation.shape.klass.needs, 1)
 
-    def release(self, worker: Worker) -> None:
+    def release(self, actor: Actor) -> None:
         """It holds nothing any more."""
-        actor = worker.actor
-        assert actor is not None
-        if worker.units:
-            worker.units = 0
+        if actor.holds:
+            actor.holds = False
             self._placement.resources.change(actor.creation.shape.klass.needs, -1)
 
-    def pause(self, worker: Worker, resume: bool) -> None:
+    def pause(self, actor: Actor, resume: bool) -> None:
         """The actor's method waits, or goes on: it uses nothing meanwhile."""
-        actor = worker.actor
-        assert actor is not None
         if actor.groups is not None:
             return  # The calls beside it use what the actor holds.
         if not resume:
-            self.release(worker)
-        elif not worker.units and (
+            self.release(actor)
+        elif not actor.holds and (
             actor.state is STARTING or actor.creation.shape.template.resources
         ):
-            self._take(worker, actor.creation.shape.klass.needs)
+            self._take(actor)

@@ -8,8 +8,9 @@ an actor that is itself blocked. Without this rule nested calls would deadlock a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from .actors import Actor
 from .calls import READY, Call
 from .objects import Entry, ObjectTable
 from .workers import LIVE, Worker
@@ -101,11 +102,21 @@ def _waits_below(worker: Worker, identifier: int) -> list[Call]:
 
 def _held_up(worker: Worker, below: list[Call]) -> list[Call]:
     """Return all calls that cannot go on while those in `below` wait."""
-    if not below or worker.actor is None:
+    if not below:
         return below
+    if worker.actor is None:
+        return below if not worker.tenants else [*below, *_behind(worker.tenants, below)]
     if worker.actor.groups is not None:
         return below  # The others go on beside them.
     return [*worker.inflight.values(), *worker.actor.queued()]
+
+
+def _behind(tenants: Mapping[int, Actor], below: list[Call]) -> Iterator[Call]:
+    """Yield the calls of tenants that wait till one that waits has ended."""
+    for call in below:
+        actor = tenants.get(call.actor)
+        if actor is not None and actor.groups is None:
+            yield from actor.queued()
 
 
 def _follow_dependents(

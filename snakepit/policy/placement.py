@@ -21,6 +21,7 @@ from .admission import Admission
 from .calls import READY, Call
 from .classes import Classes
 from .growth import Growth
+from .hosting import Hosting
 from .pools import Klass
 from .pools import Pool as Pool
 from .recycling import Recycling
@@ -69,10 +70,9 @@ class Placement:
         self.growth = Growth(resources, self.staff)
         self.growth.send = self.send
         self.sessions = Sessions(self, actions)
-        self._due = False
-        self.watching = False
-        self.busy = 0  # workers with a call that does not wait
-        self.waits = 0  # calls that wait
+        self.hosting = Hosting(self, actions)
+        self._due = self.watching = False
+        self.busy = self.waits = 0  # workers with a call that does not wait; calls that do
         self.place_actor: Callable[[Call, Worker | None], None] | None = None
         self.turn_away: Callable[[Call], None] = lambda call: None
 
@@ -135,9 +135,9 @@ class Placement:
             self.turn_away(call)
 
     def take_waiting(self, pool: Pool) -> list[Call]:
-        """Take away the pool's tasks that wait for a worker; return them."""
-        pinned = self.sessions.take_waiting(lambda klass: klass.pool is pool)
-        return self.classes.take_queued(pool) + pinned
+        """Take away what waits for a worker of the pool; return it."""
+        mine = self.classes.take_queued(pool)
+        return mine + self.sessions.take_waiting(lambda klass: klass.pool is pool)
 
     def dispatch(self, klass: Klass) -> None:
         """Send calls of the class while somebody can take them."""
@@ -149,7 +149,7 @@ class Placement:
             elif klass.creates:
                 if not self.growth.can_start(klass):
                     break
-                home = self.staff.vacant(klass.pool) if klass.pooled else None
+                home = self.hosting.home_for(klass, call) if klass.pooled else None
                 if klass.pooled and home is None:
                     self.growth.grow(klass)
                     break
@@ -180,6 +180,8 @@ class Placement:
                 self.waiting[klass] = None
         if self.sessions.held:
             self.sessions.serve_all()
+        if self.hosting.claimed:
+            self.hosting.serve_all()
 
     def dispatch_needing(self, names: set[str]) -> None:
         """Try those that wait for any of these resources."""
@@ -196,6 +198,7 @@ class Placement:
     def due(self) -> None:
         """It is time for that."""
         self._due = False
+        self.hosting.due()
         self.sessions.due()
         self.dispatch_all()
 
@@ -263,6 +266,7 @@ class Placement:
             and worker.backlog + micros <= WINDOW * worker.slots
             and len(worker.inflight) < worker.room
             and not worker.blocked
+            and not worker.claims
             and worker.mark != worker.results
             and worker.state is LIVE
         )
@@ -291,7 +295,7 @@ class Placement:
             worker.backlog += shape.micros
         if nested:
             worker.nested += 1
-            self.resources.change(shape.klass.needs, 1)
+            self.resources.change(shape.klass.uses, 1)
             return
         klass: Klass = shape.klass
         if worker.slots > 1:
@@ -327,7 +331,7 @@ class Placement:
         if call.nested:
             worker.nested -= 1
             if not blocked:
-                self.resources.change(call.shape.klass.needs, -1)
+                self.resources.change(call.shape.klass.uses, -1)
         elif worker.slots > 1:
             self.slots.leaves(worker, call, blocked)
         left = worker.backlog - (call.shape.micros or 0.0)
@@ -384,7 +388,9 @@ class Placement:
             self.rest(worker)
             if worker.sessions:
                 self.sessions.serve(worker)
-        if self.waiting or self.sessions.held:
+        if worker.claims:
+            self.hosting.turn(worker)
+        if self.waiting or self.sessions.held or self.hosting.claimed:
             self.dispatch_all()
 
     def _goes_on(self, worker: Worker, klass: Klass) -> bool:
@@ -393,8 +399,7 @@ class Placement:
             return False
         if worker.sessions or self._contended(klass):
             return False
-        call = self._pop(klass)
-        if call is None:
+        if (call := self._pop(klass)) is None:
             return False
         self.send(worker, call)
         self.dispatch(klass)

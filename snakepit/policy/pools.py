@@ -62,11 +62,13 @@ class Klass:
     `open` holds the workers that may have room for more of its calls, least recently used first.
     `refusal` says why none of its calls can run, if so: never, or while the pool has failed.
     `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else. Actors are
-    `pooled` if they live in the pool's workers, and not each in a process of its own.
+    `pooled` if they live in the pool's workers, and not each in a process of its own. A call of
+    it `uses` what it needs while it runs, but a constructor, whose actor holds that.
     """
 
     __slots__ = (
         "creates", "gpus", "needs", "open", "pool", "pooled", "priority", "queue", "refusal",
+        "uses",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +77,7 @@ class Klass:
     ) -> None:  # fmt: skip
         self.pool = pool
         self.pooled = pooled
+        self.uses: Needs = () if creates else needs
         self.needs = needs
         self.gpus = gpus
         self.creates = creates

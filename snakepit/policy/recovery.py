@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
 
 from .calls import DONE, Call
 from .completion import Completion
 from .placement import Placement
 from .pools import Pool
-from .restart import after_death, blamed
+from .restart import after_death
 from .timeouts import fields_of, has_expired, may_go_again
 from .workers import Worker
+
+if TYPE_CHECKING:
+    from .lives import ActorTable
 
 
 @final
 class Recovery:
-    """Queues such calls again, as far as their retries go; what had not begun costs none."""
+    """Queues such calls again, as far as their retries go; what had not begun costs none.
 
-    def __init__(self, placement: Placement, completion: Completion) -> None:
+    `left` is told of a call that was answered before, and is in no worker any more.
+    """
+
+    def __init__(self, placement: Placement, completion: Completion, actors: ActorTable) -> None:
         self._placement = placement
         self._completion = completion
+        self.actors = actors
+        self.left: Callable[[Call], None] = lambda call: None
 
     def unbegun(self, worker: Worker, calls: Sequence[Call]) -> None:
         """Take back calls that the worker never began."""
         again: list[Call] = []
         for call in calls:
             self._placement.take_back(worker, call)
+            actor = self._placement.hosting.given_back(worker, call)
             if call.state is DONE:
-                continue  # The runtime was closed meanwhile.
-            if call.cancelled:
+                self.left(call)  # The runtime was closed meanwhile, or its actor has gone.
+            elif call.cancelled:
                 self._completion.fail_with(call, "cancelled")
-            else:
+            elif actor is None:
                 call.to("back")
                 again.append(call)
+            elif call.actor:
+                self.actors.again(call)
+            else:
+                self.actors.restarts.given_back(actor)
         self._placement.requeue(again)
 
     def _denied(self, call: Call) -> dict[str, Any]:
@@ -49,16 +62,17 @@ class Recovery:
         pool.tally.retries += 1
         return {}
 
-    def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call]) -> None:
-        """A pool's worker has ended while the calls in `begun` ran."""
+    def lost(
+        self, worker: Worker, cause: Mapping[str, Any], begun: list[Call], guilty: list[Call]
+    ) -> None:
+        """A pool's worker has ended while the tasks in `begun` ran; others may be `guilty` too."""
         self.unbegun(worker, [call for call in worker.inflight.values() if call not in begun])
         running = [call.name for call in begun]
         again: list[Call] = []
-        guilty = blamed(cause, begun, worker.blocked)
         for call in begun:
             self._placement.take_back(worker, call)
             if call.state is DONE:
-                continue  # The runtime was closed meanwhile.
+                continue  # The runtime was closed meanwhile, or its actor has gone.
             call.died(guilty=call in guilty)
             verdict = after_death(call.deaths, call.tries, call.shape.template.max_retries)
             denied = self._denied(call) if verdict == "retry" and not call.cancelled else {}

@@ -134,7 +134,8 @@ class Recycling:
 
     @staticmethod
     def _has_enough(worker: Worker, reason: str) -> None:
-        if worker.actor is not None or (worker.pins and reason != ASKED):
+        lodges = worker.actor is not None or worker.tenants
+        if lodges or (worker.pins and reason != ASKED):
             return  # It stays for as long as somebody may need what it keeps there.
         if not worker.reason and worker.number in worker.pool.workers:
             worker.reason = reason

@@ -13,7 +13,7 @@ from .calls import DONE, WAITING, Call
 from .completion import Completion
 from .objects import ObjectTable
 from .placement import Placement
-from .restart import RestartWindow, after_death, blamed, may_restart, went_with_zygote
+from .restart import RestartWindow, after_death, may_restart, went_with_zygote
 from .timeouts import fields_of, has_expired, may_go_again
 from .workers import Worker
 
@@ -42,15 +42,37 @@ class Restarts:
         self._actions = actions
         self._window = window
 
-    def lost(self, worker: Worker, cause: Mapping[str, Any], begun: list[Call], now: float) -> None:
-        """The actor's process has ended while the calls in `begun` ran; others were not begun."""
-        actor = worker.actor
-        assert actor is not None
-        self._table.release(worker)
-        guilty = blamed(cause, begun, worker.blocked)
-        unbegun = [call for call in worker.inflight.values() if call not in begun]
+    def lost(
+        self,
+        actor: Actor,
+        worker: Worker,
+        cause: Mapping[str, Any],
+        begun: list[Call],
+        guilty: list[Call],
+        now: float,
+    ) -> None:
+        """The actor's process has ended.
+
+        Args:
+            actor: which lived there, to itself or among others.
+            worker: the process.
+            cause: how it ended.
+            begun: of its calls, those that the actor ran.
+            guilty: those, of all, that may be to blame.
+            now: the time.
+        """
+        table = self._table
+        ghosts = table.hosting.ghosts
+        mine = [
+            call
+            for call in worker.inflight.values()
+            if worker.actor is actor or (actor.id in (call.id, call.actor) and call not in ghosts)
+        ]
+        unbegun = [call for call in mine if call not in begun]
         for call in begun + unbegun:
             self._placement.take_back(worker, call)
+        # What a method had let go, since it waited, is not to be let go again.
+        table.release(actor)
         # Nothing of the user's ran: that is no life of the actor, and costs it none.
         unlived = actor.state is STARTING and not begun and not actor.struck
         in_vain = actor.state is STARTING and not actor.struck and not went_with_zygote(cause)
@@ -77,14 +99,45 @@ class Restarts:
                     self._completion.fail_with(call, "task_timeout", **fields_of(call))
                 elif call.shape.template.kind != CREATE:
                     self._completion.fail_with(call, "actor_died", actor=template.name, **fields)
-            self._table.end(actor, fields)
+            table.end(actor, fields)
             return
         actor.restarts += not unlived
+        self._begins_anew(actor)
+        self._call_again(actor, begun, unbegun, guilty, fields)
+        self._recreate(actor, window.delay if window is not None else 0.0)
+
+    def evicted(self, actor: Actor) -> None:
+        """An actor that lives among others is to live on elsewhere, if it may be made again."""
+        template = actor.creation.shape.template
+        if not may_restart(actor.restarts, template.max_restarts):
+            self._table.end(actor, {"reason": "killed"})
+            return
+        actor.restarts += 1
+        running = self._table.moves_out(actor)
+        self._begins_anew(actor)
+        for call in running:
+            refs = call.refs
+            if call.shape.template.kind == CREATE:
+                # The next life needs the same arguments.
+                self._objects.pin(refs)
+                self._table.hosting.keep(call)
+                call.refs = refs
+                continue
+            self._table.hosting.keep(call)
+            fields = {"deaths": call.deaths, "attempts": call.tries, "reason": "killed"}
+            self._completion.fail_with(call, "actor_unavailable", actor=template.name, **fields)
+        self._recreate(actor, 0.0)
+
+    def _begins_anew(self, actor: Actor) -> None:
         if actor.state is ALIVE:
             self._objects.pin((actor.id,))
         actor.to("lost")
-        self._call_again(actor, begun, unbegun, guilty, fields)
-        self._recreate(actor, window.delay if window is not None else 0.0)
+
+    def given_back(self, actor: Actor) -> None:
+        """Its constructor had not begun, and has come back: another worker may make it."""
+        self._table.moves_out(actor)
+        actor.to("lost")
+        self._recreate(actor, 0.0)
 
     def _died_in_vain(self, actor: Actor, now: float) -> RestartWindow:
         window = actor.window = actor.window or self._window()

@@ -90,7 +90,7 @@ class Scheduler:
         self._cancelling = Cancelling(
             self.objects, self.placement, self.completion, self.actors, self.actions
         )
-        self._recovery = Recovery(self.placement, self.completion)
+        self._recovery = Recovery(self.placement, self.completion, self.actors)
         self._readiness = Readiness(self.completion, self.drains)
         self.supervision = Supervision(
             self.placement, self.completion, self.actors, self._recovery, self._readiness,
@@ -98,6 +98,7 @@ class Scheduler:
         )  # fmt: skip
         self.zygotes = self.supervision.zygotes
         self.timeouts = Timeouts(workers, self.objects, self.completion, self.actions)
+        self.placement.hosting.keep, self._recovery.left = self.timeouts.keep, self.timeouts.left
         self._timers = Timers(
             self.placement, self.supervision, self.actors, self.timeouts, self.drains, self.actions
         )
@@ -242,6 +243,8 @@ class Scheduler:
         else:
             self._answers.unsuccessful(worker, call, outcome, values, contained)
         if worker.actor is None:
+            if worker.tenants is not None:
+                self.placement.hosting.left(worker, call)
             self.placement.served(worker, call)
         else:
             self.actors.answered(worker.actor, call)
@@ -278,6 +281,7 @@ class Scheduler:
         else:
             self.completion.fail_with(call, "object_lost", reason=reason)
         if worker.actor is None:
+            self.placement.hosting.left(worker, call)
             self.placement.served(worker, call)
         else:
             self.actors.answered(worker.actor, call)
@@ -300,10 +304,11 @@ class Scheduler:
         if call is not None and any(map(self.pending, ids)):
             self.placement.block(worker, identifier, tuple(ids), every)
             hasten(ids, self.objects)
-            if worker.actor is not None:
-                self.actors.pause(worker, resume=False)
+            actor = worker.actor or self.placement.hosting.of(worker, call)
+            if actor is not None:
+                self.actors.pause(actor, resume=False)
             elif call.nested or worker.slots > 1:
-                self.resources.change(call.shape.klass.needs, -1)
+                self.resources.change(call.shape.klass.uses, -1)
         self.placement.settle(worker)
         self.sessions.awaited(ids)
         self.placement.dispatch_all()
@@ -314,10 +319,11 @@ class Scheduler:
         if not self.placement.unblock(worker, identifier):
             return
         call = worker.inflight[identifier]
-        if worker.actor is not None:
-            self.actors.pause(worker, resume=True)
+        actor = worker.actor or self.placement.hosting.of(worker, call)
+        if actor is not None:
+            self.actors.pause(actor, resume=True)
         elif call.nested or worker.slots > 1:
-            self.resources.change(call.shape.klass.needs, 1)
+            self.resources.change(call.shape.klass.uses, 1)
         else:
             self.placement.settle(worker)
 

@@ -33,7 +33,7 @@ class Sizes:
         """A worker has nothing to do: it waits for more, or goes."""
         pool = worker.pool
         pool.over = pool.over and pool.staffed > pool.limit
-        if pool.over or (pool.gpus and worker.results):
+        if (pool.over and not worker.tenants) or (pool.gpus and worker.results):
             self._let_go(worker)
             return
         pool.idle[worker.number] = worker
@@ -67,7 +67,8 @@ class Sizes:
             self._staff.call_off(pool)
         pool.over = pool.staffed > most
         for worker in list(pool.idle.values()):
-            if pool.staffed > most and worker.number not in pool.turnover.replaced:
+            stays = worker.number in pool.turnover.replaced or worker.tenants
+            if pool.staffed > most and not stays:
                 self._let_go(worker)
         self.replenish(pool)
         if not pool.shrinking:

@@ -50,8 +50,12 @@ class Slots:
         plain = len(worker.inflight) - worker.nested
         ahead = plain > worker.slots
         if not ahead:
-            self._resources.change(klass.needs, 1)
-        if plain == 1:
+            self._resources.change(klass.uses, 1)
+        if call.actor or klass.creates:
+            # Its class says nothing of the worker, whose pool it may not even be of.
+            worker.unlist()
+            worker.klass = None
+        elif plain == 1:
             worker.unlist()
             worker.klass = klass
         elif worker.klass is not klass:
@@ -65,7 +69,7 @@ class Slots:
 
     def leaves(self, worker: Worker, call: Call, blocked: bool) -> None:
         """A plain call has left, which waited if it was `blocked`."""
-        needs = call.shape.klass.needs
+        needs = call.shape.klass.uses
         if len(worker.inflight) - worker.nested >= worker.slots:
             # Another of its class takes its slot, and over what it held; if it did not wait.
             self._resources.change(needs, int(blocked))

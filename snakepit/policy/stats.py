@@ -30,8 +30,11 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
     serving = [worker for worker in workers if worker.actor is None]
     begun = sum(map(running, serving))
     ahead = sum(len(worker.inflight) for worker in serving) - begun
+    # Calls of actors that live among tasks have begun: they are sent when a slot is free.
+    calls = [call for worker in serving for call in worker.inflight.values()]
+    begun -= sum(call.shape.tally is None for call in calls)
     # Those that were given up have been answered, whatever they still do.
-    begun -= sum(call.state is DONE for worker in serving for call in worker.inflight.values())
+    begun -= sum(call.state is DONE and call.shape.tally is not None for call in calls)
     ready = sum(
         call.state is READY and call.shape.tally is tally
         for klass in placement.waiting

@@ -36,6 +36,7 @@ from .zygotes import Close, Zygotes
 
 if TYPE_CHECKING:
     from .barrier import CrashBarrier
+    from .calls import Call
 
 
 @final
@@ -116,11 +117,11 @@ class Supervision:
             self.barrier.broke(worker, cause["kind"])
         if begun and not worker.results:
             self.served(worker)
+        guilty = blamed(cause, begun, worker.blocked)
         if worker.actor is not None:
-            self._actors.restarts.lost(worker, cause, begun, now)
+            self._actors.restarts.lost(worker.actor, worker, cause, begun, guilty, now)
             self._leaves_its_place(worker, cause, in_vain, now)
             return
-        guilty = blamed(cause, begun, worker.blocked)
         # Who was cancelled, or ran for too long, had its worker ended.
         crashed = any(not (call.cancelled or call.expired) for call in guilty)
         ordinary = went_with_zygote(cause) or (state is LEAVING and not begun)
@@ -128,8 +129,28 @@ class Supervision:
             worker.pool.tally.crashed(cause["kind"])
         if crashed and worker.pool.circuit is not None:
             self.barrier.crashed(worker.pool, cause, now)
-        self._recovery.lost(worker, cause, begun)
+        if worker.tenants is not None:
+            begun = self._lose_tenants(worker, cause, begun, guilty, now)
+        self._recovery.lost(worker, cause, begun, guilty)
         self._leaves_its_place(worker, cause, in_vain, now)
+
+    def _lose_tenants(
+        self,
+        worker: Worker,
+        cause: Mapping[str, Any],
+        begun: list[Call],
+        guilty: list[Call],
+        now: float,
+    ) -> list[Call]:
+        """All actors that lived there are to live elsewhere, or not at all; return other calls."""
+        hosting = self._placement.hosting
+        for actor in hosting.lost(worker):
+            calls = [call for call in begun if actor.id in (call.id, call.actor)]
+            mine = [call for call in calls if call not in hosting.ghosts]
+            begun = [call for call in begun if call not in mine]
+            self._actors.restarts.lost(actor, worker, cause, mine, guilty, now)
+        hosting.ghosts.difference_update(worker.inflight.values())
+        return begun
 
     def _leaves_its_place(
         self, worker: Worker, cause: Mapping[str, Any], in_vain: bool, now: float

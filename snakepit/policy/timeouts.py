@@ -114,16 +114,17 @@ class Timeouts:
         if worker.slots == 1 and (worker.actor is None or worker.actor.groups is None):
             self._actions.append(Kill(worker.number))
             return
-        self._keep(call)
+        self.keep(call)
         if call.cancelled:
             self._completion.fail_with(call, "cancelled")
         else:
             self._completion.fail_with(call, "task_timeout", **fields_of(call, company=True))
         # An actor has its state, for as long as somebody can call it.
-        if only_given_up(worker) and (worker.actor is None or worker.state is LEAVING):
+        lodges = worker.actor is not None or worker.tenants
+        if only_given_up(worker) and (not lodges or worker.state is LEAVING):
             self._actions.append(Kill(worker.number))
 
-    def _keep(self, call: Call) -> None:
+    def keep(self, call: Call) -> None:
         """Pin the arguments of a call that is given up for as long as it may use them."""
         kept = list(call.refs)
         if call.actor:

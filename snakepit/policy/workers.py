@@ -54,7 +54,8 @@ class Worker:
         room: how many calls it may hold; none, if it is to get no more but nested ones.
         enough: after how many results `Supervision.progress` is to know: of all the first one.
         looks, reason: how often its age was looked at, and why it is to be replaced, if it is.
-        pins: how many strict sessions are pinned to it.
+        pins: how many strict sessions are pinned to it, and actors live in it as its tenants.
+        tenants: those; `claims` are of those of them whose next call lacks a slot.
         sessions: those that wait for it, if any; `turn` says that it is theirs.
         mark: how many results it had returned at the last look for overruns; while that is all,
             it is given nothing ahead.
@@ -64,6 +65,7 @@ class Worker:
         "actor",
         "backlog",
         "blocked",
+        "claims",
         "enough",
         "forked",
         "gpus",
@@ -90,6 +92,7 @@ class Worker:
         "state",
         "strikes",
         "tainted",
+        "tenants",
         "turn",
         "units",
     )
@@ -125,6 +128,8 @@ class Worker:
         self.reason = ""
         self.pins = 0
         self.sessions: dict[Session, None] | None = None
+        self.tenants: dict[int, Actor] | None = None
+        self.claims: dict[Actor, None] | None = None
         self.turn = False
 
     def to(self, event: str) -> None:

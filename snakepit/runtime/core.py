@@ -105,6 +105,7 @@ class Core:
             do.StartZygote: lambda action: self.start_zygote(action.interpreter),
             do.Kill: lambda action: self.kill(action.worker),
             do.Retire: lambda action: self._say(action.worker, wire.Exit()),
+            do.Evict: lambda action: self._say(action.worker, wire.Evict(action.actor)),
             do.Leave: lambda action: self._say(action.worker, wire.Leave(action.session)),
             do.AskBack: self._ask_back,
             do.Interrupt: self._interrupt,

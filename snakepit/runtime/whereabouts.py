@@ -33,6 +33,8 @@ def whereabouts(core: Core, number: int, identifier: int) -> dict[str, Any]:
     call = worker.inflight.get(identifier)
     facts: dict[str, Any] = {"task_name": call.name if call is not None else None, "actor": None}
     actor = worker.actor
+    if actor is None and call is not None:
+        actor = core.scheduler.placement.hosting.of(worker, call)
     creation = actor.creation.shape.template if actor is not None else None
     if call is not None:
         facts["task_function"] = function_of(call.shape.template, creation)

@@ -23,6 +23,7 @@ from .messages import (
     Define,
     Descriptor,
     Died,
+    Evict,
     Execute,
     Exit,
     Expect,
@@ -63,7 +64,7 @@ from .messages import (
 
 _KINDS: Final[tuple[type[Any], ...]] = (
     Define, Code, Welcome, Imports, Execute, Value, Taken, Answer, Release, Trim, Forget, Leave,
-    Exit,
+    Evict, Exit,
     Hello, Result, Yield, Expect, Submit, Put, Want, Blocked, Unblocked, Handles, GivenBack,
     NeedCode, Progress, Request, Ready, Began,
     Segment, Descriptor, Cancel, GiveBack, Ping,

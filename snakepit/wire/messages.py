@@ -198,6 +198,12 @@ class Leave(NamedTuple):
     session: int
 
 
+class Evict(NamedTuple):
+    """An actor that lived in the worker among other calls, by its id: it lives there no longer."""
+
+    actor: int
+
+
 class Forget(NamedTuple):
     """Unmap these segments: their arenas have gone."""
 

@@ -33,7 +33,8 @@ class Budgets:
             return
         if name == "died":
             worker = self.world.workers[args[0]]
-            self._running = [frame.task for frame in worker.stack if not worker.actor]
+            tasks = [frame.task for frame in worker.stack]
+            self._running = [task for task in tasks if task.kind == TASK]
         elif name == "result" and args[2] == RETRYABLE:
             task = self.world.workers[args[0]].sent.get(args[1])
             self._running = [task] if task is not None and task.kind == TASK else []

@@ -216,6 +216,7 @@ class Checker:
             player.made = True
         template = actor.creation.shape.template
         if state is DEAD or (state is ALIVE and not template.max_restarts):
+            world.housing.lets_go(player)
             for identifier in player.refs:
                 world.unrefer(identifier)
             player.refs = ()
@@ -285,6 +286,7 @@ class Checker:
                     for key, amount in plain.needs:
                         free[key] = free.get(key, 0) - amount
         world.reserve.take(free)
+        world.housing.take(free)
         now = resources.free
         if free != now:
             keys = {*free, *now}

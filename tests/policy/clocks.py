@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from snakepit.policy import actions as do
+from snakepit.policy.calls import DONE
 from snakepit.wire.messages import CANCELLED, ERROR, RETRYABLE
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Clocks:
                 worker = world.workers[action.worker]
                 late = any(self._is_long_over(task) for task in worker.sent.values())
                 world.require(late, f"{worker!r} is ended in the time of its calls")
-                others = [t for t in worker.sent.values() if not t.resolved]
+                others = [t for t in worker.sent.values() if t.call.state is not DONE]
                 alone = not (self._in_company(worker) and others)
                 world.require(alone, f"{worker!r} is ended with {others}")
 

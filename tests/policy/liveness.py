@@ -82,6 +82,10 @@ class Liveness:
             return
         if player.actor.state is DEAD:
             raise Violation(f"{task!r} waits for {player.actor!r}")
+        if player.actor.hosted:
+            waits = self._missing(task.call) or self.world.housing.must_wait(task, player.actor)
+            self.world.require(waits, f"{task!r} could be sent")
+            return
         if player.actor.groups is not None:
             if self._has_room(player, task) and not self._missing(task.call):
                 raise Violation(f"{task!r} could be sent")
@@ -143,6 +147,7 @@ class Liveness:
             return
         if worker.slots > 1:
             slots.check_unbegun(worker, task)
+            self.world.require(task.kind != METHOD, f"{task!r} is sent too early")
         elif top.waits is not None:
             raise Violation(f"{task!r} waits behind {top!r}, which is blocked")
         klass = task.call.shape.klass
@@ -222,7 +227,9 @@ class Liveness:
         ahead = lane[: lane.index(task)] if task in lane else []
         worker = self.world.workers.get(actor.worker.number) if actor.worker is not None else None
         if worker is not None:
-            ahead = ahead + [frame.task for frame in worker.stack]
+            frames = [f.task for f in worker.stack]
+            hosted = actor.hosted
+            ahead = ahead + [t for t in frames if not hosted or t.call.actor == actor.id]
         return [t for t in ahead if not t.resolved]
 
 

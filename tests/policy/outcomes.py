@@ -36,7 +36,8 @@ class Outcomes:
             world.closed
             or world.scheduler.closed
             or not task.where
-            or world.clocks.may_be_left(task),
+            or world.clocks.may_be_left(task)
+            or world.housing.is_ghost(call),
             f"{task!r} ended while worker {task.where} has it",
         )
         entry = world.scheduler.objects.entries.get(call.id)
@@ -146,7 +147,8 @@ class Outcomes:
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any
     ) -> bool:
         used_up = task.cancelled or task.used_up
-        return name == "died" and task.kind == METHOD and used_up
+        left = name == "kill" and self.world.housing.is_ghost(task.call)
+        return task.kind == METHOD and (left or (name == "died" and used_up))
 
     def _legal_unschedulable(
         self, task: Task, own: bool, name: str, args: tuple[Any, ...], payload: Any

@@ -103,6 +103,7 @@ class Worker(Process):
         self.dropped: set[int] = set()
         self.ready: set[int] = set()
         self.have: dict[int, tuple[int, ...]] = {}
+        self.homes: set[int] = set()  # the actors that live here among others
         self.early: set[int] = set()
         self.started = 0
         self.retiring = False
@@ -319,6 +320,8 @@ class Worker(Process):
         elif kind == "answer":
             frame = next(frame for frame in self.stack if frame.asking)
             frame.asking = False
+        elif kind == "evict":
+            self.homes.discard(message[1])
         else:
             self.retiring = True
 
@@ -329,6 +332,7 @@ class Worker(Process):
             self.drop_unbegun(task)
             return
         if self.slots > 1:
+            self.world.housing.came(self, task)
             slots.take_in(self, message)
             return
         top = self.stack[-1] if self.stack else None

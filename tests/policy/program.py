@@ -173,7 +173,7 @@ def _finish(worker: Worker, frame: Frame, dice: Dice, kind: int) -> None:
     elif kind == 2 and not creates:
         worker.finish(frame, FAILURE, [["nesting_depth", {}]], [])
     elif kind == 3 and call.shape.template.kind == METHOD:
-        worker.finish(frame, EXITED, [], [], exits=True)
+        worker.finish(frame, EXITED, [], [], exits=worker.slots == 1)
     elif creates:
         worker.finish(frame, OK, [], [])
     else:

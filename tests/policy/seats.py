@@ -212,4 +212,5 @@ class Seats:
         self.world.require(not known, f"{known} were not told of the end")
         for worker in scheduler.placement.workers.values():
             pins = sum(s.strict and s.worker is worker for s in table)
+            pins += len(worker.tenants or ())
             self.world.require(worker.pins == pins, f"{worker!r} has {pins} sessions")

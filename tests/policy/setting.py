@@ -170,10 +170,7 @@ def make_setting(random: Random, steps: int) -> Setting:
     )  # fmt: skip
     # Of dice of its own, so that the episodes are those that they were before there were any.
     dice = Random(repr(random.getstate()))
-    actors = tuple(
-        actor._replace(pooled=dice.randint(0, 1) if actor.pool not in slots else 0)
-        for actor in actors
-    )
+    actors = tuple(actor._replace(pooled=dice.randint(0, 1)) for actor in actors)
     beats = Random(repr(random.getstate()))  # of its own: all else is as if there were none
     calm = random.random() < 0.3
     # Of a generator of its own, so that the episodes of a seed stay what they were.

@@ -88,7 +88,7 @@ def take(worker: Worker, free: dict[str, int]) -> None:
         runs = [t.call for t in worker.sent.values() if t.nested and t.call in runs]
         runs += [plain[0].call] * (worker.slots - waiting)
     for call in runs:
-        for key, amount in call.shape.klass.needs:
+        for key, amount in call.shape.klass.uses:
             free[key] = free.get(key, 0) - amount
 
 

@@ -32,7 +32,9 @@ class Turnovers:
         served = self.served[worker.number] = self.served.get(worker.number, 0) + 1
         most = self.lifespan(worker.pool).requests
         self.world.require(
-            most is None or served <= most or worker.number in self.world.seats.ever,
+            most is None
+            or served <= most
+            or worker.number in self.world.seats.ever | self.world.housing.ever,
             f"{worker!r} begins call {served}, of {most}",
         )
 

@@ -88,7 +88,7 @@ class Watch:
         self.trials: set[str] = set()  # interpreters of which one more that ends in vain fails
         self._over = False  # the runtime ends now
         self._home = False  # the zygote at home is to be replaced
-        self._doomed: tuple[Actor, bool] | None = None
+        self._doomed: list[tuple[Actor, bool]] = []
 
     def _limits(self) -> tuple[int, float]:
         return self.world.setting.intensity, self.world.setting.period
@@ -97,7 +97,7 @@ class Watch:
 
     def before(self, name: str, args: tuple[Any, ...]) -> None:
         """Take down what the event means."""
-        self._doomed = None
+        self._doomed = []
         self._over = self._home = False
         if self.world.closed:
             return
@@ -117,6 +117,8 @@ class Watch:
             self._replace(*args)
         elif name == "refuse_zygote":
             self._interpreter_failed(*args)
+        elif name == "kill" and not args[1]:
+            self._evicted(args[0])
 
     def pool(self, name: str) -> PoolBook:
         """Return the book of a pool; of those for environments when there is the first need."""
@@ -166,8 +168,9 @@ class Watch:
         ordinary = worked or "zygote" in cause or worker.retired
         if self.world.starters.was_late(worker):
             cause = {**cause, "start_timeout": self.world.starters.patience(worker)}
-        if worker.actor:
-            self._actor_died(worker, cause)
+        record = self.world.scheduler.placement.workers[worker.number]
+        for actor in [record.actor] if record.actor else [*(record.tenants or {}).values()]:
+            self._actor_died(actor, worker, cause)
         if self._staffs(worker) and not ordinary and (worker.sent or not worker.live):
             self._died_in_vain(worker, cause)
 
@@ -199,9 +202,19 @@ class Watch:
             and self.world.scheduler.placement.workers[other.number].room
         ]
 
-    def _actor_died(self, worker: Worker, cause: dict[str, Any]) -> None:
-        actor = self.world.scheduler.placement.workers[worker.number].actor
-        assert actor is not None
+    def _evicted(self, identifier: int) -> None:
+        """One that lives among others is to begin anew."""
+        player = self.world.players.get(identifier)
+        actor = player.actor if player is not None else None
+        if actor is None or not actor.hosted or actor.worker is None:
+            return
+        book = self.actors.setdefault(actor.id, Spell(*self._limits()))
+        budget = actor.creation.shape.template.max_restarts
+        ends = 0 <= budget <= book.restarts or self.world.reserve.has_ended(actor.creation)
+        book.restarts += 1
+        self._doomed.append((actor, ends))
+
+    def _actor_died(self, actor: Actor, worker: Worker, cause: dict[str, Any]) -> None:
         if actor.state is DEAD:
             return
         book = self.actors.setdefault(actor.id, Spell(*self._limits()))
@@ -216,7 +229,7 @@ class Watch:
         ends = ends or (lived and 0 <= budget <= book.restarts)
         ends = ends or self.world.reserve.has_ended(actor.creation)
         book.restarts += lived
-        self._doomed = (actor, ends)
+        self._doomed.append((actor, ends))
 
     # --- after it ---------------------------------------------------------------------------
 
@@ -234,8 +247,7 @@ class Watch:
             world.closed = True
             return
         world.require(closed is None, f"the runtime has ended with {closed}")
-        if self._doomed is not None:
-            actor, ends = self._doomed
+        for actor, ends in self._doomed:
             # One that lives in a pool which takes nothing meanwhile ends too, but in a back-off.
             refused = actor.pooled and actor.creation.shape.klass.refusal is not None
             as_said = (actor.state is DEAD) == ends or (refused and not ends)

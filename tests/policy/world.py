@@ -51,6 +51,11 @@ Make = Callable[[dict[str, float], list[Pool], int, Callable[[], RestartWindow]]
 HOME: Final = ""
 """The interpreter of what names none."""
 
+_FOR_WORKERS: Final = (
+    do.Tell, do.Retire, do.Kill, do.AskBack, do.Interrupt, do.Ping, do.Hang, do.Evict,
+)  # fmt: skip
+"""What a worker gets, if it lives."""
+
 INSTANT: Final = 0.001
 """Seconds from one event to the next."""
 
@@ -531,17 +536,21 @@ class World:
             sequence > worker.started or worker.groups is not None,
             f"{task!r} is out of order in its mailbox",
         )
-        self.require(self.closed or not task.resolved, f"{task!r} begins after its end")
-        if task.kind == METHOD and not task.begun and worker.groups is None:
+        ended = task.resolved and not self.housing.is_ghost(call)
+        self.require(self.closed or not ended, f"{task!r} begins after its end")
+        if task.kind == METHOD and not task.begun and not self.housing.beside(worker, call):
             self._in_turn(task)
-        self.turnovers.began(worker, task.nested)
+        self.turnovers.began(worker, task.nested or task.kind != TASK)
         task.begun = True
         task.began_at = self.now
         task.running = worker.number
-        self.require(worker.actor == (task.kind != 0), f"{call!r} begins in {worker!r}")
+        fits = worker.slots > 1 or worker.actor == (task.kind != TASK)
+        self.require(fits, f"{call!r} begins in {worker!r}")
 
     def _in_turn(self, task: Task) -> None:
         lane = self.lanes[task.call.actor, task.call.caller]
+        if task.resolved:
+            return  # Its actor has gone.
         while lane and lane[0] is not task:
             earlier = lane.pop(0)
             self.require(
@@ -576,7 +585,7 @@ class World:
                 self.event("died", action.worker, {"spawn": "no descriptors"}, 0, defer=True)  # type: ignore[union-attr]
         elif kind is do.Send:
             self._perform_send(action)  # type: ignore[arg-type]
-        elif kind in (do.Tell, do.Retire, do.Kill, do.AskBack, do.Interrupt, do.Ping, do.Hang):
+        elif type(action) in _FOR_WORKERS:
             worker = self.workers.get(action.worker)  # type: ignore[union-attr]
             # A message to a process that has ended is nobody's: the shell drops it.
             if worker is not None and worker.state != "dead":
@@ -615,6 +624,8 @@ class World:
         if kind is do.Tell:
             inner = self.contents.get(action.id, ())
             worker.inbox.append(("value", action.id, action.values, inner))
+        elif kind is do.Evict:
+            worker.inbox.append(("evict", action.actor))
         elif kind is do.Retire:
             worker.inbox.append(("exit",))
         elif kind is do.Kill:
