@@ -83,6 +83,15 @@ def check_name(option: str, value: object) -> str:
         raise wrong_type(option, value, "a string")
     if not value:
         raise wrong_value(option, value, "a string that is not empty")
+    return check_text(option, value)
+
+
+def check_text(option: str, value: str) -> str:
+    """Return `value` if it can be sent: half of a pair of surrogates has no UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise wrong_value(option, value, "text that UTF-8 can encode, no lone surrogates") from None
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .checks import check_choice, check_seconds, wrong_type, wrong_value
+from .checks import check_choice, check_seconds, check_text, wrong_type, wrong_value
 
 AFFINITIES: Final = ("hint", "strict_queue", "strict_fail_fast")
 """How a session is bound to a worker, in the order of the scheduler's numbers for it."""
@@ -26,7 +26,7 @@ def check_session_id(option: str, value: object) -> str:
         raise wrong_value(option, value, allowed)
     if len(value) > LONGEST_ID:
         raise wrong_value(option, f"{value[:32]}... ({len(value)} characters)", allowed)
-    return value
+    return check_text(option, value)
 
 
 def check_affinity(option: str, value: object) -> str:
@@ -55,7 +55,7 @@ def check_metadata(option: str, value: object) -> dict[str, str]:
             raise wrong_type(f"a name in {option}", name, "a string")
         if not isinstance(text, str):
             raise wrong_type(f"{option}[{name!r}]", text, "a string")
-        found[name] = text
+        found[check_text(f"a name in {option}", name)] = check_text(f"{option}[{name!r}]", text)
     size = sum(len(name) + len(text) for name, text in found.items())
     if len(found) > MOST_METADATA or size > LONGEST_METADATA:
         raise wrong_value(option, f"{len(found)} items, {size} characters", allowed)

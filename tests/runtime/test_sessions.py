@@ -261,6 +261,8 @@ def test_a_function_of_another_pool_is_refused(strict: snakepit.Session) -> None
         ({"id": 3}, TypeError, "id must be a string of 1 to 256"),
         ({"id": ""}, errors.OptionError, "1 to 256 characters"),
         ({"id": "x" * 10_000_000}, errors.OptionError, r"x\.\.\. \(10000000 characters\)"),
+        ({"id": "\ud800"}, errors.OptionError, r"id must be text that UTF-8 .*not '\\ud800'"),
+        ({"metadata": {"a": "\ud800"}}, errors.OptionError, r"metadata\['a'\] must be text"),
         ({"pool": 3}, TypeError, "pool must be"),
         ({"pool": ""}, errors.OptionError, "pool must be.*not ''"),
         ({"ttl": -1}, errors.OptionError, "ttl must be a number of seconds.*not -1"),
