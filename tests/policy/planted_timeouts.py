@@ -54,7 +54,7 @@ def end_workers_with_others(scheduler: Any) -> None:
 
 def take_arguments_away(scheduler: Any) -> None:
     """What a call that is given up may still use goes with its answer."""
-    scheduler.timeouts._keep = lambda call: None
+    scheduler.timeouts.keep = lambda call: None
 
 
 def keep_arguments_for_good(scheduler: Any) -> None:
