@@ -17,6 +17,7 @@ import snakepit
 from snakepit import errors
 from snakepit.machine import has_gil
 from snakepit.policy import timeouts
+from snakepit.util import threads
 from tests.runtime.helpers import PATIENCE, Gate, Tally, wait_until
 
 THREADS = 4
@@ -72,6 +73,18 @@ def meet(name: str, parties: int) -> tuple[int, str, int]:
 
 
 @snakepit.remote(pool="threads")
+def counts(name: str, parties: int) -> tuple[str, int, int]:
+    """Meet the others; return which thread this is, its own count and that of all."""
+    in_process(name, lambda: threading.Barrier(parties)).wait(PATIENCE)
+    own = threads.local("counts")
+    own.calls = getattr(own, "calls", 0) + 1
+    with threads.lock("counts"):
+        calls = threads.shared("counts", list)
+        calls.append(name)
+        return threading.current_thread().name, own.calls, len(calls)
+
+
+@snakepit.remote(pool="threads")
 def hold(gate: Gate, tally: Tally) -> int:
     tally.add()
     gate.wait()
@@ -102,6 +115,16 @@ def test_as_many_run_at_once_as_there_are_threads() -> None:
     assert len({pid for pid, _, _ in found}) == 1
     assert len({thread for _, thread, _ in found}) == THREADS
     assert {started for _, _, started in found} == {1}, "the initializer ran once"
+
+
+def test_locals_are_each_threads_own_and_what_is_shared_is_the_process_s() -> None:
+    first = get([counts.remote("counts one", THREADS) for _ in range(THREADS)])
+    second = get([counts.remote("counts two", THREADS) for _ in range(THREADS)])
+    before = {thread for thread, _, _ in first}
+    assert len(before) == THREADS
+    assert {own for _, own, _ in first} == {1}
+    assert all(own == (2 if thread in before else 1) for thread, own, _ in second)
+    assert sorted(count for *_, count in first + second) == list(range(1, 2 * THREADS + 1))
 
 
 def test_no_more_run_at_once(gate: Gate, tally: Tally) -> None:
