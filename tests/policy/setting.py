@@ -171,6 +171,11 @@ def make_setting(random: Random, steps: int) -> Setting:
     # Of dice of its own, so that the episodes are those that they were before there were any.
     dice = Random(repr(random.getstate()))
     actors = tuple(actor._replace(pooled=dice.randint(0, 1)) for actor in actors)
+    if dice.random() < 0.1:
+        # Seldom else do actors live among tasks, since all of this must come together.
+        lines = {name: lines.get(name, (None, None)) for name in names}
+        slots = {name: slots.get(name, dice.choice((2, 3))) for name in names}
+        actors = tuple(actor._replace(pooled=1) for actor in actors)
     beats = Random(repr(random.getstate()))  # of its own: all else is as if there were none
     calm = random.random() < 0.3
     # Of a generator of its own, so that the episodes of a seed stay what they were.
