@@ -177,8 +177,6 @@ def pour(mark):
 
 snakepit.init(num_cpus=1)
 mark = sys.argv[0] + '.done'
-ref = pour.remote(mark)
-real, sys.stdout = sys.stdout, None
 
 class Stuck:
     '''A stream whose reader reads nothing until the task is done.'''
@@ -192,9 +190,10 @@ class Stuck:
     def flush(self):
         return None
 
+real, err = sys.stdout, sys.stderr
 sys.stdout = stuck = Stuck()
-err, sys.stderr = sys.stderr, Stuck()
-snakepit.get(ref, timeout=60)
+sys.stderr = Stuck()
+snakepit.get(pour.remote(mark), timeout=60)
 snakepit.shutdown()
 note = sys.stderr.tail
 sys.stdout, sys.stderr = real, err

@@ -189,8 +189,9 @@ def test_runs_of_dead_drivers_are_cleaned() -> None:
     recycled = f"{os.getpid()}-{start_time(os.getpid()) - 1}-aaaa"
     with sleeper("4194999-1-bbbb:1") as dead, sleeper(f"{recycled}:7") as old:
         assert wait_until(lambda: pids_of("4194999-1-bbbb") and pids_of(recycled))
-        assert clean_dead_runs() == 2
-        assert dead.wait() == old.wait() == -signal.SIGKILL
+        # A runtime that another test starts meanwhile does the same.
+        assert clean_dead_runs() in (0, 1, 2)
+        assert dead.wait(20) == old.wait(20) == -signal.SIGKILL
 
 
 def test_the_next_zygote_cleans_up_after_a_dead_run() -> None:
