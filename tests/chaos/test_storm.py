@@ -53,7 +53,7 @@ def test_a_soak_sees_what_grows() -> None:
         wet = soak.run(0.1, every=0.1, zygotes=0.0, sessions=4, ordered=True, waves=1)
     assert wet.calls == 3 * storm.WAVE and len(wet.samples) == 3 and "an hour" in str(wet)
     grown = [
-        sample._replace(held=sample.held._replace(heap=sample.held.heap + 100 * n, fds=9 + n))
+        sample._replace(held=wet.samples[0].held._replace(heap=1000 + 100 * n, fds=9 + n))
         for n, sample in enumerate(wet.samples)
     ]
     wrong = wet._replace(samples=grown).wrong()

@@ -30,8 +30,26 @@ from .simulate import plan, run, search, shrink
 EVENTS = 100_000
 SHARES = 2
 
-RARE = {"leave_slots_empty": 300_001}
-"""Bugs that few episodes show: a seed from which the search comes to one of them."""
+RARE = {
+    "count_replaced_ones_twice": 340,
+    "count_waits_that_go_on_for_nothing": 110,
+    "evict_sessions": 320,
+    "forget_a_claim": 150,
+    "give_again": 100,
+    "go_on_whoever_waits": 210,
+    "keep_room": 190,
+    "leave_ghosts_unanswered": 150,
+    "leave_slots_empty": 300_100,
+    "let_old_timers_ring": 155,
+    "let_the_last_go_first": 100,
+    "let_the_queue_wait": 130,
+    "never_end_a_worker": 130,
+    "retry_beyond_the_budget": 110,
+    "run_the_cancelled": 250,
+    "wait_for_one_that_is_gone": 130,
+}
+"""Bugs that few episodes show: a seed from which the search soon comes to one of them. When episodes
+change, so that it takes long again, another seed saves the time that the whole search takes."""
 
 
 @pytest.mark.parametrize("share", range(SHARES))
