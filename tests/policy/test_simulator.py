@@ -48,8 +48,8 @@ RARE = {
     "run_the_cancelled": 250,
     "wait_for_one_that_is_gone": 130,
 }
-"""Bugs that few episodes show: a seed from which the search soon comes to one of them. When episodes
-change, so that it takes long again, another seed saves the time that the whole search takes."""
+"""Bugs that few episodes show: a seed from which the search soon comes to one of them. When
+episodes change, so that it takes long again, another seed saves the time of the whole search."""
 
 
 @pytest.mark.parametrize("share", range(SHARES))
