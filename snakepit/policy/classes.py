@@ -22,14 +22,17 @@ Env: TypeAlias = tuple[tuple[str, str], ...]
 
 @final
 class Classes:
-    """All classes and pools of a runtime; `waiting` are the classes whose queues hold calls."""
+    """All classes and pools of a runtime; `waiting` are the classes whose queues hold calls.
+
+    `ranked` says that some have another priority than the usual.
+    """
 
     def __init__(self, resources: Resources, pools: Iterable[Pool]) -> None:
         self._resources = resources
         self.pools = {pool.name: pool for pool in pools}
         self.klasses: dict[tuple[Pool, Needs, int, bool, bool, int], Klass] = {}
         self.waiting: dict[Klass, None] = {}
-        self._ranked = False
+        self.ranked = False
 
     def of(self, template: Template) -> Klass:
         """Return the class of a template's calls."""
@@ -57,12 +60,12 @@ class Classes:
                 refusal = refusal or pool.failure
             klass = Klass(pool, needs, creates, refusal, gpus, pooled, template.priority)
             self.klasses[key] = klass
-            self._ranked = self._ranked or template.priority != 0
+            self.ranked = self.ranked or template.priority != 0
         return klass
 
     def in_order(self) -> Iterable[Klass]:
         """Return the classes that wait, as their turns come: those of more priority first."""
-        if self._ranked:
+        if self.ranked:
             return sorted(self.waiting, key=_by_priority)
         return tuple(self.waiting)
 

@@ -116,7 +116,7 @@ class Scheduler:
 
     def submit(self, call: Call) -> None:
         """Take a new task or method call; its caller gets a handle on each return."""
-        if call.parent and self._shapes.ranked:
+        if call.parent and self.placement.classes.ranked:
             self._shapes.inherit(call, self.placement.workers.get(call.caller))
         shape = call.shape
         if shape.returns == 1:

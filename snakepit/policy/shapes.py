@@ -13,17 +13,12 @@ from .workers import Worker
 
 @final
 class Shapes:
-    """What is known of templates.
-
-    Attributes:
-        ranked: whether any task has more priority than usual, so that others may inherit it.
-    """
+    """What is known of templates."""
 
     def __init__(self, classes: Classes) -> None:
         self._classes = classes
         self._shapes: dict[Template, Shape] = {}
         self._raised: dict[tuple[Shape, int], Shape] = {}
-        self.ranked = False
 
     def of(self, template: Template) -> Shape:
         """Return the one shape of a template; of a group a new one, which ends with it."""
@@ -33,7 +28,6 @@ class Shapes:
         if shape is None:
             klass = self._classes.of(template)
             shape = self._shapes[template] = Shape(len(self._shapes) + 1, template, klass)
-            self.ranked = self.ranked or template.priority > 0
         return shape
 
     def inherit(self, call: Call, caller: Worker | None) -> None:

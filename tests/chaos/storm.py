@@ -63,12 +63,12 @@ class Report(NamedTuple):
     repinned: int = 0
 
     def __str__(self) -> str:
+        anew = f"; sessions pinned anew: {self.repinned}" if self.repinned else ""
         return (
             f"{self.calls:,} calls and what they called, {self.resolved:,} resolutions, each one "
             f"of its call, in {self.seconds:.1f} s\n"
             f"killed: {self.workers} workers, {self.zygotes} zygotes; "
-            f"calls given up after three deaths: {self.poisoned}; "
-            f"sessions pinned anew: {self.repinned}\n"
+            f"calls given up after three deaths: {self.poisoned}{anew}\n"
             f"all values right; resources, tables, ledger and processes exact after "
             f"{self.settled * 1000:.0f} ms"
         )
