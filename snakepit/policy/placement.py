@@ -301,7 +301,7 @@ class Placement:
         if worker.slots > 1:
             if self.slots.enters(worker, call, klass):
                 self.watch()
-            if klass.pool.eager:
+            if worker.pool.eager:  # which is not the pool of an actor's methods
                 self.growth.beside(worker)
             return
         if worker.klass is not klass:

@@ -135,7 +135,8 @@ class Scheduler:
             shape.tally.requests += 1
         refusable = call.deps or self.drains.active or shape.klass.refusal is not None
         if call.session is not None:
-            refusable = self.sessions.made(call) or refusable
+            call.session.made += 1
+            refusable = refusable or call.session.refusal is not None
         if refusable and self._refused(call):
             return
         if call.actor:

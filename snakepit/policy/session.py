@@ -21,6 +21,7 @@ class Session:
     """One session.
 
     Attributes:
+        strict: whether its calls run in one worker alone.
         id: what people call it; `number` is of no other, before or after.
         worker: the one that has had its last call, or that it is pinned to; None before that.
         place: the call that stands in the queue of its class.
@@ -39,6 +40,7 @@ class Session:
         "place",
         "refusal",
         "seen",
+        "strict",
         "turns",
         "waiting",
         "worker",
@@ -48,6 +50,7 @@ class Session:
         self.id = identifier
         self.number = number
         self.affinity = affinity
+        self.strict = affinity != HINT
         self.worker: Worker | None = None
         self.place: Call | None = None
         self.waiting: deque[Call] = deque()
@@ -55,11 +58,6 @@ class Session:
         self.turns = 0
         self.refusal: Refusal | None = None
         self.seen: set[int] = set()
-
-    @property
-    def strict(self) -> bool:
-        """Whether its calls run in one worker alone."""
-        return self.affinity != HINT
 
     @property
     def lost(self) -> bool:

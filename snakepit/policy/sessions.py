@@ -24,7 +24,7 @@ from .actions import Action, Leave
 from .calls import READY, SENT, Call
 from .session import FAST, Session
 from .slots import has_free
-from .workers import Worker
+from .workers import LIVE, Worker
 
 if TYPE_CHECKING:
     from .placement import Placement
@@ -69,12 +69,6 @@ class Sessions:
         session.refusal = "session_closed", {"session": session.id}
         if not session.made:
             self._forget(session)
-
-    def made(self, call: Call) -> bool:
-        """Count a new call of a session; return whether the session takes no more."""
-        assert call.session is not None
-        call.session.made += 1
-        return call.session.refusal is not None
 
     def ended(self, call: Call) -> None:
         """A call of a session has ended; it may be one that waited."""
@@ -122,25 +116,25 @@ class Sessions:
         assert session is not None
         session.turns += 1
         call.turn = session.turns
-        if session.lost:
-            self._unavailable(call)
-        elif session.strict and session.worker is not None:
-            self._enqueue_pinned(session, session.worker, call)
+        worker = session.worker
+        if worker is not None and session.strict:
+            self._enqueue_pinned(session, worker, call)
         elif session.place is None:
-            self._enqueue_first(session, call)
+            if worker is None or not (worker.pool.idle or worker.slots > 1):
+                self._placement.enqueue_freely(call)  # as most do, when there is much to do
+            elif self._idles(worker, call):
+                self._send(worker, call)
+            else:
+                self._placement.enqueue_freely(call)
         elif session.affinity == FAST and not call.tries:
             self.fail(call, "worker_busy", session=session.id)
         else:
             self._wait(session, call)
 
-    def _enqueue_first(self, session: Session, call: Call) -> None:
-        worker = session.worker
-        if worker is None or not self._idles(worker, call):
-            self._placement.enqueue_freely(call)
-        else:
-            self._send(worker, call)
-
     def _enqueue_pinned(self, session: Session, worker: Worker, call: Call) -> None:
+        if worker.state is not LIVE:
+            self._unavailable(call)
+            return
         if call.shape.klass.pool is not worker.pool:
             self._elsewhere(call, worker)
             return
@@ -168,13 +162,14 @@ class Sessions:
         """A call of a session is about to be sent to a worker."""
         session = call.session
         assert session is not None
-        if worker.number not in session.seen:
-            self._meets(session, worker)
-        if session.worker is None and session.strict:
-            worker.pins += 1
-            session.worker = worker
-        elif not session.strict:
-            session.worker = worker
+        if worker is not session.worker:
+            if worker.number not in session.seen:
+                self._meets(session, worker)
+            if not session.strict:
+                session.worker = worker
+            elif session.worker is None:
+                worker.pins += 1
+                session.worker = worker
         if call is not session.place:
             return
         session.place = None
@@ -399,8 +394,8 @@ class Sessions:
     def _idles(self, worker: Worker, call: Call) -> bool:
         """Tell whether the worker would begin a call at once."""
         klass = call.shape.klass
-        fits = worker.pool is klass.pool and self._placement.resources.fits(klass.needs)
-        return fits and self._is_idle(worker)
+        idles = worker.pool is klass.pool and self._is_idle(worker)
+        return idles and self._placement.resources.fits(klass.needs)
 
     def _can_take(self, worker: Worker, call: Call) -> bool:
         """Tell whether the worker can be sent a call, perhaps ahead of time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any, final
 
 from ..policy.session import Session
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class Sessions:
     """Finds the sessions of calls, answers questions about them, and closes those out of use."""
 
-    __slots__ = ("_core", "_desk", "_pause")
+    __slots__ = ("_core", "_desk", "_kept", "_pause")
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -25,17 +26,27 @@ class Sessions:
             core.config.max_sessions,
         )  # fmt: skip
         table.over = self._desk.over
+        self._kept = self._desk.kept
         self._pause = 0.0
 
     def of(self, identifier: str, pool: str) -> Session:
         """Return the session of a call, opened if need be; the lock is held."""
+        kept = self._kept.get(identifier)
+        if kept is not None:
+            kept.used = monotonic()
+            session: Session = kept.session
+            return session
+        return self._opened(identifier, pool)
+
+    def _opened(self, identifier: str, pool: str) -> Session:
         kept = self._desk.of(identifier, pool)
         if kept is None:
             refused = Session(identifier, 0, 0)
             limit = self._desk.limit
             refused.refusal = "session_quota", {"session": identifier, "limit": limit}
             return refused
-        self._arm()
+        if not self._pause:  # what is opened here lives so long that any sweep is soon enough
+            self._arm()
         session: Session = kept.session
         return session
 

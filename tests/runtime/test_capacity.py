@@ -15,8 +15,11 @@ from tests.runtime.helpers import PATIENCE, Gate, Tally, wait_until
 pytestmark = [
     pytest.mark.usefixtures("runtime"),
     # On builds with a GIL.
-    pytest.mark.filterwarnings("ignore:pool pool, profile, hybrid"),
+    pytest.mark.filterwarnings("ignore:pool pool, profile, hybrid, methods"),
 ]
+
+
+CAPACITIES = ("pool", "profile", "hybrid")
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +27,10 @@ def runtime() -> Iterator[Any]:
     """A runtime with an elastic pool of each capacity: one process to begin with, two threads."""
     pools = [
         snakepit.Pool(
-            name, profile="thread", capacity=name, threads_per_worker=2, min_size=1, max_size=2,
+            name, profile="thread", capacity=capacity, threads_per_worker=2, min_size=1, max_size=2,
             max_queue_size=None, queue_timeout=None, idle_timeout=3600,
         )
-        for name in ("pool", "profile", "hybrid")
+        for name, capacity in {**{each: each for each in CAPACITIES}, "methods": "hybrid"}.items()
     ]  # fmt: skip
     with snakepit.init(num_cpus=2, pools=pools) as context:
         for pool in pools:
@@ -99,6 +102,24 @@ def test_hybrid_grows_when_calls_share_a_process(gate: Gate, tally: Tally) -> No
     one, two, three = get([*first, more])
     assert one == two != three
     assert workers("hybrid") == 2
+
+
+@snakepit.remote
+class Counter:
+    def where(self) -> int:
+        return os.getpid()
+
+
+def test_hybrid_grows_when_a_method_shares_a_process(gate: Gate, tally: Tally) -> None:
+    actor = Counter.options(pool="methods").remote()
+    home = get(actor.where.remote())
+    assert workers("methods") == 1
+    first = hold.options(pool="methods").remote(gate, tally)
+    assert wait_until(lambda: tally.count == 1)
+    assert get(actor.where.remote()) == home
+    assert wait_until(lambda: workers("methods") == 2)
+    gate.open()
+    assert get(first) == home
 
 
 @pytest.mark.parametrize(
