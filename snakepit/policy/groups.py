@@ -54,7 +54,10 @@ class Groups:
         for call in waiting:
             if call.state is not DONE:
                 self.answer(call)
-        placement.dispatch_needing(set(set_aside))
+        for klass in tuple(placement.waiting):
+            if klass.needs_any(set(set_aside)):
+                placement.dispatch(klass)
+        placement.sessions.serve_all()
 
     def answer(self, call: Call) -> None:
         """End a call of a keeper that has what it asked for."""

@@ -161,8 +161,12 @@ class Hosting:
     def serve_all(self) -> None:
         """Let all claims have what slots there are, by turns."""
         for worker in tuple(self.claimed):
-            while self._serve_one(worker):
-                pass
+            self.serve(worker)
+
+    def serve(self, worker: Worker) -> None:
+        """Let the claims on a worker have what slots there are."""
+        while self._serve_one(worker):
+            pass
 
     def _serve_one(self, worker: Worker) -> bool:
         if _way(worker) is None:

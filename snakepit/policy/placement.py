@@ -171,6 +171,14 @@ class Placement:
             self.waiting.pop(klass, None)
 
     def dispatch_all(self) -> None:
+        """Try everything that waits."""
+        self._dispatch_classes()
+        if self.sessions.held:
+            self.sessions.serve_all()
+        if self.hosting.claimed:
+            self.hosting.serve_all()
+
+    def _dispatch_classes(self) -> None:
         """Try every class that waits; one that got something goes behind the others."""
         for klass in self.classes.in_order():
             before = len(klass.queue)
@@ -178,16 +186,6 @@ class Placement:
             if 0 < len(klass.queue) < before:
                 del self.waiting[klass]
                 self.waiting[klass] = None
-        if self.sessions.held:
-            self.sessions.serve_all()
-        if self.hosting.claimed:
-            self.hosting.serve_all()
-
-    def dispatch_needing(self, names: set[str]) -> None:
-        """Try those that wait for any of these resources."""
-        for klass in tuple(self.waiting):
-            if klass.needs_any(names):
-                self.dispatch(klass)
 
     def dispatch_soon(self) -> None:
         """Do `dispatch_all` after the present event, in the middle of which all may be."""
@@ -390,8 +388,13 @@ class Placement:
                 self.sessions.serve(worker)
         if worker.claims:
             self.hosting.turn(worker)
-        if self.waiting or self.sessions.held or self.hosting.claimed:
-            self.dispatch_all()
+        if self.waiting:
+            self._dispatch_classes()
+        # For others it has changed nothing, but that there may be resources.
+        if self.sessions.held:
+            self.sessions.left(worker)
+        if worker.claims:
+            self.hosting.serve(worker)
 
     def _goes_on(self, worker: Worker, klass: Klass) -> bool:
         """Send the next call of the class, on the resources that the worker still holds."""
@@ -399,19 +402,11 @@ class Placement:
             return False
         if worker.sessions or self._contended(klass):
             return False
-        if (call := self._pop(klass)) is None:
+        if (call := klass.pop()) is None:
             return False
         self.send(worker, call)
         self.dispatch(klass)
         return True
-
-    @staticmethod
-    def _pop(klass: Klass) -> Call | None:
-        while klass.queue:
-            call = klass.queue.popleft()
-            if call.state is READY:
-                return call
-        return None
 
     def reopen(self, worker: Worker) -> None:
         """The worker may have room again."""

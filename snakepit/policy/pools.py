@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, final
 
-from .calls import Call, IllegalTransition
+from .calls import READY, Call, IllegalTransition
 from .lifespans import UNLIMITED, Lifespan, Turnover
 from .lines import Line, Tally
 from .resources import Needs
@@ -100,6 +100,14 @@ class Klass:
         if refusal is None or circuit is None or refusal is not circuit.refusal:
             return refusal is not None
         return self.creates or (call.shape.tally is not None and not circuit.passes(call))
+
+    def pop(self) -> Call | None:
+        """Take the next call of the queue, if any there is still to be run."""
+        while self.queue:
+            call = self.queue.popleft()
+            if call.state is READY:
+                return call
+        return None
 
     def needs_any(self, names: set[str]) -> bool:
         """Tell whether its calls use any of these resources."""

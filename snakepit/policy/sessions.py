@@ -47,6 +47,7 @@ class Sessions:
     def __init__(self, placement: Placement, actions: deque[Action]) -> None:
         self.table: dict[int, Session] = {}
         self.held: dict[Worker, None] = {}
+        self._short: dict[Worker, None] = {}  # those of them that may lack resources alone
         self.fail: Callable[..., None] = lambda call, kind, **fields: None
         self.over: Callable[[int], None] = lambda number: None
         self.maker: Callable[[int], Call | None] = lambda identifier: None
@@ -259,12 +260,23 @@ class Sessions:
         for worker in tuple(self.held):
             while self._serve(worker):
                 pass
+        self._nest_all()
+
+    def left(self, worker: Worker) -> None:
+        """A call has left a worker: let that take what it can, and those that lack resources."""
+        for each in (worker, *self._short):
+            while self._serve(each):
+                pass
+        self._nest_all()
+
+    def _nest_all(self) -> None:
         for session in tuple(self._to_nest):
             del self._to_nest[session]
             self._nest(session)
 
     def _serve(self, worker: Worker) -> bool:
         """Send a call of the session that has waited longest, of those whose next can be taken."""
+        self._short.pop(worker, None)
         while (session := self._next_of(worker)) is not None:
             call = self._head(session)
             if call is not None and call.shape.klass.pool is worker.pool:
@@ -290,6 +302,8 @@ class Sessions:
                 return session if self._placement.takes_ahead(worker, call) else None
             if self._placement.resources.fits(call.shape.klass.needs):
                 return session
+        if worker.sessions and idle:
+            self._short[worker] = None
         return None
 
     def _send_next(self, session: Session, worker: Worker, nested: bool) -> None:
@@ -364,6 +378,7 @@ class Sessions:
     def lost(self, worker: Worker) -> None:
         """A worker has ended: what waits for it fails."""
         self.held.pop(worker, None)
+        self._short.pop(worker, None)
         for session in worker.sessions or ():
             while session.waiting:
                 call = session.waiting.popleft()
@@ -385,7 +400,7 @@ class Sessions:
         if worker.sessions is None:
             worker.sessions = {}
         worker.sessions[session] = None
-        self.held[worker] = None
+        self.held[worker] = self._short[worker] = None
 
     @staticmethod
     def _is_idle(worker: Worker) -> bool:

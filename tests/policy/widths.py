@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, final
 
 from snakepit.policy import actions as do
@@ -37,7 +38,7 @@ class Widths:
         if not world.setting.eager:
             return
         placement = world.scheduler.placement
-        for action in actions:
+        for place, action in enumerate(actions):
             worker = world.workers.get(action.worker) if type(action) is do.Send else None
             if worker is None or worker.actor or root(worker.pool) not in world.setting.eager:
                 continue
@@ -45,5 +46,16 @@ class Widths:
             pool = placement.pools[worker.pool]
             if len(plain) < 2 or worker.slots < 2 or pool.full or pool.idle or action.nested:
                 continue
+            if self._idled(worker.pool, actions[place + 1 :]):
+                continue
             new = pool.workers.keys() - self._before
             world.require(new, f"{action} puts it beside another, and nobody starts")
+
+    def _idled(self, pool: str, later: list[do.Action]) -> bool:
+        """Tell whether somebody of a pool had nothing to do before these actions."""
+        given = Counter(action.worker for action in later if type(action) is do.Send)
+        workers = {number: self.world.workers.get(number) for number in given}
+        return any(
+            worker is not None and worker.pool == pool and len(worker.sent) == given[number]
+            for number, worker in workers.items()
+        )
