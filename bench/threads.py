@@ -1,8 +1,9 @@
 """The thread profile of pools against the process profile: `python -m bench.threads`.
 
 On the interpreter that runs it; the first line says whether that has a GIL. Each figure is the
-median of some rounds, and each round measures both, one after the other. Two threads or two
-processes: for a speed-up there must be two cores that nobody else uses.
+median of many short rounds, each of which measures all, in turn there and back: a machine's speed
+changes from second to second. Two threads or two processes: for a speed-up there must be two cores
+that nobody else uses.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from snakepit.util import threads
 
 from .tasks import echo
 
-AT_ONCE: Final = 20_000
-ONE_BY_ONE: Final = 2_000
+AT_ONCE: Final = 5_000
+ONE_BY_ONE: Final = 500
 STEPS: Final = 400_000
-LOADS: Final = 16
+LOADS: Final = 8
 SLOTS: Final = 8
 NAMES: Final = ("thread", "process")
 
@@ -74,18 +75,27 @@ def speeds(rounds: int, effort: float = 1.0) -> dict[str, list[float]]:
     with snakepit.init(num_cpus=2, pools=pools(2, None)), ThreadPoolExecutor(2) as executor:
         for name in NAMES:
             snakepit.pool(name).await_ready(60)
-        task, burden = snakepit.remote(echo), snakepit.remote(load)
-        for _ in range(rounds):
-            alone = seconds(lambda: [load(STEPS) for _ in range(LOADS)])
-            took = seconds(lambda: list(executor.map(load, [STEPS] * LOADS)))
-            note("speed-up, ThreadPoolExecutor", alone / took)
-            for name in NAMES:
-                at_once, one_by_one = rates(task.options(pool=name), effort)
+        tasks = {name: snakepit.remote(echo).options(pool=name) for name in NAMES}
+        loads: dict[str, Callable[[], object]] = {
+            "ThreadPoolExecutor": lambda: list(executor.map(load, [STEPS] * LOADS)),
+            **{name: partial(all_loads, snakepit.remote(load).options(pool=name)) for name in NAMES},
+        }
+        for work in loads.values():
+            work()  # the definitions go out with the first
+        for number in range(rounds):
+            for name in turned(NAMES, number):
+                at_once, one_by_one = rates(tasks[name], effort)
                 note(f"calls/s at once, {name}", at_once)
                 note(f"calls/s one by one, {name}", one_by_one)
-                took = seconds(partial(all_loads, burden.options(pool=name)))
-                note(f"speed-up, {name}", alone / took)
+            for name in turned(tuple(loads), number):
+                alone = seconds(lambda: [load(STEPS) for _ in range(LOADS)])
+                note(f"speed-up, {name}", alone / seconds(loads[name]))
     return found
+
+
+def turned(names: tuple[str, ...], number: int) -> tuple[str, ...]:
+    """Return the names, every other time from the last to the first."""
+    return names[:: -1 if number % 2 else 1]
 
 
 def rates(task: Any, effort: float) -> tuple[float, float]:
@@ -144,7 +154,7 @@ def compare(found: dict[str, list[float]], what: str) -> float:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bench.threads", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--megabytes", type=int, default=100, help="the size of the model")
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)  # of the GIL

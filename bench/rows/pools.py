@@ -17,7 +17,7 @@ QUEUED = (10, 100, 1000, 10_000, 100_000)
 WORKERS = (2, 8, 32, 128, 500)
 BURST = 5000
 SESSIONS = 10_000
-ROUNDS = 5
+ROUNDS = 51
 
 
 def _burst(task: object, count: int) -> None:
