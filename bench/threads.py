@@ -28,8 +28,8 @@ from .tasks import echo
 
 AT_ONCE: Final = 5_000
 ONE_BY_ONE: Final = 500
-STEPS: Final = 400_000
-LOADS: Final = 8
+STEPS: Final = 1_000_000
+LOADS: Final = 24
 SLOTS: Final = 8
 NAMES: Final = ("thread", "process")
 
@@ -76,10 +76,12 @@ def speeds(rounds: int, effort: float = 1.0) -> dict[str, list[float]]:
         for name in NAMES:
             snakepit.pool(name).await_ready(60)
         tasks = {name: snakepit.remote(echo).options(pool=name) for name in NAMES}
+        steps = [STEPS] * max(2, int(LOADS * effort))
         loads: dict[str, Callable[[], object]] = {
-            "ThreadPoolExecutor": lambda: list(executor.map(load, [STEPS] * LOADS)),
-            **{name: partial(all_loads, snakepit.remote(load).options(pool=name)) for name in NAMES},
+            "ThreadPoolExecutor": lambda: list(executor.map(load, steps)),
         }
+        for name in NAMES:
+            loads[name] = partial(all_loads, snakepit.remote(load).options(pool=name), steps)
         for work in loads.values():
             work()  # the definitions go out with the first
         for number in range(rounds):
@@ -88,7 +90,7 @@ def speeds(rounds: int, effort: float = 1.0) -> dict[str, list[float]]:
                 note(f"calls/s at once, {name}", at_once)
                 note(f"calls/s one by one, {name}", one_by_one)
             for name in turned(tuple(loads), number):
-                alone = seconds(lambda: [load(STEPS) for _ in range(LOADS)])
+                alone = seconds(lambda: [load(each) for each in steps])
                 note(f"speed-up, {name}", alone / seconds(loads[name]))
     return found
 
@@ -107,9 +109,9 @@ def rates(task: Any, effort: float) -> tuple[float, float]:
     return many / at_once, few / one_by_one
 
 
-def all_loads(task: Any) -> None:
-    """Have all loads run."""
-    snakepit.get([task.remote(STEPS) for _ in range(LOADS)])
+def all_loads(task: Any, steps: list[int]) -> None:
+    """Have a pool run all loads."""
+    snakepit.get([task.remote(each) for each in steps])
 
 
 def memory(megabytes: int) -> dict[str, float]:
@@ -154,7 +156,7 @@ def compare(found: dict[str, list[float]], what: str) -> float:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bench.threads", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--megabytes", type=int, default=100, help="the size of the model")
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)  # of the GIL

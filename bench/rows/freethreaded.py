@@ -48,7 +48,7 @@ def threads(peer: Peer, effort: Effort) -> Reading:
 
     if has_gil(0):
         raise NotOffered("this interpreter has a GIL; see --python")
-    found = speeds(effort.count(25, 1), effort.sizes)
+    found = speeds(effort.count(15, 1), effort.sizes)
     sizes = memory(effort.count(500, 5))
     return {
         "": compare(found, "calls/s at once"),
