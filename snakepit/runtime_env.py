@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Final, TypeAlias, final
 
-from .checks import INTERPRETER, check_name, wrong_type, wrong_value
+from .checks import INTERPRETER, check_name, check_text, wrong_type, wrong_value
 from .errors import NotSupportedError, OptionError
 
 __all__ = ["RuntimeEnv"]
@@ -131,6 +131,7 @@ def _variables(option: str, value: object) -> dict[str, str]:
         check_name(f"a name in {option}", name)
         if not isinstance(text, str):
             raise wrong_type(f"{option}[{name!r}]", text, "a string")
+        check_text(f"{option}[{name!r}]", text)
         if "=" in name or "\0" in name or "\0" in text:
             raise wrong_value(option, value, "names without = and strings without a zero byte")
         if name.startswith("SNAKEPIT_"):
@@ -153,7 +154,7 @@ def _local(option: str, value: object) -> str:
 
 
 def _directory(option: str, value: object) -> dict[str, str]:
-    path = _local(option, value)
+    path = check_text(option, _local(option, value))
     if not os.path.isdir(path):
         raise wrong_value(option, value, "a folder")
     return {DIRECTORY: path}
@@ -223,6 +224,7 @@ def check_interpreter(option: str, value: object) -> str:
         raise wrong_value(option, value, f"a command line as a shell reads it ({error})") from None
     if not words or "\0" in "".join(words):
         raise wrong_value(option, value, "a path of Python, or a command line that begins with it")
+    check_text(option, "".join(words))
     program = os.path.expanduser(words[0])
     found = shutil.which(program)
     if found is None:

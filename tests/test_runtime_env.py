@@ -62,6 +62,7 @@ def test_hooks() -> None:
         ({"env_vars": {"": "A"}}, OptionError, "a name in"),
         ({"env_vars": {"A=B": "A"}}, OptionError, "names without ="),
         ({"env_vars": {"A": "\0"}}, OptionError, "without a zero byte"),
+        ({"env_vars": {"A": "\udcff"}}, OptionError, r"\['A'\] must be text that UTF-8 can encode"),
         ({"env_vars": {"SNAKEPIT_RUN": "1"}}, OptionError, "other than those of snakepit's own"),
         ({"working_dir": "/no/such/folder"}, OptionError, "must be a path that exists"),
         ({"working_dir": __file__}, OptionError, "must be a folder"),
@@ -79,6 +80,7 @@ def test_hooks() -> None:
         ({"conda": "base"}, NotSupportedError, r"\['conda'\] is not available"),
         ({"container": {"image": "x"}}, NotSupportedError, r"\['container'\] is not available"),
         ({"image_uri": "x"}, NotSupportedError, r"\['image_uri'\] is not available"),
+        ({"py_executable": "python '\udcff'"}, OptionError, "must be text that UTF-8 can encode"),
         ({"py_executable": 3}, TypeError, "must be a path of Python, or a command line"),
         ({"py_executable": b"/"}, TypeError, "must be a path of Python, or a command line"),
         ({"py_executable": ""}, OptionError, "must be a path of Python, or a command line"),
@@ -93,6 +95,13 @@ def test_what_is_wrong_is_named(fields: Any, error: type[Exception], text: str) 
     for make in (lambda: check("runtime_env", fields), lambda: RuntimeEnv(**fields)):
         with pytest.raises(error, match=text):
             make()
+
+
+def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "\udcff"
+    folder.mkdir()
+    with pytest.raises(OptionError, match=r"\['working_dir'\] must be text that UTF-8 can encode"):
+        check("runtime_env", {"working_dir": folder})
 
 
 def test_it_must_be_a_dictionary() -> None:

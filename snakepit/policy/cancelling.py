@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, final
+from typing import final
 
 from .actions import Action, Arm, Interrupt
 from .calls import DONE, SENT, Call
@@ -11,9 +11,7 @@ from .completion import Completion
 from .lives import ActorTable
 from .objects import ObjectTable
 from .placement import Placement
-
-FORCE_GRACE: Final = 1.0
-"""Seconds that a worker has to end itself with a cancelled call before it is killed."""
+from .timeouts import FORCE_GRACE
 
 
 @final

@@ -1,7 +1,11 @@
 """How long calls may run: from when they begin in their worker, as that says, to their end.
 
-    begins --its time is over--> interrupted --a grace later, if it goes on--> its worker is ended;
-                                    or, while others run there too, its caller is answered, no more
+    begins --its time is over--> interrupted --a grace later--> its worker ends itself
+           --another later, if it does not--> that is killed
+
+Where others run in the same process its caller is answered after the first grace, and no more.
+The worker ends itself only while that call runs there: nothing else strikes a call that came after
+it, had it ended at the last moment. One in C code that holds the GIL cannot, and is killed.
 
 The driver's timer is the authority: a worker in C code that holds the GIL neither looks at a clock
 nor hears of an interrupt. Each worker has one timer at most, for whichever of its calls is next, so
@@ -22,13 +26,16 @@ from .objects import ObjectTable
 from .workers import LEAVING, Worker
 
 GRACE: Final = 1.0
-"""Seconds from the interrupt of a call to the end of its worker."""
+"""Seconds from the interrupt of a call to that of its worker."""
+
+FORCE_GRACE: Final = 1.0
+"""Seconds that a worker has to end itself with a call before it is killed."""
 
 SPARE: Final = 8
 """So many calls that have ended may be kept in mind for each that runs, and once more."""
 
-_Entry = tuple[int, float]
-"""The sequence of a call when it began, and when something is to be done about it."""
+_Entry = tuple[int, float, int]
+"""The sequence of a call when it began, when something is to be done about it, and which step."""
 
 
 @final
@@ -64,7 +71,7 @@ class Timeouts:
         if len(running) > SPARE * (1 + len(worker.inflight)):
             self._running[number] = running = self._living(worker)
         deadline = at + call.shape.template.timeout
-        running[identifier] = call.sequence, deadline
+        running[identifier] = call.sequence, deadline, 0
         if deadline < self._armed.get(number, deadline + 1.0):
             self._arm(number, deadline, now)
 
@@ -78,17 +85,15 @@ class Timeouts:
             self._running.pop(number, None)
             return
         running = self._running[number] = self._living(worker)
-        for identifier, (sequence, deadline) in [*running.items()]:
+        for identifier, (sequence, deadline, step) in [*running.items()]:
             if deadline <= now:
-                call = worker.inflight[identifier]
-                if call.expired:
-                    del running[identifier]
-                    self._end(worker, call)
+                pause = self._step(worker, worker.inflight[identifier], step)
+                if pause:
+                    running[identifier] = sequence, now + pause, step + 1
                 else:
-                    running[identifier] = sequence, now + GRACE
-                    self._interrupt(call)
+                    del running[identifier]
         if running:
-            self._arm(number, min(deadline for _, deadline in running.values()), now)
+            self._arm(number, min(deadline for _, deadline, _ in running.values()), now)
         else:
             del self._running[number]
 
@@ -106,14 +111,30 @@ class Timeouts:
             and call.state is not DONE
         }
 
+    def _step(self, worker: Worker, call: Call, step: int) -> float:
+        """Do the next thing about a call whose time is over.
+
+        Returns:
+            Seconds until the one after that; 0 if this was the last.
+        """
+        if step == 0:
+            self._interrupt(call)
+            return GRACE
+        if worker.slots > 1 or (worker.actor is not None and worker.actor.groups is not None):
+            self._give_up(worker, call)
+            return 0.0
+        if step == 1:
+            self._actions.append(Interrupt(call.worker, call.id, True))
+            return FORCE_GRACE
+        self._actions.append(Kill(worker.number))
+        return 0.0
+
     def _interrupt(self, call: Call) -> None:
         call.expired = True
         self._actions.append(Interrupt(call.worker, call.id, False))
 
-    def _end(self, worker: Worker, call: Call) -> None:
-        if worker.slots == 1 and (worker.actor is None or worker.actor.groups is None):
-            self._actions.append(Kill(worker.number))
-            return
+    def _give_up(self, worker: Worker, call: Call) -> None:
+        """Answer for a call that cannot be ended alone."""
         self.keep(call)
         if call.cancelled:
             self._completion.fail_with(call, "cancelled")

@@ -145,16 +145,20 @@ class Inbox:
         self._scheduler.timeouts.began(connection.number, message.call, message.at, monotonic())
 
     def _define(self, connection: Connection, message: wire.Define) -> None:
-        sent = wire.Template(*message.template)
-        env = tuple((name, value) for name, value in sent.env)
-        if sent.kind != wire.METHOD:
-            env = merged(environment(self._scheduler, connection.number), env)
-        # Pairs have come as lists.
-        template = sent._replace(
-            resources=tuple((name, amount) for name, amount in sent.resources),
-            groups=tuple((name, limit) for name, limit in sent.groups),
-            env=env,
-        )
+        try:
+            sent = wire.Template(*message.template)
+            env = tuple((name, value) for name, value in sent.env)
+            if sent.kind != wire.METHOD:
+                env = merged(environment(self._scheduler, connection.number), env)
+            # Pairs have come as lists.
+            template = sent._replace(
+                resources=tuple((name, amount) for name, amount in sent.resources),
+                groups=tuple((name, limit) for name, limit in sent.groups),
+                env=env,
+            )
+            hash(template)
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"a template cannot be read: {error!r}") from error
         connection.theirs[message.number] = self._scheduler.shape(template)
 
     def _code(self, connection: Connection, message: wire.Code) -> None:

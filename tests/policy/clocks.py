@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .world import World
 
 GRACE: Final = 1.0
+FORCE_GRACE: Final = 1.0
 SLACK: Final = 1e-6
 
 
@@ -46,7 +47,12 @@ class Clocks:
             return
         world = self.world
         for action in actions:
-            if type(action) is do.Interrupt:
+            if type(action) is do.Interrupt and action.force:
+                worker = world.workers[action.worker]
+                task = worker.sent[action.call]
+                late = self._is_long_over(task) and not self._in_company(worker)
+                world.require(late, f"{worker!r} is to end itself with {task!r}")
+            elif type(action) is do.Interrupt:
                 task = world.workers[action.worker].sent[action.call]
                 limit = task.call.shape.template.timeout
                 ran = world.now - task.began_at
@@ -55,14 +61,15 @@ class Clocks:
                 task.expired_at = world.now
             elif type(action) is do.Kill:
                 worker = world.workers[action.worker]
-                late = any(self._is_long_over(task) for task in worker.sent.values())
+                grace = GRACE if self._in_company(worker) else GRACE + FORCE_GRACE
+                late = any(self._is_long_over(task, grace) for task in worker.sent.values())
                 world.require(late, f"{worker!r} is ended in the time of its calls")
                 others = [t for t in worker.sent.values() if t.call.state is not DONE]
                 alone = not (self._in_company(worker) and others)
                 world.require(alone, f"{worker!r} is ended with {others}")
 
-    def _is_long_over(self, task: Task) -> bool:
-        return task.expired_at is not None and self.world.now - task.expired_at >= GRACE - SLACK
+    def _is_long_over(self, task: Task, grace: float = GRACE) -> bool:
+        return task.expired_at is not None and self.world.now - task.expired_at >= grace - SLACK
 
     @staticmethod
     def _in_company(worker: Worker) -> bool:

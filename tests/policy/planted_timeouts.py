@@ -39,7 +39,9 @@ def retry_whatever_took_too_long(scheduler: Any) -> None:
 
 def never_end_a_worker(scheduler: Any) -> None:
     """Who does not end when interrupted goes on for ever."""
-    scheduler.timeouts._end = lambda worker, call: None
+    timeouts = scheduler.timeouts
+    step = timeouts._step
+    timeouts._step = lambda worker, call, number: 0.0 if number else step(worker, call, number)
 
 
 def end_workers_with_others(scheduler: Any) -> None:
@@ -49,7 +51,14 @@ def end_workers_with_others(scheduler: Any) -> None:
     def end(worker: Worker, call: Call) -> None:
         scheduler.actions.append(Kill(worker.number))
 
-    timeouts._end = end
+    timeouts._give_up = end
+
+
+def kill_at_once(scheduler: Any) -> None:
+    """A worker is killed, and perhaps the call after the one that is meant, where it may obey."""
+    timeouts = scheduler.timeouts
+    step = timeouts._step
+    timeouts._step = lambda worker, call, number: step(worker, call, 2 * number)
 
 
 def take_arguments_away(scheduler: Any) -> None:
@@ -69,6 +78,7 @@ PLANTED = (
     retry_whatever_took_too_long,
     never_end_a_worker,
     end_workers_with_others,
+    kill_at_once,
     take_arguments_away,
     keep_arguments_for_good,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snakepit.policy import actions as do
-from snakepit.policy.timeouts import GRACE, SPARE
+from snakepit.policy.timeouts import FORCE_GRACE, GRACE, SPARE
 from snakepit.wire.messages import CANCELLED, ERROR, RETRYABLE
 
 from .rig import Rig, only, sent
@@ -52,13 +52,28 @@ def test_its_time_is_counted_from_its_beginning_in_the_worker() -> None:
     assert not ring(rig, call.worker, 9.0)
 
 
-def test_after_the_grace_its_worker_is_ended() -> None:
+def test_after_the_grace_its_worker_ends_itself_or_is_killed() -> None:
+    for obeys in (True, False):
+        rig = ready()
+        call = limited(rig, max_retries=3)
+        ring(rig, call.worker, 2.0)
+        actions = ring(rig, call.worker, 2.0 + GRACE)
+        assert actions[0] == do.Interrupt(call.worker, call.id, True)
+        if not obeys:
+            late = 2.0 + GRACE + FORCE_GRACE
+            assert ring(rig, call.worker, late) == [do.Kill(call.worker)]
+        rig.die(call.worker, started=1, exit_code=1)
+        assert rig.failure(call)[0] == "task_timeout"
+
+
+def test_what_ends_at_the_last_moment_costs_the_next_call_nothing() -> None:
     rig = ready()
-    call = limited(rig, max_retries=3)
+    call = limited(rig)
     ring(rig, call.worker, 2.0)
-    assert ring(rig, call.worker, 2.0 + GRACE) == [do.Kill(call.worker)]
-    rig.die(call.worker, started=1)
-    assert rig.failure(call)[0] == "task_timeout"
+    ring(rig, call.worker, 2.0 + GRACE)
+    rig.result(call)
+    assert rig.entries[call.id].payload == b"v"
+    assert not ring(rig, call.worker, 2.0 + GRACE + FORCE_GRACE)
 
 
 def test_what_it_raises_then_is_no_answer_and_a_value_is() -> None:

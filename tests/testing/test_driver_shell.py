@@ -332,6 +332,29 @@ def test_a_worker_that_lies_on_its_control_socket_is_ended() -> None:
         assert stage.zygote.spawns == 2
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda fields: fields[:3],
+        lambda fields: [*fields, *range(40)],
+        lambda fields: [fields[0], [], *fields[2:]],
+        lambda fields: [wire.Template._make(fields)._replace(env=7)],
+        lambda fields: [*wire.Template._make(fields)._replace(env=(("A",),))],
+    ],
+    ids=["short", "long", "name", "nested", "pairs"],
+)
+def test_a_worker_that_defines_what_is_no_template_is_ended(
+    spoil: Callable[[list[Any]], list[Any]],
+) -> None:
+    def lie(worker: ScriptedWorker, execute: wire.Execute) -> None:
+        fields = list(worker.templates[execute.template])
+        worker.send(wire.Define(1, spoil(fields)))
+
+    with testing.scripted_runtime(testing.in_turn(lie, testing.reply(7))) as stage:
+        assert get(task.remote()) == 7
+        assert stage.zygote.spawns == 2
+
+
 def test_what_came_before_a_lie_is_acted_upon(until: Until) -> None:
     """A result in the same read resolves, and what follows from it is written at once."""
     with testing.scripted_runtime(testing.silence(), num_cpus=2) as stage:
