@@ -54,10 +54,9 @@ class Groups:
         for call in waiting:
             if call.state is not DONE:
                 self.answer(call)
-        for klass in tuple(placement.waiting):
+        for klass in placement.classes.in_order():
             if klass.needs_any(set(set_aside)):
                 placement.dispatch(klass)
-        placement.sessions.serve_all()
 
     def answer(self, call: Call) -> None:
         """End a call of a keeper that has what it asked for."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from snakepit.policy import actions as do
 from snakepit.policy.resources import UNIT
+from snakepit.policy.session import QUEUE
 from snakepit.wire.messages import NONE, OK
 
 from .rig import CPU, Rig, only, sent
@@ -39,6 +40,36 @@ def test_what_is_set_aside_is_there_as_soon_as_it_can_be_taken() -> None:
     assert [call for _, call in sent(actions)] == [member.id]
     assert rig.method(creation).state == "done"
     assert not [action for action in actions if type(action) is do.Spawn]
+
+
+def test_who_waits_for_it_has_his_turn_by_priority() -> None:
+    rig = Rig(cpus=1)
+    rig.workers(1)
+    busy = rig.submit()
+    rig.create(resources=KEEPER)
+    rig.submit(resources=MEMBER, priority=-1)
+    member = rig.submit(resources=MEMBER)
+    rig.take()
+    assert [call for _, call in sent(rig.result(busy))] == [member.id]
+
+
+def test_a_call_that_waits_for_its_session_s_worker_gets_what_is_set_aside() -> None:
+    rig = Rig(cpus=1)
+    rig.workers(1)
+    session = rig.scheduler.sessions.open("s", QUEUE)
+    first = rig.call(resources=())
+    first.session = session
+    rig.scheduler.submit(first)
+    rig.take()
+    rig.result(first)
+    holder, number = rig.living(resources=CPU)
+    rig.create(resources=KEEPER)
+    member = rig.call(resources=MEMBER)
+    member.session = session
+    rig.scheduler.submit(member)
+    assert not sent(rig.take())
+    rig.drop(holder.id)
+    assert [call for _, call in sent(rig.die(number, started=2, exit_code=0))] == [member.id]
 
 
 def test_its_end_refuses_who_waits_and_leaves_who_runs() -> None:
