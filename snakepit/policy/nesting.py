@@ -13,15 +13,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from .actors import Actor
 from .calls import READY, Call
 from .objects import Entry, ObjectTable
+from .pools import Klass
 from .workers import LIVE, Worker
 
 
-def hasten(ids: Iterable[int], objects: ObjectTable) -> None:
+def hasten(ids: Iterable[int], objects: ObjectTable) -> dict[Klass, None]:
     """Have what makes `ids`, and its arguments, run before calls that nobody waits for.
 
     Who waits keeps a process, and loses its work when that dies: children first, or some hundred
     parents begin before the first of them can end. In their old places in the queue they are
-    passed over, since to take them out would cost a look at all others.
+    passed over, since to take them out would cost a look at all others (see `Session.waits`).
+
+    Returns:
+        The classes in whose queues they stand.
     """
     found: dict[int, Call] = {}
     waiting = deque([ids])
@@ -33,11 +37,15 @@ def hasten(ids: Iterable[int], objects: ObjectTable) -> None:
                 found[call.id] = call
                 if call.missing:
                     waiting.append([identifier for _, identifier in call.deps])
+    classes: dict[Klass, None] = {}
     for call in reversed(found.values()):
         call.hastened = True
         # Those of a strict session keep to their order.
         if call.state is READY and not (call.session is not None and call.session.strict):
-            call.shape.klass.queue.appendleft(call)
+            klass: Klass = call.shape.klass
+            klass.queue.appendleft(call)
+            classes[klass] = None
+    return classes
 
 
 def find_waiter(

@@ -97,7 +97,7 @@ class Placement:
         if line is not None and not self.admission.admits(line, call):
             return
         call.to("ready")
-        if call.session is not None:
+        if call.session is not None and call.session.place is None:
             call.session.place = call
         queue = klass.queue
         (queue.appendleft if call.hastened else queue.append)(call)

@@ -304,7 +304,7 @@ class Scheduler:
         self._recovery.unbegun(worker, [worker.inflight[i] for i in back if i in worker.inflight])
         if call is not None and any(map(self.pending, ids)):
             self.placement.block(worker, identifier, tuple(ids), every)
-            hasten(ids, self.objects)
+            self.placement.waiting.update(hasten(ids, self.objects))
             actor = worker.actor or self.placement.hosting.of(worker, call)
             if actor is not None:
                 self.actors.pause(actor, resume=False)

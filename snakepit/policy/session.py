@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, final
 
-from .calls import Call
+from .calls import READY, Call
 from .workers import LIVE, Worker
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class Session:
         id: what people call it; `number` is of no other, before or after.
         worker: the one that has had its last call, or that it is pinned to; None before that.
         place: the call that stands in the queue of its class.
-        waiting: the calls behind that one, or that wait for the worker, in their order.
+        waiting: the calls behind that one, or that wait for the worker, in their order. Some may
+            be in it in vain; see `waits`.
         refusal: why it takes no more calls, if it does not; it goes with the last.
         made: how many of its calls have not ended.
         turns: how often one of its calls has become ready.
@@ -64,10 +65,18 @@ class Session:
         """Whether the worker that it is pinned to is no more."""
         return self.strict and self.worker is not None and self.worker.state is not LIVE
 
+    def waits(self, call: Call) -> bool:
+        """Tell whether one of those in `waiting` does wait there.
+
+        One that another call waits for has a place of its own in the queue of its class; it may
+        have been sent from there, and have come back. Those of a strict session stay in order.
+        """
+        return call.state is READY and (self.strict or not call.hastened)
+
     def behind(self, call: Call) -> tuple[Call, ...]:
         """Return the calls that cannot get a worker before `call` has one."""
         if call is self.place or (self.waiting and call is self.waiting[0]):
-            return tuple(self.waiting)
+            return tuple(each for each in self.waiting if self.waits(each))
         return ()
 
     def __repr__(self) -> str:

@@ -120,7 +120,7 @@ class Sessions:
         worker = session.worker
         if worker is not None and session.strict:
             self._enqueue_pinned(session, worker, call)
-        elif session.place is None:
+        elif session.place is None or (call.hastened and not session.strict):
             if worker is None or not (worker.pool.idle or worker.slots > 1):
                 self._placement.enqueue_freely(call)  # as most do, when there is much to do
             elif self._idles(worker, call):
@@ -220,7 +220,7 @@ class Sessions:
         """Give the place in the queues to the next call; return its class, or None."""
         while session.waiting:
             call = session.waiting.popleft()
-            if call.state is not READY:
+            if not session.waits(call):
                 continue
             klass = call.shape.klass
             if klass.refuses(call):
@@ -370,7 +370,7 @@ class Sessions:
         """Take away those calls behind others or for one worker that nobody is to run."""
         taken: list[Call] = []
         for session in self.table.values():
-            calls = [call for call in session.waiting if call.state is READY]
+            calls = [call for call in session.waiting if session.waits(call)]
             taken += [call for call in calls if gone(call.shape.klass)]
             session.waiting = deque(call for call in calls if not gone(call.shape.klass))
         return taken

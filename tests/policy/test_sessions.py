@@ -8,6 +8,7 @@ from typing import Any
 from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
 from snakepit.policy.session import FAST, HINT, QUEUE, Session
+from snakepit.wire.messages import RETRYABLE
 
 from .rig import Rig, only, sent
 
@@ -203,3 +204,23 @@ def test_an_actor_that_is_made_gives_what_it_held_to_one_who_waits_for_a_worker_
     rig.scheduler.hello(number)
     rig.take()
     assert (1, waits.id) in sent(rig.result(creation, values=()))
+
+
+def test_a_call_that_another_waits_for_leaves_its_session_s_line() -> None:
+    """It may be sent, lost, and tried again, and the session has the place of another call."""
+    rig, session = opened(HINT, workers=1)
+    parent = rig.submit()
+    first, child = made(rig, session), made(rig, session, name="g", max_retries=1)
+    other = made(rig, session)
+    rig.take()
+    rig.scheduler.want(parent.worker, [child.id], True)
+    rig.scheduler.blocked(parent.worker, parent.id, (child.id,), True, [])
+    assert only(rig.take(), do.Send).call is child
+    rig.result(child, RETRYABLE)
+    assert child.state == "sent" and (session.place, [*session.waiting]) == (first, [child, other])
+    rig.result(child)
+    rig.scheduler.unblocked(parent.worker, parent.id)
+    for ended in (parent, first, other):
+        assert ended.state == "sent"
+        long(rig, ended)
+    assert session.place is None and not session.made
