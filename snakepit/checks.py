@@ -194,6 +194,7 @@ def check_resources(
             raise wrong_type(f"a name in {option}", name, "a string")
         if not name:
             raise wrong_value(f"a name in {option}", name, "a string that is not empty")
+        check_text(f"a name in {option}", name)
         if name in RESERVED:
             raise wrong_value(
                 f"a name in {option}", name, f"other than {name}, which {RESERVED[name]}= is for"

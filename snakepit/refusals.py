@@ -155,6 +155,10 @@ def _actor_unschedulable(fields: Fields) -> errors.SnakepitError:
     )
 
 
+def _unsendable(fields: Fields) -> errors.SnakepitError:
+    return errors.SerializationError(f"the driver has no answer: {fields.get('reason') or ''}")
+
+
 def _pending_calls(fields: Fields) -> errors.SnakepitError:
     limit = fields.get("limit")
     actor = f"actor {fields['actor']}" if fields.get("actor") else "the actor"
@@ -221,5 +225,6 @@ REFUSALS: Final[Mapping[str, Callable[[Fields], errors.SnakepitError]]] = {
     "session_quota": _session_quota,
     "session_differs": _session_differs,
     "pending_calls": _pending_calls,
+    "unsendable": _unsendable,
 }
 """What makes the error of a failure record, by its kind."""

@@ -36,6 +36,7 @@ EXPECTED = {
     "pool_draining": errors.PoolDrainingError,
     "queue_timeout": errors.QueueTimeoutError,
     "unknown_pool": errors.UnknownPoolError,
+    "unsendable": errors.SerializationError,
     "interpreter_differs": errors.OptionError,
     "worker_busy": errors.WorkerBusyError,
     "session_worker_unavailable": errors.SessionWorkerUnavailableError,

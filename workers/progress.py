@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, final
 
+from snakepit.errors import SerializationError
 from snakepit.wire.messages import Progress
 
 from .interruption import Interruption
@@ -45,4 +46,7 @@ class Bars:
                 bar = self.late.popleft()
             except IndexError:
                 return  # Another thread was faster.
-            self._mailbox.send(Progress(list(bar)))
+            try:
+                self._mailbox.send(Progress(list(bar)))
+            except SerializationError:
+                pass  # No task ends for a bar, such as one with a total that has too many digits.

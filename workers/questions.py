@@ -6,7 +6,7 @@ from threading import RLock
 from typing import Any, Final, final
 
 from snakepit.deadline import Deadline
-from snakepit.errors import GetTimeoutError
+from snakepit.errors import GetTimeoutError, SnakepitError
 from snakepit.wire import messages as wire
 
 from .interruption import Interruption
@@ -39,6 +39,7 @@ class Questions:
 
         Raises:
             GetTimeoutError: it does not come within `ANSWER` seconds.
+            SerializationError: it cannot be sent.
         """
         with self._interruption.held_off():
             with self._lock:
@@ -48,7 +49,10 @@ class Questions:
             deadline = Deadline.after(ANSWER)
             if not self._mailbox.wait_for(lambda: request in self._answers, deadline):
                 raise GetTimeoutError(f"the driver did not answer {operation!r} within {ANSWER} s")
-            return self._answers.pop(request).body
+            answer = self._answers.pop(request)
+        if answer.outcome != wire.OK:
+            raise _failed(*answer.body)
+        return answer.body
 
     def cancel(self, identifier: int, *, force: bool, recursive: bool) -> None:
         """See `Runtime.cancel`."""
@@ -69,3 +73,9 @@ class Questions:
         """Have everybody else give free memory of the store back; see `Values`."""
         self.ask("relieve", needed)
         return True
+
+
+def _failed(kind: str, fields: dict[str, Any]) -> SnakepitError:
+    from snakepit.faults import Failure, to_exception  # which most workers never need
+
+    return to_exception(Failure(kind, fields))

@@ -271,13 +271,13 @@ class Core:
         flags = wire.SPIN if self.scheduler.placement.busy < self.cores else 0
         if nested:
             flags |= wire.NESTED
-        connection.ahead += 1
-        connection.unsent += 1
         connection.outbox.append(
             self._encode.fields(
                 (EXECUTE, call.sequence, call.id, shape.number, call.actor, args, deps, flags)
             )
         )
+        connection.ahead += 1
+        connection.unsent += 1
         if not connection.touched:
             connection.touched = True
             self._touched.append(connection)
@@ -292,18 +292,18 @@ class Core:
         return deps
 
     def _define(self, connection: Connection, number: int, template: wire.Template) -> None:
-        connection.templates.add(number)
         if template.code and template.code not in connection.codes:
             self.send_code(connection, template.code)
         self.post(connection, wire.Define(number, list(template)))
+        connection.templates.add(number)
 
     def send_code(self, connection: Connection, digest: bytes) -> None:
         """Send a worker a definition; the lock is held."""
         code = self.codes[digest]
-        connection.codes.add(digest)
         if type(code.payload) is not bytes:
             self.memory.share(connection, code.payload)
         self.post(connection, code)
+        connection.codes.add(digest)
 
     def _resolved(self, action: do.Resolved) -> None:
         for waiter in self.waiters.pop(action.id, ()):
@@ -395,8 +395,8 @@ class Core:
     def send_imports(self, connection: Connection) -> None:
         """Tell a worker where the driver imports from; the lock is held."""
         path = (path_for_others if connection.foreign else list)(self._imports.path)
-        connection.imports = self._imports_version
         self.post(connection, self._imports._replace(path=path))
+        connection.imports = self._imports_version
 
     def _cores_are_busy(self) -> bool:
         return self.scheduler.placement.busy >= self.cores

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, final
 
-from ..errors import ProtocolError
+from ..errors import ProtocolError, SnakepitError
 from ..policy.calls import Call
 from ..runtime_env import merged, told
 from ..wire import messages as wire
@@ -206,7 +206,11 @@ class Inbox:
         outcome, body = answer(connection, *message.arguments)
         # What was asked before is answered before: a get() that does not wait relies on it.
         self._core.act()
-        self._core.post(connection, wire.Answer(message.request, outcome, body))
+        try:
+            self._core.post(connection, wire.Answer(message.request, outcome, body))
+        except SnakepitError as error:
+            failure = ["unsendable", {"reason": str(error)}]
+            self._core.post(connection, wire.Answer(message.request, wire.FAILURE, failure))
 
     def _answer_find_actor(
         self, connection: Connection, namespace: str, name: str

@@ -1,7 +1,8 @@
 """The bytes of messages: a msgpack array of the number of the kind, then the fields in order.
 
 Every message is checked when it is decoded: an unknown kind or a wrong number of fields raises
-`ProtocolError`.
+`ProtocolError`. Text is UTF-8, in which a lone surrogate travels as if it were a character: names
+of files have them, and whatever is named after a file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Final, final
 
 import msgpack
 
-from ..errors import ProtocolError
+from ..errors import ProtocolError, SerializationError
 from .frames import MAX_FRAME, refuse_size
 from .messages import (
     Answer,
@@ -70,6 +71,9 @@ _KINDS: Final[tuple[type[Any], ...]] = (
     Segment, Descriptor, Cancel, GiveBack, Ping,
     Areas, Spawn, Signal, Hung, Preload, Stop, Credit, Started, Spawned, SpawnFailed, Died, Output,
 )  # fmt: skip
+_SURROGATES: Final = "surrogatepass"
+"""How text is encoded that is no valid UTF-8. The packer is quicker without, and always strict."""
+
 _NUMBER: Final[dict[type[Any], int]] = {kind: number for number, kind in enumerate(_KINDS)}
 
 
@@ -87,6 +91,7 @@ class Encoder:
 
         Raises:
             ProtocolError: it is longer than a frame may be.
+            SerializationError: it holds what no message can.
         """
         return self.fields((_NUMBER[type(message)], *message))
 
@@ -97,12 +102,28 @@ class Encoder:
 
         Raises:
             ProtocolError: it is longer than a frame may be.
+            SerializationError: it holds what no message can.
         """
-        body: bytes = self._pack(numbered)
+        try:
+            body: bytes = self._pack(numbered)
+        except (ValueError, TypeError, OverflowError) as error:
+            body = _pack_again(numbered, error)
         size = len(body)
         if size > MAX_FRAME:
             refuse_size(size)
         return size.to_bytes(4, "little") + body
+
+
+def _pack_again(numbered: tuple[Any, ...], error: Exception) -> bytes:
+    """Return the body of a message that the packer refused, if only for its text."""
+    try:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        body: Any = msgpack.packb(numbered, unicode_errors=_SURROGATES)
+    except (ValueError, TypeError, OverflowError) as final:
+        kind = _KINDS[numbered[0]].__name__
+        raise SerializationError(f"a message {kind} cannot be sent: {final}") from final
+    return bytes(body)
 
 
 EXECUTE: Final = _NUMBER[Execute]
@@ -120,7 +141,7 @@ def decode(body: bytes) -> Any:
         ProtocolError: the bytes are no message of this version.
     """
     try:
-        fields = msgpack.unpackb(body, strict_map_key=False)
+        fields = msgpack.unpackb(body, strict_map_key=False, unicode_errors=_SURROGATES)
         if type(fields) is not list or fields[0] < 0:
             raise ValueError("it is no array that begins with the number of a kind")
         return _KINDS[fields[0]](*fields[1:])

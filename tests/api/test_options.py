@@ -45,6 +45,7 @@ def actor(**given: Any) -> dict[str, Any]:
         ("resources", {"GPU": 1}, OptionError),
         ("resources", {"memory": 1}, OptionError),
         ("resources", {"a": -1}, OptionError),
+        ("resources", {"\ud800": 1}, OptionError),
         ("resources", "a", TypeError),
         ("num_returns", -1, OptionError),
         ("num_returns", 1.0, TypeError),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakepit.errors import ProtocolError
+from snakepit.errors import ProtocolError, SerializationError
 from snakepit.wire import codec, messages
 from snakepit.wire.codec import Encoder, decode
 from snakepit.wire.frames import FrameDecoder
@@ -58,6 +58,29 @@ def test_the_payloads_of_each_form() -> None:
     for payload in (b"pickle", [b"pickle", b"buffer"], [7, 3, 4096, [10, 20]]):
         message = Execute(1, 2, 3, 0, payload, [[0, 9, payload], ["key", 8, payload]], 0)
         assert decode(body(message)) == message
+
+
+@pytest.mark.parametrize("text", ["\ud800", "caf\udce9.txt", "\udfff\ud800 and more"])
+def test_lone_surrogates_travel(text: str) -> None:
+    """They stand in names of files that are no UTF-8: `os.fsdecode` makes them."""
+    message = Execute(1, 2, 3, 0, b"", [[text, 8, b""]], 0)
+    assert decode(body(message)) == message
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, object(), ["\ud800", 2**64]])
+def test_what_no_message_can_hold(value: Any) -> None:
+    encode = Encoder()
+    with pytest.raises(SerializationError, match="a message Answer cannot be sent"):
+        encode(messages.Answer(1, 0, value))
+    assert decode(FrameDecoder().feed(encode(messages.Ping(1)))[0]) == messages.Ping(1)
+
+
+def test_what_is_nested_too_deeply_is_not_sent() -> None:
+    value: list[Any] = []
+    for _ in range(5000):
+        value = [value]
+    with pytest.raises(SerializationError):
+        Encoder()(messages.Answer(1, 0, value))
 
 
 def test_fields_without_a_message_object() -> None:
