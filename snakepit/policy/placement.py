@@ -102,25 +102,24 @@ class Placement:
         queue = klass.queue
         (queue.appendleft if call.hastened else queue.append)(call)
         if klass not in self.waiting or klass.creates:
+            klass.searched = -1
             self.dispatch(klass)
-        # Nobody could take those before it; all that more of them can do is start workers, and
-        # run on the stacks of those that wait for them.
-        elif self.growth.grow(klass) and self.waits:
-            (queue.popleft if call.hastened else queue.pop)()
-            if not self.growth.nest_one(call):
-                (queue.appendleft if call.hastened else queue.append)(call)
+        else:
+            self.growth.joined(klass, call, self.waits)
 
     def resume(self, call: Call) -> None:
         """Send or queue a call that was taken earlier, if its class is not refused meanwhile."""
         if call.shape.klass.refuses(call):
             self.turn_away(call)
         else:
+            self.growth.edition += call.session is not None  # those before it may hold it up
             self.enqueue(call)
 
     def requeue(self, calls: list[Call]) -> None:
         """Put ready calls back before all others, in their order."""
         refused: list[Call] = []
         for call in reversed(calls):
+            self.growth.edition += 1
             klass: Klass = call.shape.klass
             if klass.refuses(call):
                 refused.append(call)
@@ -332,6 +331,8 @@ class Placement:
                 self.resources.change(call.shape.klass.uses, -1)
         elif worker.slots > 1:
             self.slots.leaves(worker, call, blocked)
+        if worker.blocked and worker.slots == 1:  # who is on top of the stack now may wait
+            self.growth.edition += 1
         left = worker.backlog - (call.shape.micros or 0.0)
         worker.backlog = left if left > 0.0 and worker.inflight else 0.0
 
@@ -342,12 +343,14 @@ class Placement:
             if len(worker.inflight) == len(worker.blocked) + 1:
                 self.busy -= 1
         worker.blocked[call] = (ids, every)
+        self.growth.edition += 1
 
     def unblock(self, worker: Worker, call: int) -> bool:
         """It goes on; return whether it waited."""
         if worker.blocked.pop(call, None) is None:
             return False
         self.waits -= 1
+        self.growth.edition += 1
         if len(worker.inflight) == len(worker.blocked) + 1:
             self.busy += 1
         return True

@@ -63,12 +63,13 @@ class Klass:
     `refusal` says why none of its calls can run, if so: never, or while the pool has failed.
     `gpus` is how much of GPUs a process for them has, in 1/`UNIT`; `needs` has all else. Actors are
     `pooled` if they live in the pool's workers, and not each in a process of its own. A call of
-    it `uses` what it needs while it runs, but a constructor, whose actor holds that.
+    it `uses` what it needs while it runs, but a constructor, whose actor holds that. All that is in
+    the queue was `searched` for calls that are waited for, at that edition of the waits (`Growth`).
     """
 
     __slots__ = (
         "creates", "gpus", "needs", "open", "pool", "pooled", "priority", "queue", "refusal",
-        "uses",
+        "searched", "uses",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,7 @@ class Klass:
         self.priority = priority
         self.refusal = refusal
         self.queue: deque[Call] = deque()
+        self.searched = -1
         self.open: deque[Worker] = deque()
 
     @property

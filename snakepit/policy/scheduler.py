@@ -19,7 +19,8 @@ Of a worker they assume that
   what comes, but for nested calls, of which it begins one at once; back in a call that waits, or
   in one that does not wait any more, it gives back the nested calls that are left. An actor's
   worker gives nothing back;
-* `unblocked` comes before the result of a call that was blocked;
+* `unblocked` comes before the result of a call that was blocked, and what it wants before
+  `blocked`;
 * it reports new handles before any later message, and lost ones after those that mention them;
 * the payload of an error is never an extent of the store: many objects may share it.
 """

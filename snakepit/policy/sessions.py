@@ -229,6 +229,7 @@ class Sessions:
                 continue
             session.place = call
             klass.queue.append(call)
+            klass.searched = -1
             self._placement.waiting[klass] = None
             return klass
         return None

@@ -18,6 +18,18 @@ from snakepit.wire.messages import METHOD, OK
 Plant = Callable[[Any], None]
 
 
+def search_a_queue_once(scheduler: Any) -> None:
+    """A queue in which nobody was waited for is not searched again, whoever comes to wait."""
+    growth = scheduler.placement.growth
+    nest = growth.nest
+
+    def once(klass: Any, room: int) -> None:
+        growth.edition = 0
+        nest(klass, room)
+
+    growth.nest = once
+
+
 def lose_replies_on_death(scheduler: Any) -> None:
     """Calls that a death sends back are forgotten."""
     lost = scheduler._recovery.lost
@@ -302,6 +314,7 @@ def skip_dependents(scheduler: Any) -> None:
 
 
 PLANTED: tuple[Plant, ...] = (
+    search_a_queue_once,
     lose_replies_on_death,
     keep_a_pin,
     release_a_pin_twice,

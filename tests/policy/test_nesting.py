@@ -188,3 +188,30 @@ def test_a_death_sends_the_whole_stack_back(rig: Rig) -> None:
     assert (third.deaths, third.tries) == (1, 1)
     assert (second.deaths, second.tries) == (0, 1)
     assert rig.free == 1
+
+
+def test_a_queue_is_searched_again_only_when_the_waits_have_changed() -> None:
+    rig = Rig(cpus=4, size=2, limit=2)
+    rig.workers(2)
+    first, second = rig.submit(resources=()), rig.submit(resources=())
+    elsewhere, _ = rig.living()
+    block(rig, first, rig.method(elsewhere, caller=first.worker).id)
+    growth = rig.scheduler.placement.growth
+    looks: list[Call] = []
+    find = growth.find_waiter
+
+    def counted(call: Call, only: Worker | None) -> Worker | None:
+        looks.append(call)
+        return find(call, only)
+
+    growth.find_waiter = counted
+    queued = [rig.submit(resources=()) for _ in range(50)]
+    assert looks == queued  # at each when it came
+    running = second
+    for call in queued[:20]:
+        assert sent(rig.result(running, micros=100_000))[0][1] == call.id
+        running = call
+    assert len(looks) <= 100  # and once at all
+    # The last one is waited for now: it runs on the stack of who waits.
+    block(rig, running, queued[-1].id)
+    assert (queued[-1].nested, queued[-1].worker) == (True, running.worker)

@@ -46,6 +46,7 @@ RARE = {
     "never_end_a_worker": 130,
     "retry_beyond_the_budget": 110,
     "run_the_cancelled": 250,
+    "search_a_queue_once": 710,
     "wait_for_one_that_is_gone": 130,
 }
 """Bugs that few episodes show: a seed from which the search soon comes to one of them. When
