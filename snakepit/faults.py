@@ -253,7 +253,7 @@ def _actor_died(fields: _Fields) -> errors.SnakepitError:
         return _actor_init_failed(fields)
     if reason == "unschedulable":
         return REFUSALS["actor_unschedulable"](fields)
-    if reason in _POOL_REFUSALS or reason.startswith("interpreter_"):
+    if _is_refusal(reason):
         # The pool takes nothing: the error is what its tasks get, whoever is refused.
         return _MAKERS[reason]({**fields, "call": fields.get("actor")})
     if reason == "argument":
@@ -287,7 +287,16 @@ def _actor_init_failed(fields: _Fields) -> errors.SnakepitError:
     )
 
 
+def _is_refusal(reason: str) -> bool:
+    return reason in _POOL_REFUSALS or reason.startswith("interpreter_")
+
+
 def _actor_unavailable(fields: _Fields) -> errors.SnakepitError:
+    reason = fields.get("reason") or ""
+    if _is_refusal(reason):
+        said = _MAKERS[reason]({**fields, "call": _actor(fields), "stderr": None})
+        advice = "It is made again when its pool has workers; call again then"
+        return _actor_error(errors.ActorUnavailableError, fields, str(said), advice)
     return _actor_error(
         errors.ActorUnavailableError,
         fields,

@@ -153,3 +153,11 @@ def test_a_crash_says_its_kind_in_words(kind: str, signal: str, pieces: tuple[st
     assert pickle.loads(pickle.dumps(error)).kind == kind
     for piece in pieces:
         assert piece in str(error)
+
+
+def test_who_calls_an_actor_that_waits_for_its_pool_is_told_what_of_that() -> None:
+    fields = {"actor": "Model", "reason": "pool_failed", "pool": "gpu", "exit_code": 7, "pid": 5}
+    error = to_exception(Failure("actor_unavailable", {**fields, "cool_down": 2.0}))
+    assert type(error) is errors.ActorUnavailableError
+    assert "Model" in str(error) and "pool gpu has failed" in str(error)
+    assert "It is made again" in str(error)

@@ -55,6 +55,11 @@ class Circuit:
         except KeyError:
             raise IllegalTransition(f"circuit: {event} while {self.state}") from None
 
+    @property
+    def on_trial(self) -> bool:
+        """Whether it has been open for long enough, and is neither open nor closed now."""
+        return self.state is HALF_OPEN
+
     def crashed(self, now: float, cause: dict[str, Any]) -> bool:
         """Count a worker that a call has crashed; return whether that opens the circuit.
 

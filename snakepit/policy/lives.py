@@ -291,6 +291,7 @@ class ActorTable:
         made = actor.state is ALIVE
         unmade = not made and self._held_unmade(actor)
         actor.to("end")
+        self.restarts.waiting.pop(actor.id, None)
         name = actor.creation.name
         actor.failure = ["actor_died", {**fields, "actor": name, "call": name}]
         self._unname(actor)
@@ -317,11 +318,16 @@ class ActorTable:
                 self._placement.turn_away(call)
 
     def refuse(self, call: Call, kind: str, fields: Mapping[str, Any]) -> None:
-        """End a call that nobody is to run, for this reason; with a constructor its actor."""
+        """End a call that nobody is to run, for this reason; with a constructor its actor.
+
+        One that has lived waits until its pool takes calls again, if that does.
+        """
         if call.state is DONE:
             return  # The end of another was its end too.
         if call.shape.template.kind == CREATE:
-            self.end(self.of(call.id), {"reason": kind, **fields})
+            actor = self.of(call.id)
+            if not self.restarts.put_off(actor, kind, fields):
+                self.end(actor, {"reason": kind, **fields})
         else:
             self._completion.fail_with(call, kind, **fields)
 

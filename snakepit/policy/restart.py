@@ -28,8 +28,8 @@ def blamed(cause: Mapping[str, Any], begun: Iterable[Call], blocked: Container[i
     stack, or nothing. Whoever waits long would be poisoned by chance on a machine that kills now
     and then. It did begin, so that it pays with a retry as the others do.
 
-    Of several that ran side by side, one that was cancelled, or took too long, is to blame alone:
-    the worker is ended for that.
+    One that was cancelled, or took too long, is to blame alone, even if it waits: the worker is
+    ended for that, and takes along what runs beside it or above it.
 
     Args:
         cause: how the worker ended.
@@ -38,8 +38,9 @@ def blamed(cause: Mapping[str, Any], begun: Iterable[Call], blocked: Container[i
     """
     if went_with_zygote(cause):
         return []
-    running = [call for call in begun if call.id not in blocked]
-    return [call for call in running if call.cancelled or call.expired] or running
+    calls = [*begun]
+    ended = [call for call in calls if call.cancelled or call.expired]
+    return ended or [call for call in calls if call.id not in blocked]
 
 
 def after_death(deaths: int, tries: int, max_retries: int) -> str:

@@ -13,6 +13,7 @@ from .calls import DONE, WAITING, Call
 from .completion import Completion
 from .objects import ObjectTable
 from .placement import Placement
+from .pools import FAILED, Klass
 from .restart import RestartWindow, after_death, may_restart, went_with_zygote
 from .timeouts import fields_of, has_expired, may_go_again
 from .workers import Worker
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 
 @final
 class Restarts:
-    """Makes actors anew, as their options and their `RestartWindow` allow."""
+    """Makes actors anew, as their options and their `RestartWindow` allow.
+
+    Attributes:
+        waiting: those, by id, that are made anew when their pool takes calls again.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Restarts:
         self._completion = completion
         self._actions = actions
         self._window = window
+        self.waiting: dict[int, Actor] = {}
 
     def lost(
         self,
@@ -184,20 +190,70 @@ class Restarts:
             self._table.again(call)
 
     def _recreate(self, actor: Actor, delay: float) -> None:
+        self._renew(actor)
+        if delay and _passes(actor.creation.shape.klass):
+            self._actions.append(Arm(delay, f"restart:{actor.id}"))
+        else:
+            self._resume(actor)
+
+    @staticmethod
+    def _renew(actor: Actor) -> None:
         old = actor.creation
         actor.creation = Call(
             old.id, old.shape, old.actor, old.args, old.deps, old.refs, old.caller, old.parent
         )
         if old.state is not DONE:
             old.to("finish")
-        if delay and old.shape.klass.refusal is None:
-            self._actions.append(Arm(delay, f"restart:{actor.id}"))
+
+    def _resume(self, actor: Actor) -> None:
+        if _passes(actor.creation.shape.klass):
+            self._placement.enqueue(actor.creation)
         else:
-            self._placement.resume(actor.creation)
+            self._placement.turn_away(actor.creation)
 
     def restart(self, identifier: int) -> None:
         """The back-off of an actor is over, if it still waits for that."""
         entry = self._objects.entries.get(identifier)
         actor = entry.actor if entry is not None else None
         if actor is not None and actor.state is PENDING and actor.creation.state is WAITING:
-            self._placement.resume(actor.creation)
+            self._resume(actor)
+
+    # --- while its pool takes nothing ---------------------------------------------------
+
+    def put_off(self, actor: Actor, kind: str, fields: Mapping[str, Any]) -> bool:
+        """Have an actor that has lived wait for its pool, if that takes nothing for a while only.
+
+        An open circuit is tried in any case. A pool that has failed may fail each time: whoever
+        waits for the actor is told.
+
+        Returns:
+            Whether it waits.
+        """
+        klass: Klass = actor.creation.shape.klass
+        if not actor.restarts or klass.refusal is None or klass.refusal is not klass.pool.failure:
+            return False
+        self._renew(actor)
+        self.waiting[actor.id] = actor
+        if klass.pool.state is FAILED:
+            queued = [*actor.queued()]
+            actor.lanes, actor.unready = {}, {}
+            said = {**fields, "reason": kind, "actor": actor.creation.name}
+            for call in queued:
+                if call.state is not DONE:
+                    self._completion.fail_with(call, "actor_unavailable", **said)
+        return True
+
+    def released(self, root: str) -> None:
+        """A pool, or a variant of it, takes calls again, or its circuit lets one through."""
+        for actor in tuple(self.waiting.values()):
+            if actor.creation.shape.klass.pool.root == root:
+                del self.waiting[actor.id]
+                self._resume(actor)
+
+
+def _passes(klass: Klass) -> bool:
+    """Tell whether what has lived may be made anew: by a circuit as soon as that is tried."""
+    refusal, circuit = klass.refusal, klass.pool.circuit
+    if refusal is None:
+        return True
+    return circuit is not None and refusal is circuit.refusal and circuit.on_trial

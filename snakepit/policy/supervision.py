@@ -196,6 +196,7 @@ class Supervision:
         pool.to("retry")
         if pool.state is TRIAL:
             self._refuse(pool, None)
+            self._actors.restarts.released(pool.root)
         self._placement.dispatch_all()
         self._placement.sizes.replenish(pool)
 

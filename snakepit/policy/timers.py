@@ -65,6 +65,7 @@ class Timers:
             budget.give_back()
         elif kind == "circuit":
             self._supervision.barrier.wait_is_over(self._placement.pools[rest])
+            self._actors.restarts.released(rest)
         elif kind == "taint":
             slot, _, name = rest.partition(":")
             self._supervision.untaint(self._placement.pools[name], int(slot))

@@ -71,9 +71,9 @@ class Task:
 
 
 def suspects(worker: Worker) -> list[Task]:
-    """Return who may have ended a pool's worker: of those that ran those that were struck."""
-    running = [f.task for f in worker.stack if f.task.call.id not in worker.blocked]
-    return [task for task in running if task.struck] or running
+    """Return who may have ended a pool's worker: who was struck, or else who did not wait."""
+    struck = [frame.task for frame in worker.stack if frame.task.struck]
+    return struck or [f.task for f in worker.stack if f.task.call.id not in worker.blocked]
 
 
 @final

@@ -38,7 +38,7 @@ class Checker:
         self.world = world
         self.free: dict[str, int] = {}
         self.spawned: set[int] = set()
-        self.watch = Watch(world)
+        self.watch = world.housing.watch = Watch(world)
         self.outcomes = Outcomes(world, self.watch)
 
     # --- before an event --------------------------------------------------------------------

@@ -12,6 +12,7 @@ from snakepit.wire.messages import CREATE, METHOD, TASK
 if TYPE_CHECKING:
     from .books import Player, Task
     from .process import Worker
+    from .watch import Watch
     from .world import World
 
 
@@ -21,6 +22,7 @@ class Housing:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.watch: Watch  # which comes later
         self._left: set[Task] = set()  # constructors that run on though others are to run again
         self.ever: set[int] = set()  # workers that actors have lived in among others
 
@@ -134,8 +136,7 @@ class Housing:
         require(record.pool is actor.pool, f"{actor!r} is made in {worker!r}, of another pool")
         replaced = record.number in record.pool.turnover.replaced
         require(not replaced, f"{actor!r} is made in {record!r}, which is replaced")
-        refusal = call.shape.klass.refusal
-        require(refusal is None, f"{actor!r} is made, and refused by {refusal}")
+        require(not self._is_refused(actor), f"{actor!r} is made, and refused")
         if worker.slots > 1:
             self.ever.add(worker.number)
             return
@@ -188,8 +189,7 @@ class Housing:
         require((actor.id in pool.actors) == (actor.state is not DEAD), f"{actor!r} is not counted")
         creation = actor.creation
         if creation.state is READY:
-            refusal = creation.shape.klass.refusal
-            require(refusal is None, f"{actor!r} waits, and is refused by {refusal}")
+            require(not self._is_refused(actor), f"{actor!r} waits, and is refused")
         worker = actor.worker
         if worker is None:
             return
@@ -203,6 +203,30 @@ class Housing:
         turnover = pool.turnover
         going = worker.number in turnover.due or worker.number in turnover.replaced
         require(not going, f"{worker!r} is recycled, and {actor!r} lives there")
+
+    def _has_lived(self, actor: Actor) -> bool:
+        book = self.watch.actors.get(actor.id)
+        return book is not None and book.restarts > 0
+
+    def _circuit(self, actor: Actor) -> str:
+        template = actor.creation.shape.template
+        book = self.world.circuits.books.get(template.pool)
+        return book.state if book is not None else "closed"
+
+    def _is_refused(self, actor: Actor) -> bool:
+        """Tell whether nobody may make it now: a circuit that is tried lets through what lived."""
+        refusal = actor.creation.shape.klass.refusal
+        if refusal is None:
+            return False
+        tried = refusal[0] == "circuit_open" and self._circuit(actor) == "half-open"
+        return not (tried and self._has_lived(actor))
+
+    def is_put_off(self, actor: Actor) -> bool:
+        """Tell whether an actor that has lived may wait for its pool, which takes nothing now."""
+        if not actor.pooled or not self._has_lived(actor):
+            return False
+        pool = self.watch.pool(actor.creation.shape.klass.pool.name)
+        return pool.state == "failed" or self._circuit(actor) == "open"
 
     def has_place(self, actor: Actor) -> bool:
         """Tell whether there is a worker for an actor that waits, or could be."""

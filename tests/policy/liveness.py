@@ -161,7 +161,7 @@ class Liveness:
         actor = player.actor
         creation = actor.creation
         if actor.state is UNPLACED:
-            if self._missing(creation):
+            if self._missing(creation) or self.world.housing.is_put_off(actor):
                 return
             fits = self.world.scheduler.resources.fits(creation.shape.klass.needs)
             fits = fits and (not actor.pooled or self.world.housing.has_place(actor))

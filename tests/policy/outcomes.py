@@ -148,6 +148,11 @@ class Outcomes:
     ) -> bool:
         used_up = task.cancelled or task.used_up
         left = name == "kill" and self.world.housing.is_ghost(task.call)
+        kind = payload[1].get("reason")
+        if kind in ("pool_failed", "interpreter_failed"):
+            player = self.world.players.get(task.call.actor)
+            put_off = player is not None and self.world.housing.is_put_off(player.actor)
+            return task.kind == METHOD and put_off and not task.where
         return task.kind == METHOD and (left or (name == "died" and used_up))
 
     def _legal_unschedulable(

@@ -84,6 +84,16 @@ def let_the_queue_wait(scheduler: Any) -> None:
     barrier._refuse = lenient
 
 
+def forget_who_waits_for_the_circuit(scheduler: Any) -> None:
+    """An actor whose restart waits for it is not made when it is tried."""
+    scheduler.actors.restarts.released = lambda root: None
+
+
+def end_who_has_lived(scheduler: Any) -> None:
+    """An actor that is to be made anew is refused as a new one is."""
+    scheduler.actors.restarts.put_off = lambda actor, kind, fields: False
+
+
 PLANTED: tuple[Plant, ...] = (
     let_everybody_through,
     forget_no_crash,
@@ -91,4 +101,6 @@ PLANTED: tuple[Plant, ...] = (
     wait_for_one_that_is_gone,
     ignore_crashes,
     let_the_queue_wait,
+    forget_who_waits_for_the_circuit,
+    end_who_has_lived,
 )

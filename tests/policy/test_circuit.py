@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from snakepit.policy import actions as do
-from snakepit.policy.calls import IllegalTransition
+from snakepit.policy.calls import Call, IllegalTransition
 from snakepit.policy.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
+from snakepit.policy.lines import Line
 from snakepit.wire.messages import CANCELLED, ERROR, RETRYABLE
 
 from .rig import Rig, only, sent
@@ -179,3 +182,88 @@ def test_a_worker_that_was_ended_for_a_call_s_time_is_no_crash() -> None:
     a.die(call.worker, call.sequence)
     assert a.pool.circuit is not None and a.pool.circuit.state == CLOSED
     assert a.pool.tally.crashes == {}
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("how", ["cancelled", "expired"])
+def test_who_had_its_worker_ended_while_it_waits_is_to_blame_alone(slots: int, how: str) -> None:
+    a = Rig(cpus=4, size=1, limit=1, slots=slots)
+    a.pool.circuit = Circuit(1, 10.0, 5.0)
+    a.workers(1)
+    outer = a.submit(max_retries=0)
+    other = a.submit(max_retries=-1)  # beside it, or once that waits above it on its stack
+    a.scheduler.want(outer.worker, [other.id], True)
+    a.scheduler.blocked(outer.worker, outer.id, [other.id], True, [])
+    a.take()
+    assert (other.worker, other.nested) == (outer.worker, slots == 1)
+    setattr(outer, how, True)
+    a.die(outer.worker, other.sequence)
+    assert a.pool.circuit.state == CLOSED and a.pool.tally.crashes == {}
+    assert (outer.deaths, outer.attempts) == (1, 0)
+    assert (other.deaths, other.attempts, other.state) == (0, 1, "ready")
+
+
+def housed(**fields: Any) -> tuple[Rig, Call, int]:
+    """Have a pool of one worker, in which an actor lives that is always made anew."""
+    a = Rig(cpus=4, size=1, limit=2, **fields)
+    a.pool.line = Line(None, None)
+    a.pool.circuit = Circuit(1, 10.0, 5.0)
+    a.workers(1)
+    actor = a.create(pooled=1, max_restarts=-1)
+    (number, _), *_ = sent(a.take())
+    a.result(actor, values=())
+    return a, actor, number
+
+
+def test_an_actor_that_has_lived_is_made_anew_when_an_open_circuit_is_tried() -> None:
+    a, actor, number = housed()
+    a.workers(1)
+    arm = only([x for x in crash(a) if getattr(x, "key", "")[:7] == "circuit"], do.Arm)
+    a.die(number, actor.sequence)
+    call = a.method(actor)
+    assert call.state == "waiting"
+    refused = a.create(pooled=1, max_restarts=-1)
+    assert a.failure(a.method(refused))[0] == "actor_died", "a new one is refused as before"
+    a.run_out(arm)
+    for worker in [*a.pool.workers.values()]:
+        if worker.state == "starting":
+            a.scheduler.hello(worker.number)
+    made = a.entries[actor.id].actor
+    assert made is not None and made.creation.state == "sent"
+    a.take()
+    a.result(made.creation, values=())
+    assert call.state == "sent" and a.pool.circuit.state == HALF_OPEN
+
+
+def test_an_actor_that_has_lived_waits_until_its_pool_has_healed() -> None:
+    a, actor, number = housed(intensity=0)
+    a.scheduler.supervision.fail(a.pool, {"exit_code": 7})
+    arm = [x for x in a.take() if type(x) is do.Arm and x.key.startswith("retry")][-1]
+    a.die(number, actor.sequence)
+    call = a.method(actor)
+    spawn = only(a.run_out(arm), do.Spawn)
+    # The trial fails too: who waits is told, and the actor goes on to wait.
+    actions = a.die(spawn.worker, 0, signal=None, exit_code=7)
+    kind, fields = a.failure(call)
+    assert (kind, fields["reason"], fields["exit_code"]) == ("actor_unavailable", "pool_failed", 7)
+    arm = [x for x in actions if type(x) is do.Arm and x.key.startswith("retry")][-1]
+    call = a.method(actor)
+    spawn = only(a.run_out(arm), do.Spawn)
+    a.scheduler.hello(spawn.worker)
+    made = a.entries[actor.id].actor
+    assert made is not None
+    a.result(made.creation, values=())
+    a.result(call)
+    assert a.pool.state == "running"
+
+
+def test_an_actor_that_is_killed_while_it_waits_is_not_made() -> None:
+    a, actor, number = housed()
+    a.workers(1)
+    arm = only([x for x in crash(a) if getattr(x, "key", "")[:7] == "circuit"], do.Arm)
+    a.die(number, actor.sequence)
+    call = a.method(actor)
+    a.scheduler.kill(actor.id, no_restart=True)
+    assert a.failure(call)[0] == "actor_died"
+    assert a.scheduler.actors.restarts.waiting == {}
+    assert not [x for x in a.run_out(arm) if type(x) in (do.Spawn, do.Send)]

@@ -248,9 +248,10 @@ class Watch:
             return
         world.require(closed is None, f"the runtime has ended with {closed}")
         for actor, ends in self._doomed:
-            # One that lives in a pool which takes nothing meanwhile ends too, but in a back-off.
+            # One that never began is refused like a new one while its pool takes nothing.
+            book = self.actors[actor.id]
             refused = actor.pooled and actor.creation.shape.klass.refusal is not None
-            as_said = (actor.state is DEAD) == ends or (refused and not ends)
+            as_said = (actor.state is DEAD) == ends or (refused and not ends and not book.restarts)
             world.require(as_said, f"{actor!r} ends: {ends}")
         self._zygote(name, actions)
         for pool, book in self.pools.items():

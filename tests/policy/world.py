@@ -452,8 +452,8 @@ class World:
             running = charged
         self.require(running == charged, f"worker {number} began {running}, not {charged}")
         self.ledger.died(worker, cause)
-        suspects = {i for i in running & worker.sent.keys() if i not in worker.blocked}
-        suspects = {i for i in suspects if worker.sent[i].struck} or suspects
+        suspects = {i for i in running & worker.sent.keys() if worker.sent[i].struck}
+        suspects = suspects or {i for i in running if i not in worker.blocked}
         for identifier, task in list(worker.sent.items()):
             if identifier in running:
                 if "zygote" in cause or identifier not in suspects:
