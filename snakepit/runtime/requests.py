@@ -145,20 +145,12 @@ class Inbox:
         self._scheduler.timeouts.began(connection.number, message.call, message.at, monotonic())
 
     def _define(self, connection: Connection, message: wire.Define) -> None:
-        try:
-            sent = wire.Template(*message.template)
-            env = tuple((name, value) for name, value in sent.env)
-            if sent.kind != wire.METHOD:
-                env = merged(environment(self._scheduler, connection.number), env)
-            # Pairs have come as lists.
-            template = sent._replace(
-                resources=tuple((name, amount) for name, amount in sent.resources),
-                groups=tuple((name, limit) for name, limit in sent.groups),
-                env=env,
-            )
-            hash(template)
-        except (TypeError, ValueError) as error:
-            raise ProtocolError(f"a template cannot be read: {error!r}") from error
+        from ..wire.templates import read_template  # which a run without nested calls never needs
+
+        template = read_template(message.template)
+        if template.kind != wire.METHOD:
+            env = merged(environment(self._scheduler, connection.number), template.env)
+            template = template._replace(env=env)
         connection.theirs[message.number] = self._scheduler.shape(template)
 
     def _code(self, connection: Connection, message: wire.Code) -> None:

@@ -340,8 +340,12 @@ def test_a_worker_that_lies_on_its_control_socket_is_ended() -> None:
         lambda fields: [fields[0], [], *fields[2:]],
         lambda fields: [wire.Template._make(fields)._replace(env=7)],
         lambda fields: [*wire.Template._make(fields)._replace(env=(("A",),))],
+        lambda fields: [*wire.Template._make(fields)._replace(resources=(("CPU", "x"),))],
+        lambda fields: [*wire.Template._make(fields)._replace(resources=((7, 10_000),))],
+        lambda fields: [*wire.Template._make(fields)._replace(returns="x")],
+        lambda fields: [*wire.Template._make(fields)._replace(kind=4)],
     ],
-    ids=["short", "long", "name", "nested", "pairs"],
+    ids="short long name nested pairs amount resource returns kind".split(),
 )
 def test_a_worker_that_defines_what_is_no_template_is_ended(
     spoil: Callable[[list[Any]], list[Any]],
