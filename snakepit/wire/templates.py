@@ -25,7 +25,8 @@ def read_template(fields: Sequence[Any]) -> Template:
     """
     try:
         sent = Template(*fields)
-        template = sent._replace(**{name: _pairs(getattr(sent, name)) for name in _PAIRS})
+        pairs: dict[str, Any] = {name: _pairs(getattr(sent, name)) for name in _PAIRS}
+        template = sent._replace(**pairs)
     except (TypeError, ValueError) as error:
         raise ProtocolError(f"a template cannot be read: {error!r}") from error
     for name, value in template._asdict().items():
