@@ -14,6 +14,7 @@ from _thread import start_new_thread
 from collections.abc import Callable
 from typing import Any, final
 
+from snakepit.protocol import watch_forks
 from snakepit.transport.fds import FdConnection, PeerGone
 from snakepit.wire import messages as wire
 from snakepit.wire.codec import Encoder, decode
@@ -28,13 +29,14 @@ class Control:
         take: takes each message with its descriptors, in the control thread.
     """
 
-    __slots__ = ("_connection", "_encode", "_sending", "_take")
+    __slots__ = ("__weakref__", "_connection", "_encode", "_sending", "_take")
 
     def __init__(self, sock: socket.socket, take: Callable[[Any, tuple[int, ...]], None]) -> None:
         self._connection = FdConnection(sock)
         self._encode = Encoder()
         self._sending = threading.Lock()
         self._take = take
+        watch_forks(self)
 
     def start(self) -> None:
         """Start the thread.
@@ -51,6 +53,14 @@ class Control:
             while not done:
                 select.select((), (self._connection,), ())
                 done = self._connection.flush()
+
+    def forked_in_parent(self) -> None:
+        """See `protocol.Forkable`: nothing has changed here."""
+
+    def forked_in_child(self) -> None:
+        """See `protocol.Forkable`: close it; no lock's holder exists here."""
+        self._sending = threading.Lock()
+        self._connection.abandon()
 
     def _serve(self) -> None:
         try:

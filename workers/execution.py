@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias, final
 
 from snakepit.builtin_methods import method_of
 from snakepit.definitions import retries
@@ -25,11 +25,12 @@ from snakepit.payload import (
     unpack,
     unpack_code,
 )
-from snakepit.protocol import ActorExit, TaskInterrupt
+from snakepit.protocol import ActorExit, TaskInterrupt, watch_forks
 from snakepit.values import INLINE, Values, is_stored
 from snakepit.wire import messages as wire
 
 from .client import WorkerRuntime
+from .forks import leave
 from .interruption import Interruption
 from .mailbox import DriverGone, Mailbox
 from .producing import Producer
@@ -104,6 +105,7 @@ class Executor:
         tenants: the actors that live here among other calls, in a thread pool.
         set_up: called before each call until it has returned once.
         producer: what runs generators.
+        leave: ends the process, which is a fork of the worker and answers nobody; None in a worker.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Executor:
         self.actor_id = 0
         self.exiting = False
         self.set_up: Callable[[], None] | None = None
+        self.leave: Callable[[BaseException | None], NoReturn] | None = None
         self.known: dict[int, Known] = {}
         self._values = values
         self._interruption = interruption
@@ -132,6 +135,15 @@ class Executor:
         self.shared: Shared | None = None
         self.tenants: Tenants | None = None
         self._once = threading.RLock()
+        watch_forks(self)
+
+    def forked_in_parent(self) -> None:
+        """See `protocol.Forkable`: nothing has changed here."""
+
+    def forked_in_child(self) -> None:
+        """See `protocol.Forkable`: the call ends here without a reply."""
+        self.leave = leave
+        self._mailbox.abandon()
 
     def define(self, message: wire.Define) -> None:
         """Take a template."""
@@ -157,13 +169,15 @@ class Executor:
             if known.timed:
                 self._mailbox.send(wire.Began(execute.call, monotonic()))
             try:
-                if execute.flags & wire.NESTED:
-                    return self._nested(execute, known)
-                return self._call(execute, known)
+                run = self._nested if execute.flags & wire.NESTED else self._call
+                ended = run(execute, known)
             finally:
                 # Also after an error: what strikes while that is packed would end the worker. One
                 # that strikes before this line is caught below, like any other.
                 interruption.open = False
+            if self.leave is not None:
+                self.leave(None)
+            return ended
         except DriverGone:
             raise
         except BaseException as error:
@@ -198,6 +212,8 @@ class Executor:
         return await self.producer.run_async(value, execute, known)
 
     def _failed(self, error: BaseException, template: wire.Template) -> Ended:
+        if self.leave is not None:
+            self.leave(error)
         if isinstance(error, TaskInterrupt):
             return Ended(wire.CANCELLED, [], [])
         if isinstance(error, MemoryError):
@@ -337,6 +353,8 @@ class Executor:
         return Ended(wire.OK, payloads, contained, (values, [each.lent for each in packed]))
 
     def _encode(self, packed: Packed, identifier: int) -> wire.Payload:
+        if self.leave is not None:
+            self.leave(None)  # Before anything is stored, or an item sent.
         parts = packed.parts
         if len(parts) == 1 and len(parts[0]) <= INLINE:
             return parts[0]

@@ -166,6 +166,11 @@ class Mailbox:
             if self._posted:
                 self._write(self._take_posted())
 
+    def abandon(self) -> None:
+        """Close it in a forked child, where no lock's holder exists: whoever writes is told."""
+        self._writing = threading.Lock()
+        self._stream.close()
+
     def _take_posted(self) -> bytes:
         with self._posting:
             data = b"".join(self._posted)

@@ -230,3 +230,73 @@ def fork_inside() -> tuple[int, int]:
 def test_a_task_that_forks() -> None:
     assert snakepit.get(fork_inside.remote(), timeout=PATIENCE_S) == (4, 6)
     works_on()
+
+
+def fork_and(end: Callable[[], Any]) -> Any:
+    """Fork; return what `end` does in the child, and the child's exit code in the parent."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if not pid:
+        return end()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def fail() -> None:
+    raise ValueError("raised in the child")
+
+
+ENDS: dict[str, tuple[Callable[[], Any], int]] = {
+    "returns": (lambda: "from the child", 0),
+    "returns much": (lambda: b"x" * 1_000_000, 0),
+    "raises": (fail, 1),
+    "exits": (lambda: sys.exit(7), 7),
+    "says why": (lambda: sys.exit("why"), 1),
+    "calls": (lambda: snakepit.get(double.remote(1)), 1),
+    "puts": (lambda: snakepit.put(b"x" * 1_000_000), 1),
+}
+
+
+@snakepit.remote(max_retries=0)
+def forks(end: Callable[[], Any]) -> Any:
+    return fork_and(end)
+
+
+@snakepit.remote(max_retries=0)
+def yields(end: Callable[[], Any]) -> Any:
+    yield "first"
+    yield fork_and(end)
+
+
+@snakepit.remote
+class Forking:
+    def fork(self, end: Callable[[], Any]) -> Any:
+        return fork_and(end)
+
+
+@snakepit.remote
+class AsyncForking:
+    async def fork(self, end: Callable[[], Any]) -> Any:
+        return fork_and(end)
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_child_of_a_worker_ends_where_the_call_ends(how: str) -> None:
+    """It has the worker's sockets and the user's function on its stack, and answers nobody."""
+    end, code = ENDS[how]
+    refs = [forks.remote(end) for _ in range(4)]
+    assert snakepit.get(refs, timeout=PATIENCE_S) == [code] * 4
+    items = [snakepit.get(ref, timeout=PATIENCE_S) for ref in yields.remote(end)]
+    assert items == ["first", code]
+    works_on()
+    assert not snakepit.pool().stats()["crashes"]
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_child_of_an_actor_ends_where_the_call_ends(how: str) -> None:
+    end, code = ENDS[how]
+    for kind in (Forking, Forking.options(max_concurrency=2), AsyncForking):
+        actor: Any = kind.remote()
+        refs = [actor.fork.remote(end) for _ in range(3)]
+        assert snakepit.get(refs, timeout=PATIENCE_S) == [code] * 3
+    del actor
+    works_on()
