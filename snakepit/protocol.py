@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, final, runtime_checkable
 
 from .errors import ForkedRuntimeError
-from .wire.messages import Template
+from .wire.messages import SessionKey, Template
 
 if TYPE_CHECKING:
     from .bars import Bar
@@ -101,12 +101,12 @@ class Runtime(Protocol):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
-        session: str = "",
+        session: SessionKey = "",
     ) -> T:
         """Start a task; `make` is given the id of its first return; the others follow it.
 
-        There is one handle on each return. With `session` it is a call of that session, which is
-        opened if need be.
+        There is one handle on each return. With `session` it is a call of that session: of
+        the one with that id, opened if need be, or of one that was opened.
         """
         ...
 
@@ -205,12 +205,13 @@ class Runtime(Protocol):
         """
         ...
 
-    def ask_session(self, operation: str, session: str | int, *arguments: Any) -> Any:
-        """Ask about the session of that id, or number: see `snakepit.runtime.desk`.
+    def ask_session(self, operation: str, session: SessionKey | int, *arguments: Any) -> Any:
+        """Ask about a session, or open one: see `snakepit.runtime.desk`.
 
         Raises:
             SessionClosedError: it is not open.
             SessionQuotaExceededError: it cannot be opened, since too many are.
+            UnknownPoolError: it is to be opened for a pool that is not there.
             OptionError: it is open with other settings.
         """
         ...

@@ -193,7 +193,7 @@ class WorkerRuntime(Asking):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
-        session: str = "",
+        session: wire.SessionKey = "",
     ) -> T:
         """See `Runtime.submit`."""
         return self._call(definition, 0, args, kwargs, None, make, session)
@@ -240,7 +240,7 @@ class WorkerRuntime(Asking):
         kwargs: dict[str, Any],
         methods: Any,
         make: Callable[[Runtime, int], T],
-        session: str = "",
+        session: wire.SessionKey = "",
     ) -> T:
         number, template = self._number(definition)
         deps: tuple[tuple[wire.Where, int], ...] = ()

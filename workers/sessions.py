@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, final
 
 from snakepit.sessions import plain
+from snakepit.wire.messages import SessionKey
 
 if TYPE_CHECKING:
     from .client import WorkerRuntime
@@ -33,6 +34,6 @@ class Sessions:
             gone = self._states.pop(number, None)
         del gone  # Without the lock: its values may have finalizers.
 
-    def ask(self, operation: str, session: str | int, *arguments: Any) -> Any:
+    def ask(self, operation: str, session: SessionKey | int, *arguments: Any) -> Any:
         """See `Runtime.ask_session`."""
         return plain(self._runtime.ask("session", operation, session, *arguments))

@@ -23,10 +23,9 @@ from typing import (
     overload,
 )
 
-from ..definitions import DEFAULT_POOL
 from ..errors import OptionError
-from ..protocol import Definition, current
-from ..wire.messages import STREAMING
+from ..protocol import Definition, Runtime, current
+from ..wire.messages import STREAMING, SessionKey
 from .context import running
 from .generators import Dynamic, maker_of
 from .options import (
@@ -146,25 +145,61 @@ class TaskCall(Portable, Generic[P, Out]):
         runtime = current() or running()
         return runtime.submit(self._definition, args, kwargs, self._make, self._session)
 
-    def in_session(self, session: str, pool: str = "") -> TaskCall[P, Out]:
-        """Return it as calls of the session with this id.
+    def start(
+        self,
+        runtime: Runtime,
+        session: SessionKey,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Out:
+        """Start it as a call of a session that was opened in `runtime`; see `remote`."""
+        if kwargs or not self._low <= len(args) <= self._high:
+            self._signature.check(f"{self._definition.template.name}.remote", args, kwargs)
+        started: Out = runtime.submit(self._definition, args, kwargs, self._make, session)
+        return started
+
+    def in_session(self, session: str) -> TaskCall[P, Out]:
+        """Return it as calls of the session with this id."""
+        made: TaskCall[P, Out] = TaskCall(self._definition, self._signature)
+        made._session = session
+        return made
+
+    def in_pool(self, session: str, pool: str) -> TaskCall[P, Out]:
+        """Return it for the pool of a session.
 
         Args:
-            session: the id.
+            session: the session's id, for the error.
             pool: the session's pool; "": the one that the function is for.
 
         Raises:
             OptionError: the function is for another pool.
         """
-        template = self._definition.template
-        if pool and template.pool != pool:
+        own = self._definition
+        template = own.template
+        if not pool or template.pool == pool:
+            return self
+        if template.pool:
             raise OptionError(
-                f"{template.name} is for pool {template.pool or DEFAULT_POOL!r}, and session "
-                f"{session!r} for pool {pool!r}: give both the same"
+                f"{template.name} is for pool {template.pool!r}, and session {session!r} for pool "
+                f"{pool!r}: give both the same"
             )
-        made: TaskCall[P, Out] = TaskCall(self._definition, self._signature)
-        made._session = session
-        return made
+        there = Definition(own.target, template._replace(pool=pool), own.retry_on)
+        return TaskCall(there, self._signature)
+
+    def check_hook(self, option: str) -> None:
+        """Look whether it can be the setup or teardown of a session.
+
+        Raises:
+            TypeError: it needs arguments.
+            OptionError: it does not return one value.
+        """
+        template = self._definition.template
+        self._signature.check(f"{option}={template.name}", (), {})
+        if template.returns != 1:
+            raise OptionError(
+                f"{option}={template.name}: the {option} of a session is a function of one value, "
+                "no generator and with no num_returns"
+            )
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: a remote function runs by `.remote()`.

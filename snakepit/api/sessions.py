@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any, Final, Literal, ParamSpec, TypeVar, final, overload
+from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar, final, overload
 
-from ..errors import RuntimeClosedError, SerializationError, SessionClosedError
+from ..checks import check_text
+from ..errors import (
+    ForkedRuntimeError,
+    RuntimeClosedError,
+    SerializationError,
+    SessionClosedError,
+)
 from ..payload import pack, unpack
 from ..pools import check_pool_name
 from ..protocol import Runtime, current
@@ -17,8 +23,9 @@ from ..sessions import (
     check_session_id,
     check_ttl,
 )
+from ..wire.messages import SessionKey
 from .context import running
-from .functions import MAX_VARIANTS, RemoteFunction, TaskCall
+from .functions import MAX_VARIANTS, TaskCall
 from .refs import ObjectRef
 from .remote import remote
 
@@ -27,6 +34,9 @@ T = TypeVar("T")
 Out = TypeVar("Out")
 
 Affinity = Literal["hint", "strict_queue", "strict_fail_fast"]
+
+LARGEST_VALUE: Final = 255 << 20
+"""Bytes of a key and the pickle of its value: with what goes with them they fill one message."""
 
 _NOTHING: Final = object()
 
@@ -41,14 +51,13 @@ class SessionStore(MutableMapping[str, Any]):
 
     __slots__ = ("_runtime", "_session")
 
-    def __init__(self, runtime: Runtime, session: str | int) -> None:
+    def __init__(self, runtime: Runtime, session: SessionKey | int) -> None:
         """Made by `Session` and `get_runtime_context`."""
         self._runtime = runtime
         self._session = session
 
-    def _ask(self, operation: str, key: object, *arguments: Any) -> Any:
-        if not isinstance(key, str):
-            raise TypeError(f"a key of a session's store is a string, not {key!r}")
+    def _ask(self, operation: str, key: str, *arguments: Any) -> Any:
+        _check_key(key)
         return self._runtime.ask_session(operation, self._session, key, *arguments)
 
     def __getitem__(self, key: str) -> Any:
@@ -58,11 +67,19 @@ class SessionStore(MutableMapping[str, Any]):
         return unpack(parts)
 
     def __setitem__(self, key: str, value: Any) -> None:
+        _check_key(key)
         packed = pack(value, what=f"the value for {key!r} in a session's store")
         if packed.refs:
             raise SerializationError(
                 f"the value for {key!r} contains references, which would not be kept alive in a "
                 "session's store: get() them first"
+            )
+        size = sum(memoryview(part).nbytes for part in packed.parts) + len(key)
+        if size > LARGEST_VALUE:
+            raise SerializationError(
+                f"the value for {key[:64]!r} takes {size} bytes with its key, and a session's "
+                f"store takes at most {LARGEST_VALUE} for one: keep large data in a file, or "
+                "store it in parts"
             )
         self._ask("set", key, [bytes(part) for part in packed.parts])
 
@@ -88,6 +105,9 @@ class SessionStore(MutableMapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._keys())
+
+    def __reduce__(self) -> NoReturn:
+        raise _is_of_its_process(self)
 
     def __repr__(self) -> str:
         return f"<store of session {self._session!r}>"
@@ -130,6 +150,9 @@ class SessionState(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return len(self._state)
 
+    def __reduce__(self) -> NoReturn:
+        raise _is_of_its_process(self)
+
     def __repr__(self) -> str:
         return f"<session {self.id!r}: {self._state!r}>"
 
@@ -138,29 +161,37 @@ class SessionState(MutableMapping[str, Any]):
 class Session:
     """An open session of the present runtime. As a context manager it is closed at the end.
 
+    It cannot be sent: a task opens the session by its id. When the session was closed, by any
+    handle or by its ttl, calls of this handle fail with `SessionClosedError`, also after another
+    was opened under the same id.
+
     Args:
         id: 1 to 256 characters. If a session of this id is open already, with the same settings,
             this is that one.
         pool: the pool whose workers its calls run in; default: the one named "default".
-        ttl: after so many seconds without a call or a question it is closed; None: never; default:
-            an hour.
+        ttl: after so many seconds without a call or a question it is closed, or up to half as
+            many later, without teardown; None: never; default: an hour.
         affinity: "hint" (default): the worker that had its last call gets the next, if it is idle,
             and any other worker else. "strict_queue": all its calls run in the worker that got the
             first, one after the other as they become ready. "strict_fail_fast": likewise, and a
             call that finds it busy fails with `WorkerBusyError`. Strict calls whose worker has died
             fail with `SessionWorkerUnavailableError`, until `repin`.
         metadata: up to 32 strings by name, 4,096 characters in all, for the calls to read.
-        setup: a remote function of no arguments that runs as its first call, if this opens it.
-        teardown: likewise as its last, when it is closed by `close`.
+        setup: a remote function that needs no arguments and runs as its first call, if this opens
+            it. All other calls of the session wait for it, and fail with its error if it fails.
+        teardown: likewise the last call, when this handle's `close` closes the session; not when
+            the ttl or `shutdown` does, and not if the setup has failed.
 
     Raises:
-        TypeError: an argument has a wrong type.
+        TypeError: an argument has a wrong type; setup or teardown need arguments.
         OptionError: an argument has a value that is not allowed, or the session is open with other
-            settings.
+            settings; setup or teardown are for another pool, or generators.
         SessionQuotaExceededError: as many sessions are open as `init(max_sessions=...)` allows.
+        UnknownPoolError: the runtime has no such pool.
+        SessionClosedError: it was closed while it was being opened.
     """
 
-    __slots__ = ("_calls", "_runtime", "_teardown", "id", "pool")
+    __slots__ = ("_calls", "_end", "_key", "_runtime", "_teardown", "id", "pool")
 
     def __init__(
         self,
@@ -170,8 +201,8 @@ class Session:
         ttl: float | None = TTL,
         affinity: Affinity = "hint",
         metadata: Mapping[str, str] | None = None,
-        setup: RemoteFunction[[], Any] | None = None,
-        teardown: RemoteFunction[[], Any] | None = None,
+        setup: TaskCall[[], Any] | None = None,
+        teardown: TaskCall[[], Any] | None = None,
     ) -> None:
         self.id = check_session_id("id", id)
         self.pool = "" if pool is None else check_pool_name("pool", pool)
@@ -181,15 +212,29 @@ class Session:
             check_ttl("ttl", ttl),
             check_metadata("metadata", metadata),
         )
-        for option, function in (("setup", setup), ("teardown", teardown)):
-            if function is not None and not isinstance(function, RemoteFunction):
-                raise TypeError(f"{option}={function!r}: give a function made by @remote, or None")
-        self._teardown = teardown
         self._calls: dict[Any, TaskCall[..., Any]] = {}
-        self._runtime = current() or running()
-        new = self._runtime.ask_session("open", self.id, *settings)
-        if new and setup is not None:
-            self.remote(setup)
+        begin = self._hook("setup", setup)
+        self._teardown = self._hook("teardown", teardown)
+        self._end: ObjectRef[Any] | None = None
+        self._runtime = runtime = current() or running()
+        number = runtime.ask_session("open", self.id, *settings, begin is None)
+        if not number and begin is not None:
+            begin.start(runtime, (self.id, 0, "setup", *settings), (), {})
+            number = runtime.ask_session("open", self.id, *settings, False)
+        if not number:
+            raise SessionClosedError(
+                f"session {self.id!r} was closed while it was being opened", session=self.id
+            )
+        self._key: SessionKey = (self.id, number)
+
+    def _hook(self, option: str, function: object) -> TaskCall[..., Any] | None:
+        if function is None:
+            return None
+        if not isinstance(function, TaskCall):
+            raise TypeError(f"{option}={function!r}: give a function made by @remote, or None")
+        call = self._bound(function)
+        call.check_hook(option)
+        return call
 
     @overload
     def remote(  # type: ignore[overload-overlap]  # One can be called too, to be refused.
@@ -210,22 +255,24 @@ class Session:
             kwargs: its arguments by name.
 
         Returns:
-            What `function.remote(...)` returns.
+            What `function.remote(...)` returns. If the session is not open any more the call has
+            failed, with `SessionClosedError`.
 
         Raises:
             TypeError: the arguments do not fit the function, or it is no function.
-            OptionError: it was made by `.options(...)` for another pool.
+            OptionError: it is for another pool.
+            RuntimeClosedError: the runtime of the session was shut down.
         """
         call = self._calls.get(function) or self._bound(function)
-        return call.remote(*args, **kwargs)
+        if current() is not self._runtime:
+            raise self._of_another_runtime()
+        return call.start(self._runtime, self._key, args, kwargs)
 
     def _bound(self, function: Any) -> TaskCall[..., Any]:
         call = function if isinstance(function, TaskCall) else remote(function)
         if not isinstance(call, TaskCall):
             raise TypeError(f"{function!r} is no function: a session runs functions, no actors")
-        if self.pool and isinstance(call, RemoteFunction):
-            call = call.options(pool=self.pool)
-        bound: TaskCall[..., Any] = call.in_session(self.id, self.pool)
+        bound: TaskCall[..., Any] = call.in_pool(self.id, self.pool)
         if len(self._calls) >= MAX_VARIANTS:
             self._calls.clear()
         self._calls[function] = bound
@@ -234,7 +281,7 @@ class Session:
     @property
     def store(self) -> SessionStore:
         """What the driver keeps for it, whatever becomes of its workers."""
-        return SessionStore(self._runtime, self.id)
+        return SessionStore(self._runtime, self._key)
 
     def describe(self) -> dict[str, Any]:
         """Return its id and settings, and whether it is `busy`: has calls that have not ended.
@@ -242,7 +289,7 @@ class Session:
         Raises:
             SessionClosedError: it is not open any more.
         """
-        facts: dict[str, Any] = self._runtime.ask_session("describe", self.id)
+        facts: dict[str, Any] = self._runtime.ask_session("describe", self._key)
         return facts
 
     def repin(self) -> None:
@@ -254,19 +301,40 @@ class Session:
         Raises:
             SessionClosedError: it is not open any more.
         """
-        self._runtime.ask_session("repin", self.id)
+        self._runtime.ask_session("repin", self._key)
 
-    def close(self) -> None:
+    def close(self) -> ObjectRef[Any] | None:
         """Take no more calls; those that were made go on, and with the last its state goes.
 
-        Nothing happens if it is closed already, or its runtime was shut down.
+        After the last one the teardown runs, if there is one. Nothing happens if the session is
+        closed already, or its runtime was shut down.
+
+        Returns:
+            A reference to what the teardown returns, or fails with: it is a call, and all that
+            calls may fail with it may too, if the worker is gone or the pool drains, say. None if
+            none was started. Who gets it in a call of this session waits for himself.
+
+        Raises:
+            NotSupportedError: in inline mode, with a teardown, within a call of this session.
         """
         try:
-            if self._teardown is not None:
-                self.remote(self._teardown)
-            self._runtime.ask_session("close", self.id)
-        except (SessionClosedError, RuntimeClosedError):
-            return
+            if self._end is not None or current() is not self._runtime:
+                pass
+            elif self._teardown is None:
+                self._runtime.ask_session("close", self._key)
+            else:
+                self._runtime.ask_session("describe", self._key)
+                key = (*self._key, "teardown")
+                self._end = self._teardown.start(self._runtime, key, (), {})
+        except (SessionClosedError, RuntimeClosedError, ForkedRuntimeError):
+            pass
+        return self._end
+
+    def _of_another_runtime(self) -> RuntimeClosedError:
+        return RuntimeClosedError(
+            f"the runtime of session {self.id!r} was shut down: open it anew by "
+            "snakepit.Session(...)"
+        )
 
     def __enter__(self) -> Session:
         return self
@@ -279,5 +347,22 @@ class Session:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise _is_of_its_process(self)
+
     def __repr__(self) -> str:
         return f"<snakepit session {self.id!r}>"
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"a key of a session's store is a string, not {key!r}")
+    check_text("a key of a session's store", key)
+
+
+def _is_of_its_process(what: object) -> SerializationError:
+    return SerializationError(
+        f"{what!r} cannot be sent to another process. Open the session there by its id: "
+        "snakepit.Session(...) with the same settings; a call of the session has it as "
+        "get_runtime_context().session"
+    )

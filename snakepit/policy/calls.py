@@ -67,6 +67,10 @@ class Shape:
             self.micros = known + (micros - known) * (0.5 if micros > known else 0.1)
 
 
+AFTER: Final = -1
+"""Stands first in `deps`, for an object that is no argument: the call only waits for it."""
+
+
 @final
 class Call:
     """One call. `deps` fill top-level arguments; `refs` are all ids that it keeps alive.
@@ -147,6 +151,11 @@ class Call:
     def tries(self) -> int:
         """How often it has been tried in vain; for its retries all reasons count alike."""
         return self.deaths + self.attempts
+
+    @property
+    def patient(self) -> bool:
+        """Whether it waits for its worker in a session whose calls do not, as it had to before."""
+        return self.tries > 0 or (self.deps != () and self.deps[0][0] == AFTER)
 
     def died(self, guilty: bool) -> None:
         """Count one more worker that ended while this call ran in it."""

@@ -127,7 +127,7 @@ class Sessions:
                 self._send(worker, call)
             else:
                 self._placement.enqueue_freely(call)
-        elif session.affinity == FAST and not call.tries:
+        elif session.affinity == FAST and not call.patient:
             self.fail(call, "worker_busy", session=session.id)
         else:
             self._wait(session, call)
@@ -139,7 +139,7 @@ class Sessions:
         if call.shape.klass.pool is not worker.pool:
             self._elsewhere(call, worker)
             return
-        fast = session.affinity == FAST and not call.tries
+        fast = session.affinity == FAST and not call.patient
         if not session.waiting and (
             self._idles(worker, call) if fast else self._can_take(worker, call)
         ):

@@ -26,7 +26,7 @@ from ..config import Config
 from ..errors import RuntimeClosedError, SnakepitError
 from ..handles import Handles
 from ..policy import actions as do
-from ..policy.calls import Call
+from ..policy.calls import AFTER, Call
 from ..policy.scheduler import Scheduler
 from ..runtime_env import told
 from ..wire import messages as wire
@@ -283,12 +283,11 @@ class Core:
             self._touched.append(connection)
 
     def _arguments(self, connection: Connection, call: Call) -> list[Any]:
-        deps: list[Any] = []
-        for where, identifier in call.deps:
-            payload = self.entries[identifier].payload
+        entries = self.entries
+        deps = [(where, each, entries[each].payload) for where, each in call.deps if where != AFTER]
+        for _, _, payload in deps:
             if type(payload) is not bytes:
                 self.memory.share(connection, payload)
-            deps.append((where, identifier, payload))
         return deps
 
     def _define(self, connection: Connection, number: int, template: wire.Template) -> None:

@@ -3,8 +3,8 @@
 Questions about them are plain data, since tasks ask them too, and so is an answer: "" and a value,
 or the kind and the fields of a failure record.
 
-Guarantees: a session that nothing uses for its `ttl` is closed within a quarter of that, or of a
-minute, once it is idle; the runtime calls `sweep` when `pause` has passed.
+Guarantees: a session that nothing uses for its `ttl` is closed, never sooner, and at the latest
+after half as long again, or two minutes; the runtime calls `sweep` when `pause` has passed.
 
 Assumptions: the runtime's lock is held around each call. No clock is read but by `now`.
 """
@@ -18,6 +18,7 @@ from typing import Any, Final, final
 from ..config import MAX_SESSIONS
 from ..errors import ProtocolError
 from ..sessions import AFFINITIES, TTL
+from ..wire.messages import SessionKey
 
 LEAST_PAUSE: Final = 0.05
 MOST_PAUSE: Final = 60.0
@@ -34,16 +35,21 @@ class Kept:
         id: what people call it.
         settings: pool, affinity, ttl and metadata, as they were given.
         used: when it was last used.
+        called: whether it has had calls since the last sweep. When those ended nobody notes, so
+            that the next sweep counts as their end.
+        setup: the id of the object that its other calls wait for, or 0.
         store: what its calls have stored, by their keys: the parts of pickles.
         session: what the runtime has for it, with a `number` that is no other's.
     """
 
-    __slots__ = ("id", "session", "settings", "store", "used")
+    __slots__ = ("called", "id", "session", "settings", "setup", "store", "used")
 
     def __init__(self, identifier: str, settings: dict[str, Any], session: Any) -> None:
         self.id = identifier
         self.settings = settings
         self.used = 0.0
+        self.called = False
+        self.setup = 0
         self.store: dict[str, list[bytes]] = {}
         self.session = session
 
@@ -61,6 +67,7 @@ class Desk:
         close: ends that, perhaps later; then the runtime calls `over`.
         busy: tells whether any of its calls has not ended.
         repin: has its next call choose its worker.
+        pools: tells the names of the pools that one may be for.
         limit: how many there may be.
         now: seconds, of a clock that never goes back.
     """
@@ -71,6 +78,7 @@ class Desk:
         close: Callable[[Any], None],
         busy: Callable[[Any], bool],
         repin: Callable[[Any], None],
+        pools: Callable[[], list[str]],
         limit: int = MAX_SESSIONS,
         now: Callable[[], float] = monotonic,
     ) -> None:
@@ -78,6 +86,7 @@ class Desk:
         self._close = close
         self._busy = busy
         self._repin = repin
+        self._pools = pools
         self._now = now
         self.limit = limit
         self._shortest = 0.0
@@ -86,15 +95,28 @@ class Desk:
 
     # --- calls ------------------------------------------------------------------------------
 
-    def of(self, identifier: str, pool: str) -> Kept | None:
-        """Return the session of a call, opened if need be; None if there are as many as may be."""
-        kept = self.kept.get(identifier)
+    def of(self, key: SessionKey, pool: str) -> Kept | Answer:
+        """Return the session of a call, opened if need be; or why there is none."""
+        if isinstance(key, str):
+            kept, identifier, opens = self.kept.get(key), key, True
+            settings: Any = pool, AFFINITIES[0], TTL, {}
+        else:
+            kept, identifier = self._held(key), key[0]
+            opens, settings = role_of(key) == "setup", key[3:]
+        if kept is None and opens and identifier not in self.kept:
+            answer = self._on_open(None, identifier, *settings)
+            if answer[0]:
+                return answer
+            kept = self.kept[identifier]
         if kept is None:
-            if len(self.kept) >= self.limit:
-                return None
-            kept = self._made(identifier, _settings(pool, AFFINITIES[0], TTL, {}))
+            return "session_closed", {"session": identifier}
         kept.used = self._now()
         return kept
+
+    def _held(self, key: SessionKey) -> Kept | None:
+        """Return the session that a handle is for, if it is still open."""
+        kept = self.kept.get(key[0])
+        return kept if kept is not None and kept.session.number == key[1] else None
 
     def _made(self, identifier: str, settings: dict[str, Any]) -> Kept:
         affinity = AFFINITIES.index(settings["affinity"])
@@ -111,17 +133,17 @@ class Desk:
 
     # --- questions --------------------------------------------------------------------------
 
-    def answer(self, operation: str, session: str | int, *arguments: Any) -> Answer:
+    def answer(self, operation: str, session: SessionKey | int, *arguments: Any) -> Answer:
         """Answer a question about a session: one of the methods whose names begin with `_on_`.
 
-        Those who ask know its id; but a call its number, for its id may be another's by now.
+        A handle asks by id and number, and a call by number: that is answered after the close too.
         """
+        if isinstance(session, str):
+            return self._on_open(self.kept.get(session), session, *arguments)
         if isinstance(session, int):
             kept, identifier = self.numbered.get(session), ""
         else:
-            kept, identifier = self.kept.get(session), session
-        if operation == "open":
-            return self._on_open(kept, identifier, *arguments)
+            kept, identifier = self._held(session), session[0]
         if kept is None:
             return "session_closed", {"session": identifier}
         kept.used = self._now()
@@ -132,18 +154,28 @@ class Desk:
         return found
 
     def _on_open(
-        self, kept: Kept | None, identifier: str, pool: str, affinity: str, ttl: float, about: Any
+        self,
+        kept: Kept | None,
+        identifier: str,
+        pool: str,
+        affinity: str,
+        ttl: float,
+        about: Any,
+        make: bool = True,
     ) -> Answer:
+        """Tell the number of an open session; if there is none make it, or tell 0."""
         settings = _settings(pool, affinity, ttl, about)
         if kept is not None:
             kept.used = self._now()
             if kept.settings != settings:
                 return "session_differs", {"session": identifier, "settings": kept.settings}
-            return "", False
+            return "", kept.session.number
+        if pool and pool not in (pools := self._pools()):
+            call = f"session {identifier!r}"
+            return "unknown_pool", {"call": call, "pool": pool, "pools": pools}
         if len(self.kept) >= self.limit:
             return "session_quota", {"session": identifier, "limit": self.limit}
-        self._made(identifier, settings)
-        return "", True
+        return "", self._made(identifier, settings).session.number if make else 0
 
     def _on_close(self, kept: Kept) -> Answer:
         del self.kept[kept.id]
@@ -183,12 +215,19 @@ class Desk:
         now = self._now()
         for kept in [*self.kept.values()]:
             ttl = kept.settings["ttl"]
-            if self._busy(kept.session):
-                kept.used = now
+            busy = self._busy(kept.session)
+            if busy or kept.called:
+                kept.used, kept.called = now, busy
             elif ttl and now - kept.used > ttl:
                 self._on_close(kept)
         spans = [kept.settings["ttl"] for kept in self.kept.values()]
         self._shortest = min((ttl for ttl in spans if ttl), default=0.0)
+
+
+def role_of(key: SessionKey) -> str:
+    """Return what a call with this key is to its session besides: "setup", "teardown" or ""."""
+    role: str = key[2] if len(key) > 2 and not isinstance(key, str) else ""
+    return role
 
 
 def _settings(pool: str, affinity: str, ttl: float, about: Any) -> dict[str, Any]:

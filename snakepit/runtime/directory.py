@@ -10,6 +10,7 @@ from ..policy.scheduler import Scheduler
 from ..policy.stats import stats
 from ..protocol import ActorRecord, GroupRecord
 from ..refusals import changed_pool, known_pool
+from ..wire.messages import SessionKey
 from .core import Core
 
 
@@ -43,7 +44,7 @@ class Directory:
         found: list[GroupRecord] = core.update(lambda: living_groups(core.scheduler))
         return found
 
-    def ask_session(self, operation: str, session: str | int, *arguments: Any) -> Any:
+    def ask_session(self, operation: str, session: SessionKey | int, *arguments: Any) -> Any:
         """See `Runtime.ask_session`."""
         from ..sessions import plain
 

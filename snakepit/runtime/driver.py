@@ -128,7 +128,7 @@ class DriverRuntime:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
-        session: str = "",
+        session: wire.SessionKey = "",
     ) -> T:
         """See `Runtime.submit`."""
         owner, shape = definition.prepared
@@ -184,7 +184,7 @@ class DriverRuntime:
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
         methods: Any = None,
-        session: str = "",
+        session: wire.SessionKey = "",
     ) -> T:
         deps: tuple[tuple[wire.Where, int], ...] = ()
         for value in args:
@@ -221,8 +221,8 @@ class DriverRuntime:
                     refs = (*refs, *self._add_blob(blob, payload))
                 call = Call(identifier, shape, actor, payload, deps, refs, DRIVER)
                 if session:
-                    call.session = core.sessions.of(session, shape.template.pool)
-                if shape.template.kind == wire.CREATE:
+                    core.sessions.submit(call, session)
+                elif shape.template.kind == wire.CREATE:
                     self._create(call, methods)
                 else:
                     self._scheduler.submit(call)

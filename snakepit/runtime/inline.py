@@ -38,7 +38,7 @@ from ..ids import DRIVER, new_run
 from ..payload import pack, unpack_code
 from ..protocol import ActorRecord, Definition, GroupRecord, Runtime
 from ..resolving import resolved
-from ..wire.messages import ERROR, GATE, OK, STREAMING, Template
+from ..wire.messages import ERROR, GATE, OK, STREAMING, SessionKey, Template
 from .desk import Kept
 from .inline_actors import InlineActor
 from .inline_calls import HERE, Arguments, Here, InlineCalls, raise_what_is_the_drivers
@@ -65,7 +65,7 @@ class InlineRuntime:
         self.hold = self._objects.hold
         self.drop = self._objects.drop
         self.progress = DISPLAY.show_own
-        self._sessions = InlineSessions(config.max_sessions)
+        self._sessions = InlineSessions(config.max_sessions, self._calls.pools)
         self.ask_session = self._sessions.ask
         self.session_state = self._sessions.state
         if config.runtime_env:
@@ -80,7 +80,7 @@ class InlineRuntime:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         make: Callable[[Runtime, int], T],
-        session: str = "",
+        session: SessionKey = "",
     ) -> T:
         """See `Runtime.submit`."""
         template, function = self._prepare(definition)
@@ -90,13 +90,10 @@ class InlineRuntime:
         if not session:
             return self._run(template, None, work, make)
 
-        def run(kept: Kept | None) -> T:
-            if kept is not None:
-                return self._run(template, None, work, make, kept)
-            fields = {"session": session, "limit": self._config.max_sessions}
-            return self._run(template, None, lambda: failed("session_quota", **fields), make)
+        def run(work: Callable[[], Ended], kept: Kept | None) -> T:
+            return self._run(template, None, work, make, kept)
 
-        return self._sessions.run(session, template.pool, run)
+        return self._sessions.run(session, template.pool, work, run)
 
     def call(
         self,
@@ -417,7 +414,7 @@ class InlineRuntime:
         return self._shutdown
 
     def _shutdown(self) -> None:
-        self._closed = True
+        self._closed = self._sessions.closed = True
         atexit.unregister(self._shutdown)
         for actor in list(self._actors.values()):
             actor.leave("shutdown")

@@ -55,9 +55,9 @@ class InlineCalls:
         self._objects = objects
         self._resources = Resources(config.totals())
         self._declared = frozenset(pool.name for pool in config.pools)
-        self._pools = [pool.name for pool in config.pools]
-        if DEFAULT_POOL not in self._pools:
-            self._pools.append(DEFAULT_POOL)
+        self.pools = [pool.name for pool in config.pools]
+        if DEFAULT_POOL not in self.pools:
+            self.pools.append(DEFAULT_POOL)
         self._initializers: dict[str, Any] = {}
         if any(pool.initializer for pool in config.pools):
             from .pools import initializers_of
@@ -143,8 +143,8 @@ class InlineCalls:
         """Return the end of a call that asks for more than there is."""
         if template.kind == METHOD:
             return None
-        if template.pool not in self._pools:
-            fields = {"pool": template.pool, "pools": self._pools}
+        if template.pool not in self.pools:
+            fields = {"pool": template.pool, "pools": self.pools}
             return failed("unknown_pool", **fields, call=template.name)
         needs = needs_of(template, declared=template.pool in self._declared)
         # Nothing runs beside it, so a placement group has nothing to keep from others.

@@ -107,8 +107,8 @@ class Inbox:
             message.parent,
         )
         if message.session:
-            call.session = self._core.sessions.of(message.session, shape.template.pool)
-        if shape.template.kind == wire.CREATE:
+            self._core.sessions.submit(call, message.session)
+        elif shape.template.kind == wire.CREATE:
             self._scheduler.create(call, message.methods)
         else:
             self._scheduler.submit(call)
@@ -227,7 +227,7 @@ class Inbox:
         return wire.OK, changed(self._scheduler, name, change, *arguments, asker=connection.number)
 
     def _answer_session(
-        self, connection: Connection, operation: str, session: str | int, *arguments: Any
+        self, connection: Connection, operation: str, session: Any, *arguments: Any
     ) -> tuple[int, Any]:
         return wire.OK, self._core.sessions.answer(operation, session, *arguments)
 

@@ -269,11 +269,17 @@ class Expect(NamedTuple):
     ticket: int
 
 
+SessionKey = str | Sequence[Any]
+"""The session of a call: an id, and it is opened if need be; or, of one that was opened, id and
+number, so that an id that is opened anew is not taken for the old one. After those two comes what
+the call is besides: "setup" and the settings, the call that opens it; or "teardown", its last."""
+
+
 class Submit(NamedTuple):
     """A task submits a call of its own, or with `methods` creates an actor.
 
     `deps` are (position or keyword, id), `refs` the ids nested in the arguments, `parent` the call
-    that submits, `session` the id of the session that the new call is of, or "".
+    that submits, `session` the session that the new call is of, or "".
     """
 
     call: int
@@ -284,7 +290,7 @@ class Submit(NamedTuple):
     refs: list[int]
     parent: int
     methods: Any
-    session: str
+    session: SessionKey
 
 
 class Put(NamedTuple):

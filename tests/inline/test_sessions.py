@@ -56,6 +56,65 @@ def test_one_that_nothing_uses_is_closed() -> None:
         session.describe()
 
 
+def test_a_handle_of_a_closed_session_opens_no_other() -> None:
+    session = snakepit.Session("s")
+    session.close()
+    with pytest.raises(errors.SessionClosedError, match="'s' is not open"):
+        snakepit.get(session.remote(count))
+    with snakepit.Session("s") as other:
+        for question in (session.describe, session.repin, lambda: session.store["a"]):
+            with pytest.raises(errors.SessionClosedError):
+                question()
+        session.close()
+        with pytest.raises(errors.SessionClosedError):
+            snakepit.get(session.remote(count))
+        assert snakepit.get(other.remote(count)) == 1
+
+
+def test_set_up_and_tear_down() -> None:
+    with snakepit.Session("s", setup=count, teardown=count) as session:
+        assert snakepit.get(session.remote(count)) == 2
+    end = session.close()
+    assert end is not None and end is session.close() and snakepit.get(end) == 3
+
+
+def test_the_error_of_a_setup_is_that_of_all_calls() -> None:
+    @snakepit.remote
+    def fail() -> None:
+        raise ValueError("no such user")
+
+    session = snakepit.Session("s", setup=fail, teardown=count)
+    for call in (session.remote(count), count.options(session="s").remote(), session.close()):
+        with pytest.raises(ValueError, match="no such user"):
+            snakepit.get(call)
+
+
+def test_a_call_cannot_close_its_own_with_a_teardown() -> None:
+    @snakepit.remote
+    def close() -> None:
+        snakepit.Session("s", teardown=count).close()
+
+    with snakepit.Session("s") as session:
+        with pytest.raises(errors.NotSupportedError, match="Close it after the call"):
+            snakepit.get(session.remote(close))
+        assert snakepit.get(session.remote(count)) == 1
+
+
+def test_a_runtime_that_was_shut_down_has_no_sessions() -> None:
+    session = snakepit.Session("s")
+    snakepit.shutdown()
+    for question in (session.describe, lambda: session.remote(count)):
+        with pytest.raises(errors.RuntimeClosedError):
+            question()
+    session.close()
+    assert not snakepit.is_initialized()
+
+
+def test_a_pool_that_is_not_there() -> None:
+    with pytest.raises(errors.UnknownPoolError, match="session 's' is for pool 'nope'"):
+        snakepit.Session("s", pool="nope")
+
+
 def test_a_call_closes_its_own() -> None:
     @snakepit.remote
     def close() -> int:

@@ -154,6 +154,18 @@ def test_the_store_is_the_same_from_everywhere(strict: snakepit.Session) -> None
         strict.store["ref"] = snakepit.put(1)
     with pytest.raises(TypeError, match="is a string, not 3"):
         strict.store[3] = 1  # type: ignore[index]
+    with pytest.raises(errors.OptionError, match="store must be text that UTF-8"):
+        strict.store["\ud800"] = 1
+
+
+def test_the_store_says_how_large_a_value_may_be(
+    strict: snakepit.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snakepit.api.sessions.LARGEST_VALUE", 1 << 20)
+    strict.store["fits"] = bytes((1 << 20) - 100)
+    with pytest.raises(errors.SerializationError, match="takes at most 1048576 for one"):
+        strict.store["large"] = bytes(1 << 20)
+    assert list(strict.store) == ["fits"]
 
 
 def test_tasks_open_sessions_and_call_in_them(strict: snakepit.Session) -> None:
@@ -250,7 +262,8 @@ def test_closing_with_calls_in_flight_lets_them_end(gate: Gate, tally: Tally) ->
 def test_a_function_of_another_pool_is_refused(strict: snakepit.Session) -> None:
     with pytest.raises(errors.OptionError, match="is for pool 'other', and session 'strict'"):
         strict.remote(count.options(pool="other"))
-    get(strict.remote(count))
+    # With other options than a pool it is for none yet.
+    assert get(strict.remote(count.options(max_retries=0))) == (*get(strict.remote(count))[:1], 1)
     with pytest.raises(errors.OptionError, match="for other workers"):
         get(strict.remote(count.options(pool="pair", runtime_env={"env_vars": {"A": "1"}})))
 
@@ -278,11 +291,17 @@ def test_a_function_of_another_pool_is_refused(strict: snakepit.Session) -> None
         ({"metadata": {"a": "x" * 5000}}, errors.OptionError, "5001 characters"),
         ({"setup": print}, TypeError, "setup=.*@remote"),
         ({"teardown": 3}, TypeError, "teardown=3"),
+        ({"setup": hold}, TypeError, r"setup=hold\(gate, tally\): missing a required arg"),
+        ({"teardown": hold}, TypeError, r"teardown=hold\(gate, tally\): missing"),
+        ({"setup": count.options(num_returns=2)}, errors.OptionError, "setup=count: the setup of"),
+        ({"setup": count.options(pool="other"), "pool": "pair"}, errors.OptionError, "pool 'oth"),
+        ({"pool": "nope"}, errors.UnknownPoolError, "session 's' is for pool 'nope', which"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         snakepit.Session(**{"id": "s", **settings})
+    assert "s" not in core().sessions._desk.kept
 
 
 def test_options_of_calls_are_checked_too() -> None:
