@@ -127,8 +127,9 @@ class PoolFailedError(WorkerCrashedError):
 class CircuitOpenError(_DeathError):
     """The circuit breaker of a pool is open: calls have crashed its workers; this one has not run.
 
-    `retry_after` seconds after the error was made the `pool` tries one call again. The other fields
-    are those of the last process that crashed.
+    `retry_after` seconds after the error was made the `pool` tries one call again; while it tries
+    one that is the breaker's `reset_after`. The other fields are those of the last process that
+    crashed.
     """
 
     def __init__(

@@ -177,6 +177,8 @@ def _circuit_open(fields: _Fields) -> errors.SnakepitError:
     from time import monotonic
 
     left = max(0.0, (fields.get("reset_at") or 0.0) - monotonic())
+    # The one that is being tried opens it for as long again, or closes it before.
+    wait = left or fields.get("reset_after") or 0.0
     count, window = fields.get("failures"), fields.get("window") or 0.0
     many = "calls have" if count is None else "1 call has" if count == 1 else f"{count} calls have"
     return errors.CircuitOpenError(
@@ -185,11 +187,13 @@ def _circuit_open(fields: _Fields) -> errors.SnakepitError:
             f"{fields.get('pool') or ''} is open, since {many} crashed workers within {window:g} s",
             f"The last, {_process(fields)}, {_how(fields)}",
             _advice(fields),
-            f"One call is tried again in {left:.3g} s" if left else "One call is being tried",
+            f"One call is tried again in {left:.3g} s"
+            if left
+            else f"One call is being tried; try again in {wait:.3g} s",
             stderr=fields.get("stderr"),
         ),
         pool=fields.get("pool") or "",
-        retry_after=left,
+        retry_after=wait,
         **_death(fields),
     )
 

@@ -161,3 +161,10 @@ def test_who_calls_an_actor_that_waits_for_its_pool_is_told_what_of_that() -> No
     assert type(error) is errors.ActorUnavailableError
     assert "Model" in str(error) and "pool gpu has failed" in str(error)
     assert "It is made again" in str(error)
+
+
+def test_while_a_circuit_tries_a_call_others_are_told_to_wait_as_long_again() -> None:
+    fields = {"pool": "main", "failures": 2, "window": 60.0, "reset_at": 0.0, "reset_after": 7.0}
+    error = to_exception(Failure("circuit_open", fields))
+    assert isinstance(error, errors.CircuitOpenError) and error.retry_after == 7.0
+    assert "being tried; try again in 7 s" in str(error)

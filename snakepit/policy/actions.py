@@ -82,6 +82,20 @@ class Ping(NamedTuple):
     number: int
 
 
+class Probe(NamedTuple):
+    """Have the worker answer, whether anybody watches it or not: this is its probe `number`."""
+
+    worker: int
+    number: int
+
+
+class EndDeaf(NamedTuple):
+    """Kill the worker unless it has answered the probe."""
+
+    worker: int
+    number: int
+
+
 class Check(NamedTuple):
     """Look whether the worker has answered this; answered by `Heartbeats.checked`."""
 
@@ -163,6 +177,8 @@ Action: TypeAlias = (
     | Dump
     | Weigh
     | Ping
+    | Probe
+    | EndDeaf
     | Check
     | Hang
     | AskBack

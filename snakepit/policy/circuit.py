@@ -76,7 +76,7 @@ class Circuit:
         self.to("crash")
         self._times.clear()
         self.trial = None
-        limits = {"failures": self.failures, "window": self.window}
+        limits = {"failures": self.failures, "window": self.window, "reset_after": self.reset_after}
         self.refusal = "circuit_open", {**cause, **limits, "reset_at": now + self.reset_after}
         return True
 

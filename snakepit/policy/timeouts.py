@@ -3,7 +3,10 @@
     begins --its time is over--> interrupted --a grace later--> its worker ends itself
            --another later, if it does not--> that is killed
 
-Where others run in the same process its caller is answered after the first grace, and no more.
+Where others run in the same process its caller is answered after the first grace, and no more. If
+then a worker of a pool answers nothing for `DEAF` seconds, that call holds its GIL, and the others
+with it: it is killed. Not one in which actors live, who have their state.
+
 The worker ends itself only while that call runs there: nothing else strikes a call that came after
 it, had it ended at the last moment. One in C code that holds the GIL cannot, and is killed.
 
@@ -19,7 +22,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, final
 
-from .actions import Action, Arm, Interrupt, Kill
+from .actions import Action, Arm, EndDeaf, Interrupt, Kill, Probe
 from .calls import DONE, Call
 from .completion import Completion
 from .objects import ObjectTable
@@ -30,6 +33,12 @@ GRACE: Final = 1.0
 
 FORCE_GRACE: Final = 1.0
 """Seconds that a worker has to end itself with a call before it is killed."""
+
+DEAF: Final = 5.0
+"""Seconds that a worker in which a call was given up has to show that it hears."""
+
+LATE: Final = 0.5
+"""A look that comes so late says nothing: what stopped the driver may have stopped the worker."""
 
 SPARE: Final = 8
 """So many calls that have ended may be kept in mind for each that runs, and once more."""
@@ -60,6 +69,7 @@ class Timeouts:
         self._running: dict[int, dict[int, _Entry]] = {}
         self._armed: dict[int, float] = {}
         self._kept: dict[int, dict[int, list[int]]] = {}
+        self._probes = 0
 
     def began(self, number: int, identifier: int, at: float, now: float) -> None:
         """A worker has begun a call with a limit at the time `at`, and it is `now`."""
@@ -80,10 +90,7 @@ class Timeouts:
         if now < self._armed.get(number, now + 1.0):
             return
         del self._armed[number]
-        worker = self._workers.get(number)
-        if worker is None:
-            self._running.pop(number, None)
-            return
+        worker = self._workers[number]
         running = self._running[number] = self._living(worker)
         for identifier, (sequence, deadline, step) in [*running.items()]:
             if deadline <= now:
@@ -144,6 +151,28 @@ class Timeouts:
         lodges = worker.actor is not None or worker.tenants
         if only_given_up(worker) and (not lodges or worker.state is LEAVING):
             self._actions.append(Kill(worker.number))
+        elif not lodges:
+            self._probes += 1
+            self._actions.append(Probe(worker.number, self._probes))
+            self._actions.append(Arm(DEAF - FORCE_GRACE, f"deaf:{worker.number}:{self._probes}"))
+
+    def listen(self, number: int, probe: int, due: float, now: float) -> None:
+        """See whether a worker in which a call was given up has answered since.
+
+        Args:
+            number: whose turn it is.
+            probe: what it is to have answered.
+            due: when this look was to come; 0 for the first, after which there is one more.
+            now: the time.
+        """
+        worker = self._workers.get(number)
+        if worker is None or not any(call.state is DONE for call in worker.inflight.values()):
+            return  # What was given up has ended.
+        if not due or now > due + LATE:
+            due = now + FORCE_GRACE
+            self._actions.append(Arm(FORCE_GRACE, f"deaf:{number}:{probe}:{due}"))
+        elif not worker.tenants:
+            self._actions.append(EndDeaf(number, probe))
 
     def keep(self, call: Call) -> None:
         """Pin the arguments of a call that is given up for as long as it may use them."""
@@ -158,7 +187,9 @@ class Timeouts:
         self._objects.unpin(self._kept.get(call.worker, {}).pop(call.id, ()))
 
     def forget(self, number: int) -> None:
-        """A worker's process has ended."""
+        """A worker's process has ended; its timers may still run out."""
+        self._running.pop(number, None)
+        self._armed.pop(number, None)
         for kept in self._kept.pop(number, {}).values():
             self._objects.unpin(kept)
 

@@ -46,6 +46,9 @@ class Timers:
             self._placement.due()
         elif kind == "timeout":
             self._timeouts.look(int(rest), now)
+        elif kind == "deaf":
+            number, probe, due = (*rest.split(":"), "0")[:3]
+            self._timeouts.listen(int(number), int(probe), float(due), now)
         elif kind == "drain":
             self._draining.look(self._placement.pools[rest])
         elif kind == "shrink":

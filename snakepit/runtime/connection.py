@@ -36,7 +36,8 @@ class Connection:
         status: where it says what it has begun.
         distrusted: why the driver has it ended, if it does not behave.
         killed: whether the driver has it ended, for whatever reason.
-        heard: the last ping that it has answered; set by whichever thread reads that.
+        heard, probed: the last ping that it has answered, and the last probe; set by whichever
+            thread reads that.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Connection:
         "number",
         "outbox",
         "pid",
+        "probed",
         "segments",
         "slot",
         "status",
@@ -97,7 +99,7 @@ class Connection:
         self.status = memoryview(bytearray(16))
         self.distrusted = ""
         self.killed = False
-        self.heard = 0
+        self.heard = self.probed = 0
         self._mailbox = mailbox
         self._decoder = FrameDecoder()
         self._control = FdConnection(control)
@@ -150,7 +152,9 @@ class Connection:
             for body in bodies:
                 message = decode(body)
                 if type(message) is Ping:
-                    self.heard = message.number
+                    # Probes are the same message, and count downwards.
+                    self.heard = max(self.heard, message.number)
+                    self.probed = max(self.probed, -message.number)
                     continue
                 carries = type(message) in CARRIERS
                 fds = self._control.take_descriptors() if carries else ()

@@ -60,6 +60,8 @@ class Processes:
         core.kill = self.kill
         core.performers[do.Weigh] = self._weigh_soon
         core.performers[do.Dump] = self._dump
+        core.performers[do.Probe] = lambda probe: core.tell(probe.worker, wire.Ping(-probe.number))
+        core.performers[do.EndDeaf] = self._listen_soon
         if core.config.heartbeat or any(pool.heartbeat for pool in core.config.pools):
             from .pulse import watch
 
@@ -117,6 +119,17 @@ class Processes:
                 self.zygotes.send(line, wire.Credit(len(output.text)))
 
     # --- workers --------------------------------------------------------------------------
+
+    def _listen_soon(self, action: do.EndDeaf) -> None:
+        connection = self._core.connections.get(action.worker)
+        if connection is not None:
+            self._core.pump.later(partial(self._listen, connection, action.number))
+
+    def _listen(self, connection: Connection, probe: int) -> None:
+        """Kill a worker unless it has answered, perhaps with what nobody has come to read."""
+        connection.read_control(self._core.memory.take)
+        if connection.probed < probe:
+            self._core.update(partial(self.kill, connection.number))
 
     def spawn(self, action: do.Spawn) -> None:
         """Have a worker forked; the core's lock is held."""

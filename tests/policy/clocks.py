@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 GRACE: Final = 1.0
 FORCE_GRACE: Final = 1.0
+DEAF: Final = 5.0
 SLACK: Final = 1e-6
 
 
@@ -43,6 +44,10 @@ class Clocks:
 
     def after(self, name: str, args: tuple[Any, ...], actions: list[do.Action]) -> None:
         """Nobody is interrupted before his time is over, nor ended before the grace is."""
+        if name == "tick" and args[0].startswith("deaf:"):
+            for action in actions:
+                if type(action) is do.EndDeaf:
+                    self._ended_deaf(self.world.workers[action.worker])
         if name != "tick" or not args[0].startswith("timeout:"):
             return
         world = self.world
@@ -67,6 +72,13 @@ class Clocks:
                 others = [t for t in worker.sent.values() if t.call.state is not DONE]
                 alone = not (self._in_company(worker) and others)
                 world.require(alone, f"{worker!r} is ended with {others}")
+
+    def _ended_deaf(self, worker: Worker) -> None:
+        """A worker is ended with others if it does not answer: it had time for that."""
+        late = any(self._is_long_over(task, GRACE + DEAF) for task in worker.sent.values())
+        self.world.require(late, f"{worker!r} is ended in the time that it has to answer")
+        lodges = worker.actor or self.world.scheduler.placement.workers[worker.number].tenants
+        self.world.require(not lodges, f"{worker!r} is ended, and actors live there")
 
     def _is_long_over(self, task: Task, grace: float = GRACE) -> bool:
         return task.expired_at is not None and self.world.now - task.expired_at >= grace - SLACK

@@ -72,6 +72,13 @@ def keep_arguments_for_good(scheduler: Any) -> None:
     scheduler.timeouts.forget = lambda number: None
 
 
+def listen_for_no_time(scheduler: Any) -> None:
+    """A worker in which a call was given up is ended with the others at once, if it is busy."""
+    timeouts = scheduler.timeouts
+    listen = timeouts.listen
+    timeouts.listen = lambda number, probe, due, now: listen(number, probe, now, now)
+
+
 PLANTED = (
     interrupt_early,
     grant_no_grace,
@@ -81,4 +88,5 @@ PLANTED = (
     kill_at_once,
     take_arguments_away,
     keep_arguments_for_good,
+    listen_for_no_time,
 )

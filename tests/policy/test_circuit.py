@@ -50,6 +50,7 @@ def test_a_circuit_opens_when_the_last_crashes_lie_within_the_window() -> None:
     assert circuit.state == OPEN and circuit.refusal is not None
     assert circuit.refusal[1] == {
         "signal": "SIGSEGV", "failures": 3, "window": 10.0, "reset_at": 16.0,
+        "reset_after": 5.0,
     }  # fmt: skip
     assert not circuit.crashed(11.5, {})
     with pytest.raises(IllegalTransition):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snakepit.policy import actions as do
-from snakepit.policy.timeouts import FORCE_GRACE, GRACE, SPARE
+from snakepit.policy.timeouts import DEAF, FORCE_GRACE, GRACE, LATE, SPARE
 from snakepit.wire.messages import CANCELLED, ERROR, RETRYABLE
 
 from .rig import Rig, only, sent
@@ -166,3 +166,52 @@ def test_an_actor_that_has_nothing_else_left_is_ended_with_it() -> None:
     ring(rig, number, 1.0)
     assert not ring(rig, number, 1.0 + GRACE)
     assert rig.drop(actor.id) == [do.Kill(number)]
+
+
+def fire(rig: Rig, arm: do.Arm) -> list[do.Action]:
+    rig.now += arm.delay
+    rig.scheduler.tick(arm.key, rig.now)
+    return rig.take()
+
+
+def given_up(**fields: Any) -> tuple[Rig, Any, Any]:
+    """A call that was given up in a thread pool's worker, and another one beside it."""
+    rig = Rig(size=1, limit=1, slots=2)
+    rig.workers(1)
+    call = limited(rig, timeout=1.0)
+    other = rig.submit(**fields)
+    ring(rig, call.worker, 1.0)
+    return rig, call, other
+
+
+def test_a_worker_that_does_not_answer_when_a_call_was_given_up_is_ended() -> None:
+    rig, call, other = given_up(max_retries=1)
+    probe, arm = ring(rig, call.worker, 1.0 + GRACE)
+    assert isinstance(arm, do.Arm)
+    assert probe == do.Probe(call.worker, 1)
+    assert rig.failure(call)[0] == "task_timeout"
+    arm = only(fire(rig, arm), do.Arm)
+    assert fire(rig, arm) == [do.EndDeaf(call.worker, 1)]
+    assert rig.now == 1.0 + GRACE + DEAF
+    rig.die(call.worker, started=other.sequence)
+    assert (other.deaths, other.attempts, other.state) == (0, 1, "ready")
+    assert rig.pool.tally.crashes == {}
+
+
+def test_a_look_that_comes_late_says_nothing_and_one_at_what_has_ended_neither() -> None:
+    rig, call, _ = given_up()
+    arm = only(ring(rig, call.worker, 1.0 + GRACE), do.Arm)
+    arm = only(fire(rig, arm), do.Arm)
+    rig.now += LATE + 0.1
+    arm = only(fire(rig, arm), do.Arm)
+    rig.result(call)
+    assert not fire(rig, arm)
+
+
+def test_a_worker_that_has_died_leaves_no_time_behind() -> None:
+    rig = ready()
+    call = limited(rig, timeout=3600.0)
+    number = call.worker
+    rig.die(number, started=call.sequence)
+    assert not rig.scheduler.timeouts._running and not rig.scheduler.timeouts._armed
+    assert not ring(rig, number, 3600.0)

@@ -53,6 +53,7 @@ HOME: Final = ""
 
 _FOR_WORKERS: Final = (
     do.Tell, do.Retire, do.Kill, do.AskBack, do.Interrupt, do.Ping, do.Hang, do.Evict,
+    do.EndDeaf,
 )  # fmt: skip
 """What a worker gets, if it lives."""
 
@@ -634,6 +635,9 @@ class World:
             worker.control.append(("back",))
         elif kind is do.Ping:
             self.pulses.pinged(worker, action.number)
+        elif kind is do.EndDeaf:
+            if self.dice.below(2):
+                worker.control.append(("kill",))
         elif kind is do.Hang:
             if self.dice.below(2):
                 worker.die({"signal": "signal 40"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import sysconfig
@@ -400,6 +401,11 @@ def pid() -> int:
     return os.getpid()
 
 
+@snakepit.remote(pool="threads", timeout=0.1, max_retries=0)
+def freeze() -> None:
+    ctypes.PyDLL(None).sleep(600)
+
+
 def test_a_call_that_takes_too_long_is_left_alone(
     gate: Gate, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,6 +419,23 @@ def test_a_call_that_takes_too_long_is_left_alone(
     assert (stats["running"], stats["waiting"]) == (1, 0)
     gate.open()
     assert snakepit.get([other, pid.remote()], timeout=PATIENCE) == [process, process]
+
+
+@pytest.mark.skipif(not has_gil(), reason="nobody can hold a GIL")
+def test_one_that_holds_the_gil_too_long_does_not_keep_the_others(
+    gate: Gate, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("GRACE", 0.1), ("FORCE_GRACE", 0.1), ("DEAF", 0.3)):
+        monkeypatch.setattr(timeouts, name, seconds)
+    process = snakepit.get(pid.remote(), timeout=PATIENCE)
+    other = hold.remote(gate, tally)
+    assert wait_until(lambda: tally.count == 1)
+    with pytest.raises(errors.TaskTimeoutError):
+        snakepit.get(freeze.remote(), timeout=PATIENCE)
+    assert wait_until(lambda: tally.count == 2)
+    gate.open()
+    assert snakepit.get(other, timeout=PATIENCE) != process
+    assert "killed" not in snakepit.pool("threads").stats()["crashes"]
 
 
 def test_a_call_has_no_limit_of_memory_of_its_own() -> None:
