@@ -78,8 +78,9 @@ class Call:
     `deaths` counts the workers that it may have killed, `attempts` its other tries in vain: an
     exception that is retried, or the end of a worker that others are to blame for. `hastened` says
     that another call waits for it: it goes to the head of its queue; `expired`, that it has been
-    interrupted since its time is over. Most are of no `session`; in
-    one, its `turn` is before those of the calls that became ready later.
+    interrupted since its time is over. `lined` is how often the line before its pool had turned
+    when it came there first; less than 0, if it has not. Most are of no `session`; in one, its
+    `turn` is before those of the calls that became ready later.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Call:
         "expired",
         "hastened",
         "id",
+        "lined",
         "missing",
         "nested",
         "parent",
@@ -134,6 +136,7 @@ class Call:
         self.hastened = False
         self.cancelled = False
         self.expired = False
+        self.lined = -1
         self.session: Session | None = None
         self.turn = 0
 

@@ -29,12 +29,13 @@ class Line:
         turning: whether a timer will call `turn`.
     """
 
-    __slots__ = ("_baskets", "_patient", "_places", "limit", "timeout", "turning")
+    __slots__ = ("_baskets", "_patient", "_places", "_turns", "limit", "timeout", "turning")
 
     def __init__(self, limit: int | None, timeout: float | None) -> None:
         self.limit = limit
         self.timeout = timeout
         self.turning = False
+        self._turns = 0
         self._baskets: deque[dict[int, Call]] = deque(({},))
         self._patient: dict[int, Call] = {}
         self._places: dict[int, dict[int, Call]] = {}
@@ -43,18 +44,32 @@ class Line:
         """Return how many wait."""
         return len(self._places)
 
+    @property
+    def limited(self) -> bool:
+        """Whether it matters who waits."""
+        return self.limit is not None or self.timeout is not None
+
     def join(self, call: Call) -> bool:
         """Take a call in; return whether a timer is to be set, for `turn`.
 
-        One that has begun before waits for as long as need be: that it ran cannot be undone.
+        One that has begun before waits for as long as need be: that it ran cannot be undone. One
+        that a worker has given back has waited since it was here first.
         """
         impatient = self.timeout is not None and not call.tries
-        basket = self._baskets[-1] if impatient else self._patient
+        basket = self._basket_for(call) if impatient else self._patient
         basket[call.id] = call
         self._places[call.id] = basket
         starts = impatient and not self.turning
         self.turning = self.turning or starts
         return starts
+
+    def _basket_for(self, call: Call) -> dict[int, Call]:
+        if call.lined < 0:
+            call.lined = self._turns
+        age = min(self._turns - call.lined, PARTS)
+        while len(self._baskets) <= age:
+            self._baskets.appendleft({})
+        return self._baskets[-1 - age]
 
     def leave(self, call: Call) -> None:
         """A call waits no longer, if it did."""
@@ -65,6 +80,7 @@ class Line:
     def turn(self) -> list[Call]:
         """Turn the wheel; return who has waited for too long. Without calls it stands still."""
         overdue: list[Call] = []
+        self._turns += 1
         self._baskets.append({})
         if len(self._baskets) > PARTS + 1:
             overdue = list(self._baskets.popleft().values())

@@ -101,13 +101,20 @@ class Timers:
                     self._look_at(worker, pool)
 
     def _look_at(self, worker: Worker, pool: Pool) -> None:
-        """Ask for the calls behind one that overruns, if they could run elsewhere now."""
-        stuck = worker.mark == worker.results
+        """Ask for the calls behind one that overruns, if they could run elsewhere now.
+
+        Or are to wait in line, where they count, and where their time is kept. A worker that does
+        not answer is asked for that ever more seldom.
+        """
+        worker.stuck = worker.stuck + 1 if worker.mark == worker.results else 0
         worker.mark = worker.results
         klass = worker.klass
-        if not stuck or klass is None or not self._has_others(pool):
+        if not worker.stuck or klass is None:
             return
-        if self._placement.resources.fits(klass.needs):
+        if pool.line is not None and pool.line.limited:
+            if worker.stuck & (worker.stuck - 1) == 0:
+                self._actions.append(AskBack(worker.number))
+        elif self._has_others(pool) and self._placement.resources.fits(klass.needs):
             self._actions.append(AskBack(worker.number))
 
     def _has_others(self, pool: Pool) -> bool:

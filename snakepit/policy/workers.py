@@ -58,7 +58,7 @@ class Worker:
         tenants: those; `claims` are of those of them whose next call lacks a slot.
         sessions: those that wait for it, if any; `turn` says that it is theirs.
         mark: how many results it had returned at the last look for overruns; while that is all,
-            it is given nothing ahead.
+            it is given nothing ahead. `stuck` is how many looks in a row have found that.
     """
 
     __slots__ = (
@@ -91,6 +91,7 @@ class Worker:
         "slots",
         "state",
         "strikes",
+        "stuck",
         "tainted",
         "tenants",
         "turn",
@@ -122,6 +123,7 @@ class Worker:
         self.strikes = 0
         self.tainted = False
         self.mark = -1
+        self.stuck = 0
         self.room = MOST_AHEAD
         self.enough = 1
         self.looks = 0

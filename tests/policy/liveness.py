@@ -156,6 +156,8 @@ class Liveness:
             pool.idle or pool.staffed + pool.held < pool.limit or slots.has_spare(self.world, pool)
         ):
             raise Violation(f"{task!r} waits behind {top!r}, which goes on and on")
+        if pool.line is not None and pool.line.limited:
+            raise Violation(f"{task!r} waits behind {top!r}, and not in line")
 
     def _player(self, player: Player) -> None:
         actor = player.actor

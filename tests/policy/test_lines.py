@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from snakepit.policy import actions as do
 from snakepit.policy.lines import PARTS, Line
 from snakepit.policy.pools import Pool
 from snakepit.policy.resources import UNIT
 from snakepit.wire.messages import GATE
 
-from .rig import Rig, only, sent
+from .rig import Rig, kinds, only, sent
 
 
 def declared(
@@ -228,3 +230,45 @@ def test_calls_for_no_pool_are_nobodys_requests() -> None:
     rig, pool, _ = declared()
     assert rig.failure(usual(rig, pool="narrow"))[0] == "unknown_pool"
     assert (pool.tally.requests, pool.tally.errors) == (0, {})
+
+
+def test_what_was_sent_ahead_waits_in_line_when_its_worker_overruns() -> None:
+    rig, _, line = declared(most=10)
+    rig.result(usual(rig), micros=1000)
+    running, ahead, later = (usual(rig) for _ in range(3))
+    assert (ahead.state, len(line)) == ("sent", 0)
+    rig.take()
+    rig.scheduler.tick("overrun")
+    assert kinds(rig.take()) == ["Arm"]
+    asked = []
+    for _ in range(9):  # an answer may take as long as C code keeps the GIL
+        rig.scheduler.tick("overrun")
+        asked.append(do.AskBack(1) in rig.take())
+    assert asked == [True, True, False, True, False, False, False, True, False]
+    rig.scheduler.given_back(1, [ahead.id, later.id])
+    assert len(line) == 2 and not sent(rig.take())
+    wheel(rig, PARTS + 1)
+    assert {rig.failure(call)[0] for call in (ahead, later)} == {"queue_timeout"}
+    assert not sent(rig.result(running))
+
+
+@pytest.mark.parametrize("still", (False, True))
+def test_what_is_given_back_has_waited_since_it_stood_in_line_first(still: bool) -> None:
+    rig, _, line = declared(most=10)
+    rig.result(usual(rig), micros=1000)
+    running, next_one, late = (usual(rig) for _ in range(3))
+    for _ in range(2):
+        rig.scheduler.tick("overrun")
+    rig.scheduler.given_back(1, [next_one.id, late.id])
+    wheel(rig, 10)
+    assert len(line) == 2
+    assert len(sent(rig.result(running, micros=1000))) == 2  # the last of them ahead of time
+    if still:
+        wheel(rig, PARTS + 1)  # the wheel stands still, for nobody waits
+    for _ in range(2):
+        rig.scheduler.tick("overrun")
+    rig.scheduler.given_back(1, [late.id])
+    wheel(rig, 0 if still else PARTS - 10)
+    assert late.state == "ready"
+    wheel(rig, 1)
+    assert rig.failure(late)[0] == "queue_timeout"

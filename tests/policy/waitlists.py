@@ -62,15 +62,13 @@ class Waitlists:
                 self.waiting[pool] += 1
 
     def after(self, name: str, args: tuple[Any, ...]) -> None:
-        """Note since when each waits; one that was sent meanwhile waits anew."""
+        """Note since when each waits; one that was sent ahead meanwhile has waited since then."""
         new = self.world.tasks.get(args[0].id) if name == "submit" else None
         taken = new is not None and not self.world.closed and self._is_refused(new)
         self.world.require(not taken, f"{new!r} is taken by a pool that drains")
         for task in self.world.tasks.values():
             if task.call.state is READY:
                 self.since.setdefault(task.call.id, self.world.now)
-            else:
-                self.since.pop(task.call.id, None)
 
     def _is_refused(self, task: Task) -> bool:
         return task.kind == TASK and self.is_drained(task.call)

@@ -37,6 +37,13 @@ def hold(gate: Gate, tally: Tally) -> int:
     return os.getpid()
 
 
+@snakepit.remote
+def holds_at_times(gate: Gate, tally: Tally, holds: bool) -> None:
+    if holds:
+        tally.add()
+        gate.wait()
+
+
 @snakepit.remote(pool="wide")
 def pid() -> int:
     return os.getpid()
@@ -102,6 +109,22 @@ def test_who_waits_for_too_long_never_runs(gate: Gate, tally: Tally) -> None:
     assert snakepit.get(pid.options(pool="brief").remote(), timeout=PATIENCE)
     assert tally.count == 1
     assert snakepit.pool("brief").stats()["timeouts"] == 1
+
+
+@pytest.mark.usefixtures("pools")
+def test_what_was_sent_ahead_of_time_waits_in_line_too(gate: Gate, tally: Tally) -> None:
+    often_brief = holds_at_times.options(pool="brief")
+    for _ in range(3):
+        snakepit.get(often_brief.remote(gate, tally, False), timeout=PATIENCE)
+    first = often_brief.remote(gate, tally, True)
+    late = [often_brief.remote(gate, tally, True) for _ in range(5)]
+    for ref in late:
+        with pytest.raises(errors.QueueTimeoutError):
+            snakepit.get(ref, timeout=PATIENCE)
+    gate.open()
+    snakepit.get(first, timeout=PATIENCE)
+    assert tally.count == 1
+    assert snakepit.pool("brief").stats()["timeouts"] == 5
 
 
 @pytest.mark.usefixtures("pools")
