@@ -34,6 +34,8 @@ def how(fields: Mapping[str, Any]) -> str:
         return f"was not ready within start_timeout={fields['start_timeout']:g} s and was ended"
     if (silent := fields.get("silent")) is not None:
         return f"did not answer for {silent:.3g} s and was ended"
+    if fields.get("ended_for"):
+        return "was ended"
     why = _KIND_WORDS.get(fields.get("kind") or "", "")
     if signal:
         return f"was killed by {signal}{why}"
@@ -47,6 +49,10 @@ def advice(fields: Mapping[str, Any]) -> str:
     signal = fields.get("signal")
     if fields.get("start_timeout"):
         return "Its initializer counts too. If it only needs longer (see its stacks), give it that"
+    if call := fields.get("ended_for"):
+        if (limit := fields.get("timeout")) is not None:
+            return f"{call} had run for more than {limit:g} s, its timeout, and did not end then"
+        return f"{call} had been cancelled, which with force=True ends the process it runs in"
     if fields.get("zygote"):
         return f"It died with its parent: {fields['zygote']}"
     if fields.get("distrusted"):
@@ -55,6 +61,13 @@ def advice(fields: Mapping[str, Any]) -> str:
         return _KIND_ADVICE[fields["kind"]]
     if signal in _SIGNAL_ADVICE:
         return _SIGNAL_ADVICE[signal]
+    if fields.get("exit_code") == 1 and _raised(fields):
+        return "An exception ended it: its last lines have the traceback"
     if fields.get("exit_code") is not None and not signal:
         return "Something in it called os._exit, or ended the interpreter"
     return ""
+
+
+def _raised(fields: Mapping[str, Any]) -> bool:
+    """Tell whether an exception has ended a process that ran no call; calls catch theirs."""
+    return not fields.get("running") and "Traceback (most recent" in (fields.get("stderr") or "")

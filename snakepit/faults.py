@@ -277,10 +277,16 @@ def _actor_died(fields: _Fields) -> errors.SnakepitError:
         fields,
         f"{_actor(fields)} died: {_process(fields)} {_how(fields)}{_running(fields)}",
         _advice(fields),
-        f"Its processes died before it was made, {_again_and_again(fields)}"
-        if fields.get("restarts")
-        else "With max_restarts it would be made anew, with max_task_retries its calls tried again",
+        _no_restart(fields),
     )
+
+
+def _no_restart(fields: _Fields) -> str:
+    if fields.get("restarts"):
+        return f"Its processes died before it was made, {_again_and_again(fields)}"
+    if spent := fields.get("max_restarts"):
+        return f"It was made anew as often as max_restarts={spent} allows"
+    return "With max_restarts it would be made anew, with max_task_retries its calls tried again"
 
 
 def _actor_init_failed(fields: _Fields) -> errors.SnakepitError:

@@ -351,6 +351,13 @@ def _affinity(value: object) -> tuple[int, ...]:
     cpus = sorted({check_int("a CPU in cpu_affinity", cpu, 0, MOST) for cpu in value})
     if not cpus:
         raise wrong_value("cpu_affinity", value, f"{allowed}, and at least one")
+    # A worker may have one that its driver may not use: what the machine has not, nobody can.
+    usable = os.sched_getaffinity(0)
+    there = usable.union(range(os.sysconf("SC_NPROCESSORS_CONF")))
+    if not there.issuperset(cpus):
+        ours = ", ".join(map(str, sorted(usable)))
+        allowed = f"CPUs that there are (this process may use {ours})"
+        raise wrong_value("cpu_affinity", value, allowed)
     return tuple(cpus)
 
 

@@ -31,7 +31,11 @@ def set_up(text: str) -> None:
     if "nice" in limits:
         os.setpriority(os.PRIO_PROCESS, 0, int(limits["nice"]))
     if "cpus" in limits:
-        os.sched_setaffinity(0, [int(cpu) for cpu in limits["cpus"].split(",")])
+        try:
+            os.sched_setaffinity(0, [int(cpu) for cpu in limits["cpus"].split(",")])
+        except OSError as error:
+            error.add_note(f"cpu_affinity: no process here may use any of CPUs {limits['cpus']}")
+            raise
     if "memory" in limits:
         restrict(int(limits["memory"]))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .calls import Call
 
 SEGFAULT, ABORT, OOM, GPU, KILLED, EXIT = "segfault", "abort", "oom", "gpu", "killed", "exit"
 HANG: Final = "hang"
@@ -54,3 +57,19 @@ def kind_of(cause: Mapping[str, Any]) -> str:
     if signal is None:
         return EXIT
     return OOM if any(said in text for said in _MEMORY_TEXTS) else ABORT
+
+
+def ended_for(cause: Mapping[str, Any], guilty: Iterable[Call]) -> dict[str, Any]:
+    """Say for which call the runtime had a worker ended, if that is why it has.
+
+    Args:
+        cause: how it ended, with its kind.
+        guilty: the calls that may be to blame.
+    """
+    killed = cause.get("signal") == "SIGKILL" and cause["kind"] == KILLED
+    call = next((each for each in guilty if each.cancelled or each.expired), None)
+    if call is None or not (killed or cause.get("exit_code") == 1):
+        return {}
+    if call.cancelled:
+        return {"ended_for": call.name}
+    return {"ended_for": call.name, "timeout": call.shape.template.timeout}

@@ -94,6 +94,7 @@ class Restarts:
         template = actor.creation.shape.template
         reason = actor.leaving or ("killed" if actor.killed else "died")
         fields = {**cause, "reason": reason, "running": [call.name for call in begun]}
+        fields["max_restarts"] = template.max_restarts
         final = bool(actor.leaving) or actor.killed
         if window is not None and window.exceeded:
             final = True

@@ -94,7 +94,7 @@ class Supervision:
 
     def died(self, worker: Worker, cause: Mapping[str, Any], started: int, now: float) -> None:
         """A worker's process has ended; see `Scheduler.died`."""
-        from .deaths import kind_of  # which a run without any does not need
+        from .deaths import ended_for, kind_of  # which a run without any does not need
 
         if (heartbeats := self._placement.staff.heartbeats) is not None:
             cause = heartbeats.explained(worker, cause)
@@ -118,6 +118,7 @@ class Supervision:
         if begun and not worker.results:
             self.served(worker)
         guilty = blamed(cause, begun, worker.blocked)
+        cause.update(ended_for(cause, guilty))
         if worker.actor is not None:
             self._actors.restarts.lost(worker.actor, worker, cause, begun, guilty, now)
             self._leaves_its_place(worker, cause, in_vain, now)

@@ -25,7 +25,8 @@ def runtime() -> Iterator[Any]:
             "humble", size=1, queue_timeout=None, nice=os.getpriority(os.PRIO_PROCESS, 0) + 3,
             cpu_affinity=[CPU], memory_limit=200 * MEGABYTE,
         ),
-        snakepit.Pool("nowhere", size=1, cpu_affinity=[65_000]),
+        # As if this machine had had so many CPUs when it was made.
+        snakepit.Pool("nowhere", size=1)._replace(cpu_affinity=(65_000,)),
     ]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIMALLOC_ARENA_RESERVE", "0")  # where there is no GIL
@@ -112,8 +113,10 @@ def test_a_pools_workers_have_what_it_says() -> None:
 
 
 def test_a_pool_that_cannot_have_what_it_asks_for_says_so() -> None:
-    with pytest.raises(errors.PoolFailedError, match="Invalid argument"):
+    with pytest.raises(errors.PoolFailedError, match="Invalid argument") as caught:
         snakepit.pool("nowhere").await_ready(PATIENCE)
+    assert "An exception ended it: its last lines have the traceback" in str(caught.value)
+    assert "os._exit" not in str(caught.value)
 
 
 @snakepit.remote
@@ -136,6 +139,7 @@ def test_threads_of_libraries_are_one_unless_a_call_says_otherwise() -> None:
         ("nice", -21),
         ("cpu_affinity", []),
         ("cpu_affinity", [-1]),
+        ("cpu_affinity", [CPU, 65_000]),
         ("memory_limit", 1000),
     ],
 )

@@ -307,8 +307,11 @@ def test_force_ends_the_process_and_others_are_tried_again(gate: Gate, tally: Ta
     forced = [hold.options(pool="pair").remote(gate, tally) for _ in range(2)]
     assert wait_until(lambda: tally.count == 4)
     snakepit.cancel(forced[0], force=True)
-    with pytest.raises(errors.WorkerCrashedError, match="hold, hold"):
+    with pytest.raises(errors.WorkerCrashedError, match="hold, hold") as caught:
         get(forced[0])
+    assert "was ended while it ran" in str(caught.value)
+    assert "hold had been cancelled, which with force=True ends" in str(caught.value)
+    assert "os._exit" not in str(caught.value)
     gate.open()
     assert get([other, beside, forced[1]])
 

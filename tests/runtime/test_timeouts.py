@@ -157,6 +157,35 @@ def test_a_method_is_interrupted_and_its_actor_lives() -> None:
 
 
 @snakepit.remote
+class Deaf:
+    def waits(self) -> None:
+        while True:
+            try:
+                time.sleep(PATIENCE)
+            except BaseException:
+                continue
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+@pytest.mark.parametrize("max_restarts", [0, 1])
+def test_an_actor_that_ended_with_such_a_method_says_so(max_restarts: int) -> None:
+    actor = Deaf.options(max_restarts=max_restarts).remote()
+    snakepit.get(actor.pid.remote(), timeout=PATIENCE)
+    for _ in range(max_restarts + 1):
+        with pytest.raises(errors.TaskTimeoutError):
+            snakepit.get(actor.waits.options(timeout=0.1).remote(), timeout=PATIENCE)
+    with pytest.raises(errors.ActorDiedError) as caught:
+        snakepit.get(actor.pid.remote(), timeout=PATIENCE)
+    text = str(caught.value)
+    assert "was ended while it ran Deaf.waits. Deaf.waits had run for more than 0.1 s" in text
+    assert "os._exit" not in text and "out-of-memory" not in text
+    assert ("With max_restarts it would" in text) == (not max_restarts)
+    assert ("It was made anew as often as max_restarts=1 allows" in text) == bool(max_restarts)
+
+
+@snakepit.remote
 class Loop:
     async def sleeps(self) -> None:
         await asyncio.sleep(PATIENCE)
