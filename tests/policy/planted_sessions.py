@@ -65,6 +65,18 @@ def count_pins_for_ever(scheduler: Any) -> None:
     scheduler.sessions._unpin = careless
 
 
+def lose_patience(scheduler: Any) -> None:
+    """What has waited for a setup fails when the worker is busy."""
+    enqueue = scheduler.sessions.enqueue
+
+    def hasty(call: Call) -> None:
+        deps, call.deps = call.deps, ()
+        enqueue(call)
+        call.deps = deps
+
+    scheduler.sessions.enqueue = hasty
+
+
 PLANTED = (
     run_strict_ones_anywhere,
     promote_nobody,
@@ -74,4 +86,5 @@ PLANTED = (
     tell_no_worker,
     keep_closed_ones,
     count_pins_for_ever,
+    lose_patience,
 )
