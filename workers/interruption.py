@@ -40,7 +40,7 @@ class Interruption:
     def __init__(self) -> None:
         self.stack: list[int] = []
         self.open = False
-        self._wanted: set[int] = set()
+        self._wanted: dict[int, bool] = {}  # and whether they are only late
         self._struck: set[int] = set()
         self.main = threading.main_thread().ident
         self.sending: Callable[[], bool] = lambda: False
@@ -78,20 +78,24 @@ class Interruption:
             self.open = True
 
     def cancelled(self, call: int) -> bool:
-        """Tell whether the call was cancelled."""
+        """Tell whether the call was cancelled, or its time is over."""
         return call in self._wanted
 
-    def want(self, call: int) -> None:
-        """Cancel a call, before or while it runs."""
+    def unwanted(self, call: int) -> bool:
+        """Tell whether the call was cancelled, so that nobody waits for its value."""
+        return self._wanted.get(call) is False
+
+    def want(self, call: int, late: bool = False) -> None:
+        """Cancel a call, before or while it runs; of one that is `late` a value is welcome."""
         with self._changed:
-            self._wanted.add(call)
+            self._wanted[call] = late and self._wanted.get(call, True)
             self._changed.notify_all()
 
     def ended(self, call: int) -> None:
         """The call has ended: nothing is to strike any more."""
         if self._wanted:
             with self._changed:
-                self._wanted.discard(call)
+                self._wanted.pop(call, None)
                 self._changed.notify_all()
 
     def strike(self, call: int) -> None:

@@ -382,7 +382,7 @@ class Pooled:
             ended = executor.run(execute, known)
         finally:
             CALL.reset(token)
-        if ended.outcome == wire.OK and interruption.cancelled(call):
+        if ended.outcome == wire.OK and interruption.unwanted(call):
             # Nothing could interrupt it: it may have asked, and ended by itself.
             values.release(each[2] for each in ended.values if is_stored(each))
             ended = Ended(wire.CANCELLED, [], [])

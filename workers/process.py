@@ -298,7 +298,7 @@ class Worker:
     def _cancel(self, message: wire.Cancel) -> None:
         self._mailbox.read_waiting()
         interruption = self._interruption
-        interruption.want(message.call)
+        interruption.want(message.call, message.late)
         if self._beside is not None:
             self._beside.cancel(message.call, message.force)
             self._mailbox.poke()  # It may be a generator that waits for its consumer.
@@ -406,7 +406,7 @@ class Worker:
             ended = self.executor.run(execute, known)
         finally:
             CALL.reset(token)
-        if ended.outcome == wire.OK and self._interruption.cancelled(execute.call):
+        if ended.outcome == wire.OK and self._interruption.unwanted(execute.call):
             # Nothing could interrupt it: it may have asked, and ended by itself.
             self.values.release(each[2] for each in ended.values if is_stored(each))
             ended = Ended(wire.CANCELLED, [], [])

@@ -123,11 +123,15 @@ class AskBack(NamedTuple):
 
 
 class Interrupt(NamedTuple):
-    """Ask the worker to interrupt this call, or with `force` to end with it."""
+    """Ask the worker to interrupt this call, or with `force` to end with it.
+
+    It is not cancelled if it is only `late`: a value is welcome still.
+    """
 
     worker: int
     call: int
     force: bool
+    late: bool = False
 
 
 class Resolved(NamedTuple):

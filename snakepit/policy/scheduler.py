@@ -236,7 +236,7 @@ class Scheduler:
         if shape.klass.refusal is not None:
             self.supervision.barrier.answered(call, outcome)
         if call.state is DONE:
-            self.timeouts.left(call)
+            self.timeouts.left(call, outcome, values)
         elif shape.klass.creates:
             self._answers.constructed(worker, call, outcome, values)
         elif outcome == OK:

@@ -20,9 +20,11 @@ tried again only if its options name that error.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, final
 
-from .actions import Action, Arm, EndDeaf, Interrupt, Kill, Probe
+from ..wire.messages import CANCELLED, FAILURE, Payload
+from .actions import Action, Arm, EndDeaf, Free, Interrupt, Kill, Probe
 from .calls import DONE, Call
 from .completion import Completion
 from .objects import ObjectTable
@@ -138,7 +140,7 @@ class Timeouts:
 
     def _interrupt(self, call: Call) -> None:
         call.expired = True
-        self._actions.append(Interrupt(call.worker, call.id, False))
+        self._actions.append(Interrupt(call.worker, call.id, False, True))
 
     def _give_up(self, worker: Worker, call: Call) -> None:
         """Answer for a call that cannot be ended alone."""
@@ -182,9 +184,15 @@ class Timeouts:
         call.refs = (call.actor,) if call.actor else ()
         self._kept.setdefault(call.worker, {})[call.id] = kept
 
-    def left(self, call: Call) -> None:
-        """A call has ended that was answered before, given up or in a runtime that was closed."""
+    def left(self, call: Call, outcome: int = CANCELLED, values: Sequence[Payload] = ()) -> None:
+        """A call has ended that was answered before, given up or in a runtime that was closed.
+
+        Its value, if it has one, is nobody's.
+        """
         self._objects.unpin(self._kept.get(call.worker, {}).pop(call.id, ()))
+        for index, value in enumerate(values if outcome != FAILURE else ()):
+            if type(value) is not bytes:
+                self._actions.append(Free(call.id + index, value))
 
     def forget(self, number: int) -> None:
         """A worker's process has ended; its timers may still run out."""

@@ -340,7 +340,7 @@ class Core:
         if connection is not None:
             # The call first: a busy worker gives up what it has already, and no more.
             connection.outbox.flush()
-            self.control(connection, wire.Cancel(action.call, action.force))
+            self.control(connection, wire.Cancel(*action[1:]))
 
     def _arm(self, action: do.Arm) -> None:
         self.pump.arm(action.delay, partial(self.update, partial(self._tick, action.key)))

@@ -28,7 +28,7 @@ from .births import SpawnFailed as SpawnFailed
 from .births import Started as Started
 from .births import Stop as Stop
 
-VERSION = 7
+VERSION = 8
 """Both sides of a mailbox state it in their first message and refuse another."""
 
 Payload: TypeAlias = Any
@@ -378,10 +378,14 @@ CARRIERS: Final = (Segment, Descriptor)
 
 
 class Cancel(NamedTuple):
-    """Interrupt this call if it runs, or with `force` end with it; drop it if it waits."""
+    """Interrupt this call if it runs, or with `force` end with it; drop it if it waits.
+
+    Of one that is only `late` a value is welcome still.
+    """
 
     call: int
     force: bool
+    late: bool
 
 
 class GiveBack(NamedTuple):

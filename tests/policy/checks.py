@@ -87,6 +87,9 @@ class Checker:
                 self._sent(action)  # type: ignore[arg-type]
             elif kind is do.Spawn:
                 self._spawn(action)  # type: ignore[arg-type]
+            elif kind is do.Free and action.id in world.discarded:  # type: ignore[union-attr]
+                value = world.discarded.pop(action.id)  # type: ignore[union-attr]
+                world.require(action.payload is value, f"{action!r} is not {value}")  # type: ignore[union-attr]
             elif kind is do.Free:
                 world.require(action.id not in frees, f"{action!r} twice")  # type: ignore[union-attr]
                 frees[action.id] = action.payload  # type: ignore[union-attr]
@@ -96,6 +99,7 @@ class Checker:
                 self._retired(action.worker)  # type: ignore[union-attr]
             elif kind is do.Taken:
                 world.flows.check(action)  # type: ignore[arg-type]
+        world.require(not world.discarded, f"nobody frees {world.discarded}")
         world.seats.after(actions)
         world.ranks.after(name, actions)
         resolved = [t for t in world.tasks.values() if t.call.state is DONE]

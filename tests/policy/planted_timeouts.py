@@ -68,7 +68,7 @@ def take_arguments_away(scheduler: Any) -> None:
 
 def keep_arguments_for_good(scheduler: Any) -> None:
     """What a call that was given up used stays when it has ended."""
-    scheduler.timeouts.left = lambda call: None
+    scheduler.timeouts.left = lambda call, *answer: None
     scheduler.timeouts.forget = lambda number: None
 
 

@@ -42,7 +42,7 @@ def test_its_time_is_counted_from_its_beginning_in_the_worker() -> None:
     rig.now = 5.0
     assert begin(rig, call, at=4.5) == [do.Arm(1.5, f"timeout:{call.worker}")]
     actions = ring(rig, call.worker, 6.5)
-    assert actions[0] == do.Interrupt(call.worker, call.id, False)
+    assert actions[0] == do.Interrupt(call.worker, call.id, False, late=True)
     assert actions[1] == do.Arm(GRACE, f"timeout:{call.worker}")
     rig.result(call, CANCELLED, values=())
     assert rig.failure(call) == (
@@ -206,6 +206,12 @@ def test_a_look_that_comes_late_says_nothing_and_one_at_what_has_ended_neither()
     arm = only(fire(rig, arm), do.Arm)
     rig.result(call)
     assert not fire(rig, arm)
+
+
+def test_what_a_call_that_was_given_up_returns_is_freed() -> None:
+    rig, call, _ = given_up()
+    ring(rig, call.worker, 1.0 + GRACE)
+    assert only(rig.result(call, values=[["stored", 1]]), do.Free).payload == ["stored", 1]
 
 
 def test_a_worker_that_has_died_leaves_no_time_behind() -> None:

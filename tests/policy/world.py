@@ -14,7 +14,7 @@ from snakepit.checks import INTERPRETER
 from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
 from snakepit.policy.budget import Budget
-from snakepit.policy.calls import Call
+from snakepit.policy.calls import DONE, Call
 from snakepit.policy.circuit import Circuit
 from snakepit.policy.lifespans import UNLIMITED
 from snakepit.policy.lines import Line
@@ -22,7 +22,7 @@ from snakepit.policy.placement import Pool
 from snakepit.policy.restart import RestartWindow
 from snakepit.policy.scheduler import Scheduler
 from snakepit.policy.taint import Taint
-from snakepit.wire.messages import CREATE, METHOD, OK, RETRYABLE, TASK
+from snakepit.wire.messages import CREATE, FAILURE, METHOD, OK, RETRYABLE, TASK
 
 from .books import Player, Process, Task
 from .budgets import Budgets
@@ -118,6 +118,7 @@ class World:
         self.alive: set[int] = set()
         self.contents: dict[int, tuple[int, ...]] = {}
         self.stored: dict[int, Any] = {}
+        self.discarded: dict[int, Any] = {}  # values that come when their call has been answered
         self.watched: set[int] = set()
         self.outcomes: dict[int, tuple[int, Any]] = {}
         self.tasks: dict[int, Task] = {}
@@ -425,6 +426,9 @@ class World:
             for index, value in enumerate(values):
                 refs = tuple(contained[index]) if contained else ()
                 self.remember(identifier + index, value, refs)
+        if task is not None and task.call.state is DONE and outcome != FAILURE:
+            late = {identifier + index: value for index, value in enumerate(values)}
+            self.discarded = {i: value for i, value in late.items() if type(value) is not bytes}
         self.scheduler.result(number, identifier, outcome, values, contained, micros, kept)
 
     def _began(self, number: int, identifier: int, at: float) -> None:

@@ -424,6 +424,19 @@ def test_a_call_that_takes_too_long_is_left_alone(
     assert snakepit.get([other, pid.remote()], timeout=PATIENCE) == [process, process]
 
 
+def test_a_value_that_comes_in_the_grace_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeouts, "GRACE", 2 * PATIENCE)
+
+    @snakepit.remote(pool="threads", timeout=0.1)
+    def until_it_is_over() -> str:
+        over = snakepit.get_runtime_context().is_canceled
+        while not over():
+            pass
+        return "tidied up"
+
+    assert snakepit.get(until_it_is_over.remote(), timeout=PATIENCE) == "tidied up"
+
+
 @pytest.mark.skipif(not has_gil(), reason="nobody can hold a GIL")
 def test_one_that_holds_the_gil_too_long_does_not_keep_the_others(
     gate: Gate, tally: Tally, monkeypatch: pytest.MonkeyPatch
