@@ -72,7 +72,7 @@ class Groups:
         resources = placement.resources
         if filled:
             resources.change(keeper.creation.shape.klass.needs, -1)
-            if placement.waiting or placement.sessions.held:
+            if placement.waiting or placement.pinned.held:
                 placement.dispatch_soon()
         set_aside = dict(_set_aside(keeper))
         for name, amount in set_aside.items():

@@ -112,7 +112,7 @@ class Hosting:
         while self._vacated:
             worker = self._vacated.pop()
             if not worker.pins:
-                self._placement.sizes.unpinned(worker)
+                self._placement.recycling.unpinned(worker)
             if worker.pool.over:
                 self._placement.rest(worker)
 
@@ -186,9 +186,13 @@ class Hosting:
         """A call has left the worker: the next of its actor may run."""
         actor = self.of(worker, call)
         self.ghosts.discard(call)
-        if actor is not None and call.actor:
-            _group(actor, call).sent -= 1
+        if actor is None or not call.actor:
+            return
+        _group(actor, call).sent -= 1
+        if not worker.claims and not self._placement.waiting:
             self.pump(actor)
+        elif self._next(actor) is not None:
+            self._claim(worker, actor)  # Its turn is after that of the others.
 
     def _send(self, worker: Worker, call: Call) -> None:
         nested = _way(worker) == "nested"

@@ -114,7 +114,7 @@ class ActorTable:
             actor.creation.refs = ()
         self.pump(actor)
         self._objects.unpin((actor.id,))
-        if self._placement.waiting or self._placement.sessions.held:
+        if self._placement.waiting or self._placement.pinned.held:
             self._placement.dispatch_all()
 
     # --- called -------------------------------------------------------------------------

@@ -70,6 +70,7 @@ class Placement:
         self.growth = Growth(resources, self.staff)
         self.growth.send = self.send
         self.sessions = Sessions(self, actions)
+        self.pinned = self.sessions.pinned
         self.hosting = Hosting(self, actions)
         self._due = self.watching = False
         self.busy = self.waits = 0  # workers with a call that does not wait; calls that do
@@ -172,8 +173,8 @@ class Placement:
     def dispatch_all(self) -> None:
         """Try everything that waits."""
         self._dispatch_classes()
-        if self.sessions.held:
-            self.sessions.serve_all()
+        if self.pinned.held:
+            self.pinned.serve_all()
         if self.hosting.claimed:
             self.hosting.serve_all()
 
@@ -322,6 +323,8 @@ class Placement:
         inflight = worker.inflight
         blocked = bool(worker.blocked) and worker.blocked.pop(call.id, None) is not None
         del inflight[call.id]
+        if call.session is not None:
+            self.sessions.left(call.session)
         self.waits -= blocked
         if not blocked and len(inflight) == len(worker.blocked):
             self.busy -= 1
@@ -373,8 +376,8 @@ class Placement:
         klass = worker.klass
         if worker.inflight:
             units = worker.units
-            if call.nested and worker.sessions:
-                self.sessions.popped(worker)
+            if call.nested and worker.sessions is not None:
+                self.pinned.popped(worker)
             self.settle(worker)
             if worker.backlog < WINDOW / 2 * worker.slots:
                 self.reopen(worker)
@@ -387,15 +390,17 @@ class Placement:
                 self.resources.change(klass.needs, -worker.units)
                 worker.units = 0
             self.rest(worker)
-            if worker.sessions:
-                self.sessions.serve(worker)
+        # For other workers it has changed nothing, but that there may be resources.
+        if self.pinned.short:
+            self.pinned.turn(worker)
+        if worker.sessions:
+            self.pinned.serve(worker)
         if worker.claims:
             self.hosting.turn(worker)
         if self.waiting:
             self._dispatch_classes()
-        # For others it has changed nothing, but that there may be resources.
-        if self.sessions.held:
-            self.sessions.left(worker)
+        if self.pinned.held:
+            self.pinned.serve_after(worker)
         if worker.claims:
             self.hosting.serve(worker)
 
@@ -403,7 +408,7 @@ class Placement:
         """Send the next call of the class, on the resources that the worker still holds."""
         if not worker.room or worker.state is not LIVE or klass.gpus or klass.pool.over:
             return False
-        if worker.sessions or self._contended(klass):
+        if worker.sessions or self.pinned.short or self._contended(klass):
             return False
         if (call := klass.pop()) is None:
             return False
@@ -425,11 +430,6 @@ class Placement:
             self.sizes.idles(worker)
         else:
             self.recycling.rested(worker)
-
-    def joins(self, worker: Worker) -> None:
-        """A pool's worker is ready."""
-        self.recycling.ready(worker)
-        self.rest(worker)
 
     def watch(self) -> None:
         """Somebody holds calls ahead: look now and then whether they still advance."""

@@ -11,7 +11,7 @@ A pool that was declared has `size` workers ready without those that go. One tha
 nobody, so its workers go at once, and others start when calls wait for them; so do the workers of a
 variant. A call that waits on top of an outgoing worker's stack still finds it (see `nesting`): it
 might wait for ever elsewhere. The workers of actors stay, in a pool or not; and one to which
-strict sessions are pinned goes only when asked to, or when they are over.
+strict sessions are pinned stays until they are over.
 """
 
 from __future__ import annotations
@@ -89,6 +89,12 @@ class Recycling:
             worker.to("retire")
             self._actions.append(Retire(worker.number))
 
+    def unpinned(self, worker: Worker) -> None:
+        """Nobody relies on a worker any more: it may go like others, and become an actor's."""
+        self._sizes.unpinned(worker)
+        self.turn(worker.pool)
+        self.made_room()
+
     def recycle(self, pools: list[Pool], number: int | None) -> None:
         """Replace all workers that are ready, or the one with this number."""
         for pool in pools:
@@ -146,14 +152,17 @@ class Recycling:
         turnover = pool.turnover
         while not self._sizes.closed:
             for worker in [*turnover.due.values()]:
+                if worker.pins:
+                    continue
                 if not worker.room or len(turnover.replaced) < max(1, len(pool.workers) // SHARE):
                     del turnover.due[worker.number]
                     turnover.replaced[worker.number] = worker
             self._sizes.replenish(pool)
-            if not turnover.replaced or not pool.spares:
+            going = [each for each in turnover.replaced.values() if not each.pins]
+            if not going or not pool.spares:
                 return
             # Who is of no use goes first.
-            self._let_go(min(turnover.replaced.values(), key=lambda each: each.room > 0))
+            self._let_go(min(going, key=lambda each: each.room > 0))
 
     def _let_go(self, worker: Worker) -> None:
         pool = worker.pool

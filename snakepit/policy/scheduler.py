@@ -106,7 +106,7 @@ class Scheduler:
         growth = self.placement.growth
         growth.find_waiter = partial(find_waiter, objects=self.objects, workers=workers)
         self.sessions = sessions = self.placement.sessions
-        sessions.fail, sessions.maker = self.completion.fail_with, self.objects.maker
+        sessions.fail, sessions.pinned.maker = self.completion.fail_with, self.objects.maker
         self.completion.session_ended = self.sessions.ended
         self.placement.place_actor = self.actors.place
         self.placement.admission.fail = self.completion.fail_with
@@ -312,7 +312,7 @@ class Scheduler:
             elif call.nested or worker.slots > 1:
                 self.resources.change(call.shape.klass.uses, -1)
         self.placement.settle(worker)
-        self.sessions.awaited(ids)
+        self.sessions.pinned.awaited(ids)
         self.placement.dispatch_all()
 
     def unblocked(self, number: int, identifier: int) -> None:
@@ -399,7 +399,8 @@ class Scheduler:
             else:
                 self.actors.process_ready(worker)
         else:
-            self.placement.joins(worker)
+            self.placement.recycling.ready(worker)
+            self.placement.rest(worker)
             self.placement.dispatch_all()
             self._readiness.look(worker.pool)
 

@@ -9,7 +9,7 @@ from .calls import READY, Call
 from .workers import LIVE, Worker
 
 if TYPE_CHECKING:
-    from .pools import Refusal
+    from .pools import Klass, Refusal
 
 HINT, QUEUE, FAST = range(3)
 AFFINITIES: Final = ("hint", "strict_queue", "strict_fail_fast")
@@ -28,7 +28,9 @@ class Session:
         waiting: the calls behind that one, or that wait for the worker, in their order. Some may
             be in it in vain; see `waits`.
         refusal: why it takes no more calls, if it does not; it goes with the last.
+        lined: the class of its next call, if it waits in the line of its worker.
         made: how many of its calls have not ended.
+        inflight: how many of these a worker has.
         turns: how often one of its calls has become ready.
         seen: the numbers of the workers that have had calls of it.
     """
@@ -36,6 +38,8 @@ class Session:
     __slots__ = (
         "affinity",
         "id",
+        "inflight",
+        "lined",
         "made",
         "number",
         "place",
@@ -55,7 +59,9 @@ class Session:
         self.worker: Worker | None = None
         self.place: Call | None = None
         self.waiting: deque[Call] = deque()
+        self.lined: Klass | None = None
         self.made = 0
+        self.inflight = 0
         self.turns = 0
         self.refusal: Refusal | None = None
         self.seen: set[int] = set()

@@ -33,7 +33,7 @@ class Sizes:
         """A worker has nothing to do: it waits for more, or goes."""
         pool = worker.pool
         pool.over = pool.over and pool.staffed > pool.limit
-        if (pool.over and not worker.tenants) or (pool.gpus and worker.results):
+        if (pool.over and self._is_too_many(worker)) or (pool.gpus and worker.results):
             self._let_go(worker)
             return
         pool.idle[worker.number] = worker
@@ -66,13 +66,22 @@ class Sizes:
         if pool.staffed > most:
             self._staff.call_off(pool)
         pool.over = pool.staffed > most
-        for worker in list(pool.idle.values()):
-            stays = worker.number in pool.turnover.replaced or worker.tenants
+        for worker in sorted(pool.idle.values(), key=lambda each: each.pins > 0):
+            stays = worker.number in pool.turnover.replaced or not self._is_too_many(worker)
             if pool.staffed > most and not stays:
                 self._let_go(worker)
         self.replenish(pool)
         if not pool.shrinking:
             self._watch(pool)
+
+    @staticmethod
+    def _is_too_many(worker: Worker) -> bool:
+        """Tell whether one of a pool that has too many may go: those with sessions are the last."""
+        if worker.tenants:
+            return False
+        pool = worker.pool
+        others = sum(not each.pins for each in pool.workers.values()) if worker.pins else 0
+        return pool.staffed - pool.limit > others
 
     def _let_go(self, worker: Worker) -> None:
         pool = worker.pool

@@ -11,8 +11,8 @@ from .calls import Call, IllegalTransition
 
 if TYPE_CHECKING:
     from .actors import Actor
+    from .lineup import Lineup
     from .pools import Klass, Pool
-    from .session import Session
 
 STARTING, LIVE, LEAVING, DEAD = "starting", "live", "leaving", "dead"
 
@@ -129,7 +129,7 @@ class Worker:
         self.looks = 0
         self.reason = ""
         self.pins = 0
-        self.sessions: dict[Session, None] | None = None
+        self.sessions: Lineup | None = None
         self.tenants: dict[int, Actor] | None = None
         self.claims: dict[Actor, None] | None = None
         self.turn = False

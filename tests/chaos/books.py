@@ -79,7 +79,7 @@ def wrong_tables(runtime: Any) -> str:
             "waiters": core.waiters,
             "names": scheduler.actors.names,
             "sessions": placement.sessions.table,
-            "workers that sessions wait for": placement.sessions.held,
+            "workers that sessions wait for": placement.pinned.held,
         }
         strangers = placement.workers.keys() ^ core.connections.keys()
         found["workers known to one side"] = strangers - {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from snakepit.policy.actors import DEAD, Actor
 from snakepit.policy.calls import READY, Call
+from snakepit.policy.classes import GROUP_REMOVED
 from snakepit.policy.stats import stats
 from snakepit.wire.messages import CREATE, METHOD, TASK
 
@@ -216,7 +217,7 @@ class Housing:
     def _is_refused(self, actor: Actor) -> bool:
         """Tell whether nobody may make it now: a circuit that is tried lets through what lived."""
         refusal = actor.creation.shape.klass.refusal
-        if refusal is None:
+        if refusal in (None, GROUP_REMOVED):  # a group may end as soon as it is there
             return False
         tried = refusal[0] == "circuit_open" and self._circuit(actor) == "half-open"
         return not (tried and self._has_lived(actor))

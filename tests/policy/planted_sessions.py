@@ -25,19 +25,19 @@ def forget_who_waits_for_the_dead(scheduler: Any) -> None:
 
 def let_the_last_go_first(scheduler: Any) -> None:
     """What waits for its worker is taken from the wrong end."""
-    head = scheduler.sessions._head
+    head = scheduler.sessions.pinned.head
 
     def last(session: Session) -> Call | None:
         session.waiting.rotate(1)
         found: Call | None = head(session)
         return found
 
-    scheduler.sessions._head = last
+    scheduler.sessions.pinned.head = last
 
 
 def never_serve(scheduler: Any) -> None:
     """A worker that is free does not look who waits for it."""
-    scheduler.sessions._serve = lambda worker: False
+    scheduler.sessions.pinned._serve = lambda worker: False
 
 
 def tell_no_worker(scheduler: Any) -> None:
@@ -65,18 +65,6 @@ def count_pins_for_ever(scheduler: Any) -> None:
     scheduler.sessions._unpin = careless
 
 
-def lose_patience(scheduler: Any) -> None:
-    """What has waited for a setup fails when the worker is busy."""
-    enqueue = scheduler.sessions.enqueue
-
-    def hasty(call: Call) -> None:
-        deps, call.deps = call.deps, ()
-        enqueue(call)
-        call.deps = deps
-
-    scheduler.sessions.enqueue = hasty
-
-
 PLANTED = (
     run_strict_ones_anywhere,
     promote_nobody,
@@ -86,5 +74,4 @@ PLANTED = (
     tell_no_worker,
     keep_closed_ones,
     count_pins_for_ever,
-    lose_patience,
 )

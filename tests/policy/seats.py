@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from snakepit.policy import actions as do
-from snakepit.policy.calls import AFTER, READY, Call
+from snakepit.policy.calls import READY, Call
 from snakepit.policy.pools import Pool
 from snakepit.policy.session import FAST, Session
 
@@ -31,7 +31,6 @@ class Seats:
         self.had: set[tuple[int, int]] = set()  # a worker's number, that of a session it had
         self.busy: dict[int, bool] = {}
         self.calm: set[int] = set()
-        self.patient: set[int] = set()  # calls that have waited for what is no argument
         self.ever: set[int] = set()  # workers that strict sessions were pinned to
         self._names = 0
 
@@ -49,12 +48,9 @@ class Seats:
             self.world.event("repin", dice.pick(self.open))
 
     def join(self, call: Call, dice: Dice) -> None:
-        """Let a new task be of a session; what it waits for there may be no argument."""
+        """Let a new task be of a session, or of none."""
         if self.open and dice.below(3):
             call.session = dice.pick(self.open)
-            if call.deps and call.id % 2:
-                call.deps = tuple((AFTER, identifier) for _, identifier in call.deps)
-                self.patient.add(call.id)
 
     def opened(self, name: str, affinity: int) -> None:
         session = self.world.scheduler.sessions.open(name, affinity)
@@ -140,8 +136,6 @@ class Seats:
         """Tell whether a session that bears no wait may have something to do."""
         session = task.call.session
         if session is None or session.affinity != FAST or task.tries:
-            return False
-        if task.call.id in self.patient:
             return False
         home = self.pinned[session.number]
         if not new:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from snakepit.policy import actions as do
-from snakepit.policy.calls import AFTER, Call
+from snakepit.policy.calls import Call
 from snakepit.policy.session import FAST, HINT, QUEUE, Session
 from snakepit.wire.messages import RETRYABLE
 
@@ -81,17 +81,6 @@ def test_one_that_does_not_wait_is_told_at_once() -> None:
     assert rig.failure(busy) == ("worker_busy", {"session": "s", "call": "f"})
     long(rig, first)
     assert made(rig, session).worker == first.worker
-
-
-def test_a_call_that_has_waited_for_more_than_arguments_waits_for_its_worker_too() -> None:
-    rig, session = opened(FAST)
-    first = made(rig, session)
-    waiting = rig.call(deps=[first.id])
-    waiting.deps = ((AFTER, first.id),)
-    waiting.session = session
-    rig.scheduler.submit(waiting)
-    rig.take()
-    assert sent(long(rig, first)) == [(first.worker, waiting.id)]
 
 
 def test_a_worker_with_sessions_serves_others_by_turns() -> None:

@@ -19,6 +19,7 @@ class Turnovers:
         self.world = world
         self.served: dict[int, int] = {}
         self.crews: dict[str, set[int]] = {}
+        self.recycled: dict[str, int] = {}
 
     def lifespan(self, pool: str) -> Lifespan:
         """Return what a worker of the pool may have; one of a variant as much as one of its own."""
@@ -42,6 +43,7 @@ class Turnovers:
         """Note who is there."""
         pools = self.world.scheduler.placement.pools
         self.crews = {name: set(pool.workers) for name, pool in pools.items()}
+        self.recycled = {n: sum(p.tally.recycled.values()) for n, p in pools.items()}
 
     def after(self) -> None:
         """Whoever is recycled leaves as many ready as its pool is to have, if that was declared."""
@@ -50,6 +52,10 @@ class Turnovers:
         for name, crew in self.crews.items():
             pool = world.scheduler.placement.pools[name]
             gone = [records[n] for n in crew - pool.workers.keys() if n in records]
+            pinned = [record for record in gone if record.pins and record.reason]
+            recycled = sum(pool.tally.recycled.values()) > self.recycled.get(name, 0)
+            well = not (pinned and recycled)
+            world.require(well, f"{pinned} are recycled, and sessions rely on them")
             # One made smaller lets go of whoever idles, though others have just begun to start.
             if pool.over or not any(record.reason for record in gone):
                 continue
@@ -69,7 +75,8 @@ class Turnovers:
             self.world.require(busy, f"{worker!r} was to go, and has nothing to do")
         for pool in self.world.scheduler.placement.pools.values():
             turnover = pool.turnover
-            stay = [*turnover.due, *turnover.replaced] if pool.state == "running" else []
+            both = {**turnover.due, **turnover.replaced} if pool.state == "running" else {}
+            stay = [number for number, record in both.items() if not record.pins]
             self.world.require(not stay, f"{stay} are not replaced in {pool.name}")
             for number in () if pool.state != "running" else pool.workers:
                 record = self.world.scheduler.placement.workers[number]

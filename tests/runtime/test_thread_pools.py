@@ -470,3 +470,20 @@ def test_its_workers_are_recycled(gate: Gate, tally: Tally) -> None:
     gate.open()
     assert len(set(snakepit.get(calls, timeout=PATIENCE))) == 2
     assert wait_until(lambda: sum(pair.stats()["workers"].values()) == 2)
+
+
+@snakepit.remote
+def count_up() -> int:
+    """Read, let others run, and write: what one call at a time does right."""
+    session = snakepit.get_runtime_context().session
+    assert session is not None
+    count = session.get("count", 0) + 1
+    os.sched_yield()
+    session["count"] = count
+    return count
+
+
+def test_a_strict_session_has_one_call_at_a_time() -> None:
+    with snakepit.Session("counts", pool="threads", affinity="strict_queue") as session:
+        calls = [session.remote(count_up.options(pool="threads")) for _ in range(200)]
+        assert snakepit.get(calls, timeout=PATIENCE) == [*range(1, 201)]
