@@ -248,10 +248,12 @@ class Watch:
             return
         world.require(closed is None, f"the runtime has ended with {closed}")
         for actor, ends in self._doomed:
-            # One that never began is refused like a new one while its pool takes nothing.
+            # One that never began is refused like a new one while its pool takes nothing; its group
+            # may have ended in this event.
             book = self.actors[actor.id]
             refused = actor.pooled and actor.creation.shape.klass.refusal is not None
-            as_said = (actor.state is DEAD) == ends or (refused and not ends and not book.restarts)
+            over = (refused and not book.restarts) or world.reserve.has_ended(actor.creation)
+            as_said = (actor.state is DEAD) == ends or (over and not ends)
             world.require(as_said, f"{actor!r} ends: {ends}")
         self._zygote(name, actions)
         for pool, book in self.pools.items():
