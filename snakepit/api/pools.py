@@ -204,7 +204,7 @@ class PoolHandle:
 
 
 def pool(name: str = DEFAULT_POOL) -> PoolHandle:
-    """Return a pool of the present runtime.
+    """Return a pool of the present runtime; whether that has one of this name its methods find out.
 
     Args:
         name: as given to `snakepit.Pool`; "default" is the pool for calls that name none.

@@ -71,7 +71,7 @@ class Sessions:
         if isinstance(found, Kept):
             self._arm()
             return found
-        call.session = Session(str(found[1]["session"]), 0, 0)
+        call.session = Session(key if isinstance(key, str) else key[0], 0, 0)
         call.session.refusal = found
         self._core.scheduler.submit(call)
         return None

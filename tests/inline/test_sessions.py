@@ -113,6 +113,8 @@ def test_a_runtime_that_was_shut_down_has_no_sessions() -> None:
 def test_a_pool_that_is_not_there() -> None:
     with pytest.raises(errors.UnknownPoolError, match="session 's' is for pool 'nope'"):
         snakepit.Session("s", pool="nope")
+    with pytest.raises(errors.UnknownPoolError, match="is for pool 'nope'"):
+        snakepit.get(count.options(session="s", pool="nope").remote())
 
 
 def test_a_call_closes_its_own() -> None:

@@ -100,6 +100,12 @@ def test_a_handle_is_not_for_the_next_session_of_its_id() -> None:
         assert get(new.remote(use)) == ["use"]
 
 
+def test_a_call_that_names_a_pool_that_is_not_there_opens_no_session() -> None:
+    with pytest.raises(errors.UnknownPoolError, match="use is for pool 'nope'"):
+        get(use.options(session="s", pool="nope").remote())
+    assert not core().sessions._desk.kept
+
+
 def test_a_handle_of_a_task_does_the_same() -> None:
     @snakepit.remote(pool="one")
     def task() -> tuple[list[str], list[str], bool]:
