@@ -188,7 +188,6 @@ class Session:
             settings; setup or teardown are for another pool, or generators.
         SessionQuotaExceededError: as many sessions are open as `init(max_sessions=...)` allows.
         UnknownPoolError: the runtime has no such pool.
-        SessionClosedError: it was closed while it was being opened.
     """
 
     __slots__ = ("_calls", "_end", "_key", "_runtime", "_teardown", "id", "pool")
@@ -218,13 +217,9 @@ class Session:
         self._end: ObjectRef[Any] | None = None
         self._runtime = runtime = current() or running()
         number = runtime.ask_session("open", self.id, *settings, begin is None)
-        if not number and begin is not None:
+        while begin is not None and not number:  # again, if another handle closes it meanwhile
             begin.start(runtime, (self.id, 0, "setup", *settings), (), {})
             number = runtime.ask_session("open", self.id, *settings, False)
-        if not number:
-            raise SessionClosedError(
-                f"session {self.id!r} was closed while it was being opened", session=self.id
-            )
         self._key: SessionKey = (self.id, number)
 
     def _hook(self, option: str, function: object) -> TaskCall[..., Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -181,6 +182,27 @@ def test_a_blocked_worker_runs_the_setup_that_its_call_waits_for() -> None:
         return words
 
     assert get(task.remote()) == ["begin", "use"]
+
+
+def test_threads_that_open_and_close_the_same_session() -> None:
+    found: list[list[str]] = []
+
+    def open_and_close() -> None:
+        for _ in range(10):
+            with snakepit.Session("s", pool="one", setup=begin, teardown=end) as session:
+                call = session.remote(use)
+            try:
+                found.append(get(call))
+            except errors.SessionClosedError:
+                found.append(["begin"])
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 30
+    assert all(words[0] == "begin" and words.count("begin") == 1 for words in found)
 
 
 # --- teardown -------------------------------------------------------------------------------
