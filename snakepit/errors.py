@@ -222,8 +222,12 @@ class WorkerBusyError(_SessionError):
     """The worker of the session had something to do, and the session does not wait."""
 
 
-class SessionWorkerUnavailableError(_SessionError):
-    """The worker that the session is pinned to has gone, and what it kept for it with it."""
+class SessionWorkerUnavailableError(_SessionError, _DeathError):
+    """The worker that the session is pinned to has gone, with what it kept; how, if it has died."""
+
+    def __init__(self, message: str = "", *, session: str = "", **death: Any) -> None:
+        _DeathError.__init__(self, message, **death)
+        self.session = session
 
 
 class SessionClosedError(_SessionError):

@@ -317,6 +317,23 @@ def _actor_unavailable(fields: _Fields) -> errors.SnakepitError:
     )
 
 
+def _session_worker_unavailable(fields: _Fields) -> errors.SnakepitError:
+    session = str(fields.get("session") or "")
+    died = fields.get("signal") or fields.get("exit_code") is not None
+    return errors.SessionWorkerUnavailableError(
+        _text(
+            f"{fields.get('call') or 'a call'} did not run to its end: the worker that session "
+            f"{session!r} is pinned to has gone, with the state that it kept",
+            f"It, {_process(fields)}, {_how(fields)}" if died else "",
+            _advice(fields),
+            "Session.repin() lets the next call choose another, and session.store is still there",
+            stderr=fields.get("stderr"),
+        ),
+        session=session,
+        **_death(fields),
+    )
+
+
 def _cancelled(fields: _Fields) -> errors.SnakepitError:
     call = fields.get("call") or ""
     return errors.TaskCancelledError(f"{call or 'the call'} was cancelled", call=call)
@@ -392,6 +409,7 @@ _MAKERS: Final[Mapping[str, Callable[[_Fields], errors.SnakepitError]]] = {
     "poisoned": _poisoned,
     "pool_failed": _pool_failed,
     "circuit_open": _circuit_open,
+    "session_worker_unavailable": _session_worker_unavailable,
     "interpreter_failed": _interpreter_failed,
     "actor_died": _actor_died,
     "actor_init_failed": _actor_init_failed,

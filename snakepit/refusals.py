@@ -105,16 +105,6 @@ def _worker_busy(fields: Fields) -> errors.SnakepitError:
     )
 
 
-def _session_worker_unavailable(fields: Fields) -> errors.SnakepitError:
-    session = str(fields.get("session") or "")
-    return errors.SessionWorkerUnavailableError(
-        f"{fields.get('call') or 'a call'} did not run to its end: the worker that session "
-        f"{session!r} is pinned to has gone, with the state that it kept. Session.repin() lets "
-        "the next call choose another, and session.store is still there",
-        session=session,
-    )
-
-
 def _session_elsewhere(fields: Fields) -> errors.SnakepitError:
     return errors.OptionError(
         f"{fields.get('call') or 'a call'} is for other workers (of pool "
@@ -219,7 +209,6 @@ REFUSALS: Final[Mapping[str, Callable[[Fields], errors.SnakepitError]]] = {
     "unknown_pool": _unknown_pool,
     "interpreter_differs": _interpreter_differs,
     "worker_busy": _worker_busy,
-    "session_worker_unavailable": _session_worker_unavailable,
     "session_elsewhere": _session_elsewhere,
     "session_closed": _session_closed,
     "session_quota": _session_quota,

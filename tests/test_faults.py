@@ -168,3 +168,14 @@ def test_while_a_circuit_tries_a_call_others_are_told_to_wait_as_long_again() ->
     error = to_exception(Failure("circuit_open", fields))
     assert isinstance(error, errors.CircuitOpenError) and error.retry_after == 7.0
     assert "being tried; try again in 7 s" in str(error)
+
+
+def test_a_lost_session_has_the_fields_of_its_worker_s_death() -> None:
+    fields = {"session": "s", "signal": "SIGABRT", "kind": "abort", "stderr": "free()", "pid": 7}
+    error = to_exception(Failure("session_worker_unavailable", fields))
+    assert isinstance(error, errors.SessionWorkerUnavailableError) and error.session == "s"
+    assert (error.signal, error.kind, error.stderr, error.pid) == ("SIGABRT", "abort", "free()", 7)
+    assert "worker process 7, was killed by SIGABRT" in str(error)
+    assert "killed" not in str(
+        to_exception(Failure("session_worker_unavailable", {"session": "s"}))
+    )

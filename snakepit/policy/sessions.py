@@ -46,7 +46,7 @@ class Sessions:
         self.table: dict[int, Session] = {}
         self.pinned = Pinned(placement)
         self.pinned.elsewhere = self._elsewhere
-        self.fail: Callable[..., None] = lambda call, kind, **fields: None
+        self.fail: Callable[..., None] = lambda call, kind, /, **fields: None
         self.over: Callable[[int], None] = lambda number: None
         self._placement = placement
         self._actions = actions
@@ -299,7 +299,9 @@ class Sessions:
 
     def _unavailable(self, call: Call) -> None:
         assert call.session is not None
-        self.fail(call, "session_worker_unavailable", session=call.session.id)
+        worker = call.session.worker
+        cause = (worker.cause if worker is not None else None) or {}
+        self.fail(call, "session_worker_unavailable", **cause, session=call.session.id)
 
 
 def _reliance(worker: Worker) -> tuple[bool, int, int]:

@@ -98,7 +98,7 @@ class Supervision:
 
         if (heartbeats := self._placement.staff.heartbeats) is not None:
             cause = heartbeats.explained(worker, cause)
-        cause = {**cause, "kind": kind_of(cause)}
+        cause = worker.cause = {**cause, "kind": kind_of(cause)}
         if worker.late and worker.state is STARTING:
             cause["start_timeout"] = worker.pool.patience
         begun = [call for call in worker.inflight.values() if call.sequence <= started]

@@ -5,7 +5,8 @@ STARTING --hello--> LIVE --retire--> LEAVING --died--> DEAD     (any state --die
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, final
 
 from .calls import Call, IllegalTransition
 
@@ -54,6 +55,7 @@ class Worker:
         room: how many calls it may hold; none, if it is to get no more but nested ones.
         enough: after how many results `Supervision.progress` is to know: of all the first one.
         looks, reason: how often its age was looked at, and why it is to be replaced, if it is.
+        cause: how its process has ended, for errors.
         pins: how many strict sessions are pinned to it, and actors live in it as its tenants.
         tenants: those; `claims` are of those of them whose next call lacks a slot.
         sessions: those that wait for it, if any; `turn` says that it is theirs.
@@ -65,6 +67,7 @@ class Worker:
         "actor",
         "backlog",
         "blocked",
+        "cause",
         "claims",
         "enough",
         "forked",
@@ -130,6 +133,7 @@ class Worker:
         self.reason = ""
         self.pins = 0
         self.sessions: Lineup | None = None
+        self.cause: Mapping[str, Any] | None = None
         self.tenants: dict[int, Actor] | None = None
         self.claims: dict[Actor, None] | None = None
         self.turn = False

@@ -10,7 +10,7 @@ from snakepit.policy.calls import Call
 from snakepit.policy.session import FAST, HINT, QUEUE, Session
 from snakepit.wire.messages import RETRYABLE
 
-from .rig import Rig, only, sent
+from .rig import KILLED, Rig, only, sent
 
 
 def opened(affinity: int, workers: int = 2) -> tuple[Rig, Session]:
@@ -105,7 +105,8 @@ def test_without_its_worker_a_strict_session_is_lost_until_it_is_pinned_anew() -
     running, waiting = made(rig, session, max_retries=3), made(rig, session)
     rig.scheduler.tick("dispatch")
     rig.die(running.worker, started=1)
-    lost = ("session_worker_unavailable", {"session": "s", "call": "f"})
+    cause = {**KILLED, "kind": "killed", "session": "s", "call": "f"}
+    lost = ("session_worker_unavailable", cause)
     assert [rig.failure(call) for call in (running, waiting, made(rig, session))] == [lost] * 3
     rig.scheduler.sessions.repin(session)
     assert made(rig, session).state == "sent" and not session.lost
@@ -224,3 +225,17 @@ def test_a_call_that_another_waits_for_leaves_its_session_s_line() -> None:
         assert ended.state == "sent"
         long(rig, ended)
     assert session.place is None and not session.made
+
+
+def test_the_error_of_a_lost_session_says_how_its_worker_died() -> None:
+    rig, session = opened(QUEUE)
+    call, later = made(rig, session, max_retries=3), made(rig, session)
+    actions = rig.die(call.worker, call.sequence, signal="SIGABRT", stderr="free(): invalid")
+    for action in actions:
+        if type(action) is do.Arm and action.key == "dispatch":
+            rig.run_out(action)
+    for each in (call, later, made(rig, session)):
+        kind, fields = rig.failure(each)
+        assert kind == "session_worker_unavailable" and fields["session"] == "s"
+        assert (fields["signal"], fields["kind"]) == ("SIGABRT", "abort")
+        assert (fields["stderr"], fields["call"]) == ("free(): invalid", "f")
