@@ -37,6 +37,8 @@ MAX_INTENSITY: Final = 1000
 MAX_PERIOD: Final = 86_400.0
 LEAST_PERIOD: Final = 0.1
 """Seconds for each restart: with the back-off between them, more could never come in the period."""
+LONGEST_WAIT: Final = 2_000_000.0
+"""Seconds, some 23 days: a system call can wait for no more, and who says more means for ever."""
 RESERVED: Final = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 
 
@@ -106,7 +108,7 @@ def check_choice(option: str, value: object, choices: tuple[str, ...]) -> str:
 
 
 def check_timeout(value: object, option: str = "timeout") -> float | None:
-    """Return `value` if it is None or a number of seconds that is not negative."""
+    """Return `value` if it is a number of seconds that is not negative; None if it is for ever."""
     if value is None:
         return None
     allowed = "None or a number of seconds, 0 or more"
@@ -114,7 +116,7 @@ def check_timeout(value: object, option: str = "timeout") -> float | None:
         raise wrong_type(option, value, allowed)
     if not value >= 0:
         raise wrong_value(option, value, allowed)
-    return None if value == float("inf") else value
+    return None if value > LONGEST_WAIT else value
 
 
 def check_seconds(option: str, value: object, most: float, *, zero: bool = True) -> float:

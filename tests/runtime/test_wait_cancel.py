@@ -177,6 +177,24 @@ def test_a_cancel_by_another_thread_ends_a_wait(gate: Gate, several: bool) -> No
     snakepit.get(blockers)
 
 
+@snakepit.remote
+def get_within(seconds: float) -> int:
+    ref = same.remote(1)
+    assert snakepit.wait([ref], timeout=seconds) == ([ref], [])
+    return snakepit.get(same.remote(2), timeout=seconds)
+
+
+@pytest.mark.parametrize("seconds", [30 * 86_400, 1e10, 1e300, 2**70])
+def test_a_timeout_of_years(gate: Gate, seconds: float) -> None:
+    """Longer than the system can wait."""
+    late = hold.remote(gate)
+    thread = threading.Timer(0.05, gate.open)
+    thread.start()
+    snakepit.get(late, timeout=seconds)
+    thread.join()
+    assert snakepit.get(get_within.remote(seconds), timeout=PATIENCE) == 2
+
+
 def test_cancel_what_has_ended_or_never_was_a_call() -> None:
     ref = same.remote(1)
     snakepit.get(ref)
