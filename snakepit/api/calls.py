@@ -135,7 +135,8 @@ def cancel(
     """Cancel the call that makes this value; nothing happens when it has ended.
 
     A call that waits never starts; one that runs gets a KeyboardInterrupt. `get` then raises
-    TaskCancelledError.
+    TaskCancelledError. A call that its worker was sent ahead of time, and holds behind C code that
+    keeps the GIL, is answered after a second; it may still start for a moment when that returns.
 
     Args:
         ref: what the call returns, a reference or a generator.

@@ -11,7 +11,7 @@ from .completion import Completion
 from .lives import ActorTable
 from .objects import ObjectTable
 from .placement import Placement
-from .timeouts import FORCE_GRACE
+from .timeouts import FORCE_GRACE, UNHEARD, stands_behind
 
 
 @final
@@ -65,6 +65,9 @@ class Cancelling:
         if call.state is SENT:
             call.cancelled = True
             self._actions.append(Interrupt(call.worker, call.id, force))
+            worker = self._placement.workers.get(call.worker)
+            if worker is not None and stands_behind(worker, call):
+                self._actions.append(Arm(UNHEARD, f"unheard:{call.worker}:{call.id}"))
             if force:
                 self._actions.append(Arm(FORCE_GRACE, f"force:{call.worker}:{call.id}"))
         elif call.state is not DONE:

@@ -42,6 +42,9 @@ DEAF: Final = 5.0
 LATE: Final = 0.5
 """A look that comes so late says nothing: what stopped the driver may have stopped the worker."""
 
+UNHEARD: Final = 1.0
+"""Seconds that a worker has to answer for a call that was cancelled behind another one."""
+
 SPARE: Final = 8
 """So many calls that have ended may be kept in mind for each that runs, and once more."""
 
@@ -109,6 +112,20 @@ class Timeouts:
     def _arm(self, number: int, deadline: float, now: float) -> None:
         self._armed[number] = deadline
         self._actions.append(Arm(max(0.0, deadline - now), f"timeout:{number}"))
+
+    def unheard(self, number: int, identifier: int) -> None:
+        """A call was cancelled a while ago, which a worker may hold behind one in C code.
+
+        If so its caller is answered. The worker, when it hears of the cancel, drops the call, or
+        interrupts it if it has just begun; what comes of that is of no matter.
+        """
+        worker = self._workers.get(number)
+        call = worker.inflight.get(identifier) if worker is not None else None
+        if worker is None or call is None or call.state is DONE or not call.cancelled:
+            return
+        if stands_behind(worker, call):
+            self.keep(call)
+            self._completion.fail_with(call, "cancelled")
 
     def _living(self, worker: Worker) -> dict[int, _Entry]:
         """Return what is known of those calls that still run, each as it was when it began."""
@@ -210,6 +227,12 @@ def fields_of(call: Call, *, company: bool = False) -> dict[str, float | bool]:
         company: whether others run in its process, so that it could not be ended.
     """
     return {"timeout": call.shape.template.timeout, "company": company}
+
+
+def stands_behind(worker: Worker, call: Call) -> bool:
+    """Tell whether a task has not begun, for its worker, which has no stack, runs one before it."""
+    plain = worker.slots == 1 and worker.actor is None and not worker.nested
+    return plain and not worker.blocked and next(iter(worker.inflight)) != call.id
 
 
 def only_given_up(worker: Worker) -> bool:

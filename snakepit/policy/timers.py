@@ -49,6 +49,9 @@ class Timers:
         elif kind == "deaf":
             number, probe, due = (*rest.split(":"), "0")[:3]
             self._timeouts.listen(int(number), int(probe), float(due), now)
+        elif kind == "unheard":
+            number, _, call = rest.partition(":")
+            self._timeouts.unheard(int(number), int(call))
         elif kind == "drain":
             self._draining.look(self._placement.pools[rest])
         elif kind == "shrink":

@@ -32,6 +32,7 @@ class Task:
         "refs",
         "resolved",
         "running",
+        "unheard",
         "where",
     )
 
@@ -50,6 +51,7 @@ class Task:
         self.attempts = 0
         self.cancelled = False
         self.resolved = False
+        self.unheard = False
 
     @property
     def tries(self) -> int:

@@ -92,6 +92,14 @@ class Clocks:
         worker = self.world.workers.get(task.where)
         return worker is not None and self._in_company(worker) and self._is_long_over(task)
 
+    def may_be_unheard(self, task: Task, name: str, args: tuple[Any, ...]) -> bool:
+        """Tell whether a cancelled call may end while a worker has it behind another one."""
+        worker = self.world.workers.get(task.where)
+        if worker is None or name != "tick" or args[0] != f"unheard:{worker.number}:{task.call.id}":
+            return False
+        task.unheard = worker.slots == 1 and not worker.actor and task.cancelled
+        return task.unheard
+
     def given_up(self, task: Task) -> None:
         """Keep in mind what a call may still use that has been answered, if it is one."""
         if task.where and not self.world.closed and not self.world.scheduler.closed:

@@ -37,6 +37,7 @@ class Outcomes:
             or world.scheduler.closed
             or not task.where
             or world.clocks.may_be_left(task)
+            or world.clocks.may_be_unheard(task, name, args)
             or world.housing.is_ghost(call),
             f"{task!r} ended while worker {task.where} has it",
         )

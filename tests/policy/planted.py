@@ -18,6 +18,18 @@ from snakepit.wire.messages import METHOD, OK
 Plant = Callable[[Any], None]
 
 
+def leave_them_out_of_line(scheduler: Any) -> None:
+    """What was sent ahead to a worker that overruns is asked back for other workers alone."""
+    look = scheduler._timers._look_at
+
+    def careless(worker: Worker, pool: Pool) -> None:
+        line, pool.line = pool.line, None
+        look(worker, pool)
+        pool.line = line
+
+    scheduler._timers._look_at = careless
+
+
 def search_a_queue_once(scheduler: Any) -> None:
     """A queue in which nobody was waited for is not searched again, whoever comes to wait."""
     growth = scheduler.placement.growth
@@ -314,6 +326,7 @@ def skip_dependents(scheduler: Any) -> None:
 
 
 PLANTED: tuple[Plant, ...] = (
+    leave_them_out_of_line,
     search_a_queue_once,
     lose_replies_on_death,
     keep_a_pin,

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from snakepit.ids import DRIVER
-from snakepit.policy.calls import Call
+from snakepit.policy.calls import SENT, Call
 from snakepit.policy.objects import PENDING
+from snakepit.policy.timeouts import stands_behind
 from snakepit.wire.messages import CREATE, ERROR, EXITED, FAILURE, METHOD, OK, RETRYABLE, TASK
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def drive(world: World, dice: Dice) -> None:
     elif kind == 26 and held and dice.chance(world.setting.cancel * 20):
         waiting = [i for i in held if i in world.producer and not world.producer[i].resolved]
         force, recursive = dice.below(4) == 0, dice.below(2) == 0
-        world.event("cancel", dice.pick(waiting or held), force, recursive)
+        world.event("cancel", dice.pick(_behind(world, held) or waiting or held), force, recursive)
     elif kind == 27 and held and dice.below(8) == 0:
         world.event("kill", dice.pick(held), dice.below(2) == 0)
     elif kind == 28 and dice.below(4) == 0:
@@ -246,3 +247,10 @@ def look(world: World, identifier: int) -> None:
         for inner in world.contents.get(identifier, ()):
             if world.dice.below(4) == 0:
                 world.hold(inner)
+
+
+def _behind(world: World, held: list[int]) -> list[int]:
+    """Return what calls make that a worker has behind another one, if it runs one by one."""
+    calls = ((i, world.producer[i].call) for i in held if i in world.producer)
+    crew = world.scheduler.placement.workers
+    return [i for i, call in calls if call.state is SENT and stands_behind(crew[call.worker], call)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from snakepit.ids import DRIVER
 from snakepit.policy import actions as do
 from snakepit.policy.calls import DONE, IllegalTransition
 from snakepit.policy.scheduler import UnknownCall
@@ -151,6 +152,34 @@ def test_cancel_of_what_runs_is_obeyed_or_too_late(rig: Rig) -> None:
     assert rig.entries[late.id].outcome == OK
     rig.scheduler.cancel(late.id, force=True, recursive=True)
     assert rig.take() == []
+
+
+def test_one_cancelled_behind_a_call_that_keeps_the_gil_is_answered_without_the_worker() -> None:
+    rig = Rig(cpus=1, size=1, limit=1)
+    rig.workers(1)
+    rig.result(rig.submit(), micros=1000)
+    argument = rig.ids()
+    rig.scheduler.put(argument, b"v", (), DRIVER)
+    running, behind, lively = rig.submit(), rig.submit(refs=(argument,)), rig.submit()
+    rig.take()
+    arms = []
+    for call in (running, behind, lively):
+        rig.scheduler.cancel(call.id, force=False, recursive=False)
+        interrupt, *more = rig.take()
+        assert interrupt == do.Interrupt(1, call.id, False)
+        arms += more
+    assert [arm.key for arm in arms] == [f"unheard:1:{call.id}" for call in (behind, lively)]
+    rig.result(lively, CANCELLED, [])  # it is heard
+    for arm in arms:
+        rig.run_out(arm)
+    assert rig.failure(behind)[0] == "cancelled"
+    rig.drop(argument)
+    assert argument in rig.entries  # which the call may still come to use
+    rig.result(running)
+    rig.result(behind)  # it had begun before the worker heard: that is of no matter
+    assert rig.failure(behind)[0] == "cancelled"
+    assert argument not in rig.entries
+    assert rig.free == 1
 
 
 def test_force_kills_what_does_not_end_itself(rig: Rig) -> None:

@@ -40,6 +40,7 @@ RARE = {
     "keep_room": 190,
     "leave_ghosts_unanswered": 150,
     "leave_slots_empty": 300_100,
+    "leave_them_out_of_line": 200_710,
     "let_old_timers_ring": 155,
     "let_the_last_go_first": 100,
     "let_the_queue_wait": 130,

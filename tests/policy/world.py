@@ -541,7 +541,7 @@ class World:
             sequence > worker.started or worker.groups is not None,
             f"{task!r} is out of order in its mailbox",
         )
-        ended = task.resolved and not self.housing.is_ghost(call)
+        ended = task.resolved and not task.unheard and not self.housing.is_ghost(call)
         self.require(self.closed or not ended, f"{task!r} begins after its end")
         if task.kind == METHOD and not task.begun and not self.housing.beside(worker, call):
             self._in_turn(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
@@ -38,6 +39,13 @@ def spin(started: Gate) -> None:
     started.open()
     while True:
         pass
+
+
+@snakepit.remote(num_cpus=2)
+def keeps_the_gil(started: Gate | None) -> None:
+    if started is not None:
+        started.open()
+        ctypes.PyDLL(None).sleep(600)
 
 
 def is_cancelled(ref: Any) -> bool:
@@ -397,3 +405,17 @@ def test_a_cancel_while_an_error_is_packed_ends_no_worker(gate: Gate, tmp_path: 
     gate.open()
     with pytest.raises((SlowToTell, TaskCancelledError)):
         snakepit.get(ref, timeout=PATIENCE)
+
+
+def test_a_call_behind_one_that_keeps_the_gil_is_cancelled(gate: Gate) -> None:
+    for _ in range(3):
+        snakepit.get(keeps_the_gil.remote(None), timeout=PATIENCE)
+    stuck = keeps_the_gil.remote(gate)
+    behind = [keeps_the_gil.remote(None) for _ in range(3)]  # sent ahead of time: they are short
+    assert wait_until(lambda: gate.is_open)
+    snakepit.cancel(behind[1])
+    assert is_cancelled(behind[1])
+    snakepit.cancel(stuck, force=True)
+    with pytest.raises(WorkerCrashedError):
+        snakepit.get(stuck, timeout=PATIENCE)
+    assert snakepit.get([behind[0], behind[2]], timeout=PATIENCE) == [None, None]
