@@ -173,23 +173,25 @@ class Timeouts:
         elif not lodges:
             self._probes += 1
             self._actions.append(Probe(worker.number, self._probes))
-            self._actions.append(Arm(DEAF - FORCE_GRACE, f"deaf:{worker.number}:{self._probes}"))
+            key = f"deaf:{worker.number}:{self._probes}:{call.id}"
+            self._actions.append(Arm(DEAF - FORCE_GRACE, key))
 
-    def listen(self, number: int, probe: int, due: float, now: float) -> None:
+    def listen(self, number: int, probe: int, call: int, due: float, now: float) -> None:
         """See whether a worker in which a call was given up has answered since.
 
         Args:
             number: whose turn it is.
             probe: what it is to have answered.
+            call: that one.
             due: when this look was to come; 0 for the first, after which there is one more.
             now: the time.
         """
         worker = self._workers.get(number)
-        if worker is None or not any(call.state is DONE for call in worker.inflight.values()):
+        if worker is None or call not in worker.inflight:
             return  # What was given up has ended.
         if not due or now > due + LATE:
             due = now + FORCE_GRACE
-            self._actions.append(Arm(FORCE_GRACE, f"deaf:{number}:{probe}:{due}"))
+            self._actions.append(Arm(FORCE_GRACE, f"deaf:{number}:{probe}:{call}:{due}"))
         elif not worker.tenants:
             self._actions.append(EndDeaf(number, probe))
 

@@ -47,8 +47,8 @@ class Timers:
         elif kind == "timeout":
             self._timeouts.look(int(rest), now)
         elif kind == "deaf":
-            number, probe, due = (*rest.split(":"), "0")[:3]
-            self._timeouts.listen(int(number), int(probe), float(due), now)
+            number, probe, call, due = (*rest.split(":"), "0")[:4]
+            self._timeouts.listen(int(number), int(probe), int(call), float(due), now)
         elif kind == "unheard":
             number, _, call = rest.partition(":")
             self._timeouts.unheard(int(number), int(call))

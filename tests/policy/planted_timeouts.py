@@ -76,7 +76,7 @@ def listen_for_no_time(scheduler: Any) -> None:
     """A worker in which a call was given up is ended with the others at once, if it is busy."""
     timeouts = scheduler.timeouts
     listen = timeouts.listen
-    timeouts.listen = lambda number, probe, due, now: listen(number, probe, now, now)
+    timeouts.listen = lambda number, probe, call, due, now: listen(number, probe, call, now, now)
 
 
 PLANTED = (
