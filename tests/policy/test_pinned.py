@@ -12,6 +12,7 @@ from snakepit.policy.calls import Call
 from snakepit.policy.lines import Line
 from snakepit.policy.resources import UNIT
 from snakepit.policy.session import FAST, QUEUE, Session
+from snakepit.policy.workers import Worker
 
 from .rig import Rig, sent
 from .test_sessions import long, made
@@ -164,6 +165,23 @@ def test_sessions_are_spread_over_idle_workers() -> None:
     rig = crew(4)
     homes = [begun(rig, f"s{number}").worker for number in range(8)]
     assert len(set(homes)) == 4
+    rig = crew(2)
+    first = begun(rig, "a")
+    last_to_idle(rig, other_than(rig, first))
+    assert begun(rig, "b").worker is other_than(rig, first)
+
+
+def other_than(rig: Rig, session: Session) -> Worker:
+    """The one of two workers that a session is not pinned to."""
+    (other,) = (worker for worker in rig.pool.workers.values() if worker is not session.worker)
+    return other
+
+
+def last_to_idle(rig: Rig, worker: Worker) -> None:
+    """Let both of two workers run a call, and this one longer."""
+    calls = sorted((rig.submit(), rig.submit()), key=lambda call: call.worker == worker.number)
+    for call in calls:
+        long(rig, call)
 
 
 @pytest.mark.parametrize("how", ["close", "repin"])
@@ -182,12 +200,25 @@ def test_an_actor_gets_the_place_of_a_session_that_is_over(how: str) -> None:
 def test_a_smaller_pool_keeps_those_that_sessions_rely_on() -> None:
     rig = crew(2)
     session = begun(rig, "a")
+    last_to_idle(rig, other_than(rig, session))
     rig.scheduler.supervision.resize(rig.pool, 1, 1)
+    assert [*rig.pool.workers.values()] == [session.worker]
     assert made(rig, session).state == "sent"
     rig.scheduler.supervision.resize(rig.pool, 0, 0)
     (call,) = rig.scheduler.placement.workers[session.worker.number].inflight.values()  # type: ignore[union-attr]
     long(rig, call)
     assert not rig.pool.workers
+
+
+def test_a_smaller_pool_waits_for_those_at_work_before_those_that_sessions_rely_on() -> None:
+    rig = crew(2)
+    session = begun(rig, "a")
+    calls = [rig.submit(), rig.submit()]
+    works = next(call for call in calls if call.worker == other_than(rig, session).number)
+    long(rig, next(call for call in calls if call is not works))
+    rig.scheduler.supervision.resize(rig.pool, 1, 1)
+    long(rig, works)
+    assert [*rig.pool.workers.values()] == [session.worker]
 
 
 def test_recycling_waits_until_sessions_are_over() -> None:
@@ -203,8 +234,7 @@ def test_recycling_waits_until_sessions_are_over() -> None:
     assert home is not None and home.number not in rig.pool.workers
 
 
-def test_who_waits_for_nobody_is_not_looked_at() -> None:
-    """A result costs the same however many sessions are pinned anew."""
+def test_a_worker_is_not_looked_at_for_a_session_that_was_pinned_anew() -> None:
     rig = crew(2)
     session = begun(rig, "a")
     first = made(rig, session)
