@@ -249,10 +249,11 @@ class Watch:
         world.require(closed is None, f"the runtime has ended with {closed}")
         for actor, ends in self._doomed:
             # One that never began is refused like a new one while its pool takes nothing; its group
-            # may have ended in this event.
+            # may have ended in this event, or its last handle gone.
             book = self.actors[actor.id]
             refused = actor.pooled and actor.creation.shape.klass.refusal is not None
             over = (refused and not book.restarts) or world.reserve.has_ended(actor.creation)
+            over = over or actor.id not in world.scheduler.objects.entries
             as_said = (actor.state is DEAD) == ends or (over and not ends)
             world.require(as_said, f"{actor!r} ends: {ends}")
         self._zygote(name, actions)
