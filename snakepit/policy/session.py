@@ -30,7 +30,7 @@ class Session:
         refusal: why it takes no more calls, if it does not; it goes with the last.
         lined: the class of its next call, if it waits in the line of its worker.
         made: how many of its calls have not ended.
-        inflight: how many of these a worker has.
+        inflight: how many of these the worker has that a strict one is pinned to.
         turns: how often one of its calls has become ready.
         seen: the numbers of the workers that have had calls of it.
     """

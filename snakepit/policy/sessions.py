@@ -96,6 +96,7 @@ class Sessions:
             return
         self.pinned.unlist(session, session.worker)
         self._unpin(session)
+        session.inflight = 0
         self._go_on(session)
 
     def _unpin(self, session: Session) -> None:
@@ -201,11 +202,13 @@ class Sessions:
         elif self._promote(session) is not call.shape.klass:
             self._placement.dispatch_soon()
 
-    def left(self, session: Session) -> None:
-        """A call has left its worker: another of its strict session may have waited for that."""
-        session.inflight -= 1
-        if session.strict and session.waiting and session.lined is None and session.worker:
-            self.pinned.hold(session.worker, session)
+    def left(self, session: Session, worker: Worker) -> None:
+        """A call has left a worker: another of its strict session may have waited for that."""
+        if not session.strict or worker is not session.worker:
+            return  # What runs where a session was pinned before is in nobody's way.
+        session.inflight = max(0, session.inflight - 1)
+        if session.waiting and session.lined is None:
+            self.pinned.hold(worker, session)
 
     def _meets(self, session: Session, worker: Worker) -> None:
         """A worker gets its first call of a session: it is to be told of the end."""

@@ -89,6 +89,17 @@ def test_calls_of_a_parked_session_fail_with_its_worker() -> None:
     assert rig.failure(second)[0] == "session_worker_unavailable"
 
 
+def test_in_slots_a_session_pinned_anew_does_not_wait_for_its_old_worker() -> None:
+    rig = crew(2, slots=2)
+    session = rig.scheduler.sessions.open("a", QUEUE)
+    old = made(rig, session)
+    rig.scheduler.sessions.repin(session)
+    first, second = made(rig, session), made(rig, session)
+    assert (old.state, first.state, second.state) == ("sent", "sent", "ready")
+    long(rig, first)
+    assert second.state == "sent"
+
+
 # --- turns --------------------------------------------------------------------------------------
 
 
