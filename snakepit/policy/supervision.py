@@ -112,6 +112,8 @@ class Supervision:
             self._placement.staff.started(worker)
         kept = worker.pool.keeps(worker)
         self._placement.staff.remove(worker)
+        # First, too: while calls are failed, nobody is to be started before the back-off is over.
+        doomed = in_vain and worker.staffs and self._died_in_vain(worker.pool, cause, now)
         if worker.pool.taint is not None and kept and not in_vain:
             # First: what follows may start another.
             self.barrier.broke(worker, cause["kind"])
@@ -121,7 +123,7 @@ class Supervision:
         cause.update(ended_for(cause, guilty))
         if worker.actor is not None:
             self._actors.restarts.lost(worker.actor, worker, cause, begun, guilty, now)
-            self._leaves_its_place(worker, cause, in_vain, now)
+            self._leaves_its_place(worker, cause, doomed)
             return
         # Who was cancelled, or ran for too long, had its worker ended.
         crashed = any(not (call.cancelled or call.expired) for call in guilty)
@@ -133,7 +135,7 @@ class Supervision:
         if worker.tenants is not None:
             begun = self._lose_tenants(worker, cause, begun, guilty, now)
         self._recovery.lost(worker, cause, begun, guilty)
-        self._leaves_its_place(worker, cause, in_vain, now)
+        self._leaves_its_place(worker, cause, doomed)
 
     def _lose_tenants(
         self,
@@ -153,27 +155,26 @@ class Supervision:
         hosting.ghosts.difference_update(worker.inflight.values())
         return begun
 
-    def _leaves_its_place(
-        self, worker: Worker, cause: Mapping[str, Any], in_vain: bool, now: float
-    ) -> None:
-        """Where a pool's worker was another may start, in time."""
+    def _leaves_its_place(self, worker: Worker, cause: Mapping[str, Any], doomed: bool) -> None:
+        """Where a pool's worker was another may start, in time, unless the pool is `doomed`."""
         if worker.staffs:
             self._placement.sessions.lost(worker)
-            if in_vain:
-                self._died_in_vain(worker.pool, cause, now)
+            if doomed:
+                self.fail(worker.pool, cause)
             self._placement.recycling.turn(worker.pool)
 
-    def _died_in_vain(self, pool: Pool, cause: Mapping[str, Any], now: float) -> None:
+    def _died_in_vain(self, pool: Pool, cause: Mapping[str, Any], now: float) -> bool:
+        """Let a pool rest; return whether it is to fail instead, when its calls are seen to."""
         trial = pool.state is TRIAL
         resting = pool.state is RESTING
         if not resting:
             late = cause.get("start_timeout")
             pool.window.add(now, late + GRACE if late else 0.0)
-        if pool.bereft and (trial or pool.window.exceeded):
-            self.fail(pool, cause)
-        elif not resting:
             pool.to("lost")
+        doomed = pool.bereft and (trial or pool.window.exceeded)
+        if not (doomed or resting):
             self._arm(pool, pool.window.delay)
+        return doomed
 
     def fail(self, pool: Pool, cause: Mapping[str, Any], kind: str = "pool_failed") -> None:
         """No worker can be had: whoever waits for one is told why, and whoever comes meanwhile."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
+from snakepit.policy.lines import Line
+from snakepit.policy.pools import RESTING
 from snakepit.policy.session import FAST, HINT, QUEUE, Session
 from snakepit.wire.messages import RETRYABLE
 
@@ -239,3 +241,15 @@ def test_the_error_of_a_lost_session_says_how_its_worker_died() -> None:
         assert kind == "session_worker_unavailable" and fields["session"] == "s"
         assert (fields["signal"], fields["kind"]) == ("SIGABRT", "abort")
         assert (fields["stderr"], fields["call"]) == ("free(): invalid", "f")
+
+
+def test_the_end_of_a_session_starts_nobody_before_the_back_off_of_its_pool_is_over() -> None:
+    rig, session = opened(QUEUE, workers=1)
+    rig.pool.line = Line(None, None)
+    call = made(rig, session)
+    rig.scheduler.sessions.close(session)
+    actions = rig.die(call.worker, started=0)
+    assert rig.failure(call)[0] == "session_worker_unavailable"
+    assert rig.pool.state is RESTING and not [a for a in actions if type(a) is do.Spawn]
+    arm = only([a for a in actions if getattr(a, "key", "").startswith("retry:")], do.Arm)
+    assert only(rig.run_out(arm), do.Spawn).worker == 2
