@@ -60,10 +60,15 @@ class Callbacks:
                 if not due and not self._waiting:
                     self._serving = False
                     return
-            for callback in due:
-                callback()
+            _call_all(due)
             if not due:
                 try:
                     self._mailbox.wait_for(lambda: self._due, never)
                 except DriverGone:
                     return  # The main thread learns it too, and ends the process.
+
+
+def _call_all(callbacks: list[Callable[[], None]]) -> None:
+    """Call them, and have no name that keeps the last one alive while others are waited for."""
+    for callback in callbacks:
+        callback()

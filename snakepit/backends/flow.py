@@ -7,7 +7,8 @@ Guarantees:
 * Each future is settled exactly once, by whoever finds its call resolved first: the runtime's
   callback, or a thread that waits for it.
 * A thread of a task that waits for a future gives its CPU to others: it blocks in the runtime, not
-  in a lock. So executors inside tasks of executors do not deadlock.
+  in a lock, but for as long as another thread needs to send a call or to settle one. So executors
+  inside tasks of executors do not deadlock.
 
 Assumptions: one lock guards the queue and what is in flight, and is held by no one who calls user
 code, a future or the runtime. That holds without the GIL.
@@ -20,6 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import wait as wait_for_all
 from time import perf_counter
 from typing import Any, Final, TypeVar, final
 
@@ -67,8 +69,8 @@ class Waiting(Future[T]):
         """Wait in the runtime as far as possible; return the seconds that are left."""
         deadline = Deadline.after(timeout)
         while not self.done():
-            flow = self._flow
-            if flow is None or not flow.wait_for(self._call, deadline):
+            flow, call = self._flow, self._call
+            if flow is None or call is None or not flow.wait_for(call, deadline):
                 break
         return None if timeout is None else max(0.0, deadline.remaining() or 0.0)
 
@@ -78,21 +80,23 @@ class Call:
     """A call on its way.
 
     Attributes:
-        future: what is told of it.
+        future: what is told of it; it knows the call until that is over.
         send: sends it.
         ref: its result, once sent; None before.
         doomed: whether it is to be cancelled, also if it is just being sent.
+        over: whether it is to be waited for no more: it was cancelled, or somebody settles it.
         sent: when that was.
     """
 
-    __slots__ = ("doomed", "future", "ref", "send", "sent")
+    __slots__ = ("doomed", "future", "over", "ref", "send", "sent")
 
     def __init__(self, future: Waiting[Any], send: Send) -> None:
         self.future = future
+        future._call = self
         self.send = send
         self.ref: snakepit.ObjectRef[Any] | None = None
         self.sent = 0.0
-        self.doomed = False
+        self.doomed = self.over = False
 
 
 @final
@@ -107,9 +111,11 @@ class Flow:
 
     def __init__(self, width: int, *, strict: bool, inside: bool) -> None:
         self._lock = threading.Lock()
-        self._quiet = threading.Condition(self._lock)
+        self._moved = threading.Condition(self._lock)  # a call was sent, or is over
+        self._quiet = threading.Condition(self._lock)  # the last one is over
         self._queue: deque[Call] = deque()
         self._flying: dict[Call, None] = {}
+        self._settling: dict[Future[Any], None] = {}  # in flight no more, and not told so yet
         self._width = width
         self._window = width if strict else width + 1
         self._most = width if strict else width + MOST
@@ -143,19 +149,20 @@ class Flow:
                 self._flying[call] = None
             if not call.future.set_running_or_notify_cancel():
                 self._gone(call)
+                del self._settling[call.future]
                 continue
             try:
                 call.sent = perf_counter()
                 ref = call.send()
                 with self._lock:
                     call.ref, doomed = ref, call.doomed
-                call.future._call = call
+                    self._moved.notify_all()
                 if doomed:
                     snakepit.cancel(ref)
                 runtime_of(ref).when_done(ref._id, lambda call=call: self._arrived(call))  # type: ignore[misc]
             except BaseException as error:
                 if self._gone(call):
-                    call.future.set_exception(error)
+                    self._tell(call.future, None, error)
                 if not isinstance(error, Exception):
                     raise
 
@@ -169,9 +176,17 @@ class Flow:
             found = call in self._flying
             if found:
                 del self._flying[call]
-                if not self._flying and not self._queue:
-                    self._quiet.notify_all()
+                self._settling[call.future] = None
+                self._end(call)
         return found
+
+    def _end(self, call: Call) -> None:
+        """Nobody is to wait for a call any more; the lock is held."""
+        call.over = True
+        call.future._call = None
+        self._moved.notify_all()
+        if not self._flying and not self._queue:
+            self._quiet.notify_all()
 
     def _settle(self, call: Call) -> None:
         """Tell the future of a call that has resolved, unless another thread does."""
@@ -180,18 +195,28 @@ class Flow:
             return
         self._adapt(perf_counter() - call.sent)
         future = call.future
-        future._call = future._flow = None
+        future._flow = None
         try:
             value = ref._runtime.get_one(ref._id, None)
         except WorkerCrashedError as error:
-            future.set_exception(_broken(error))
+            self._tell(future, None, _broken(error))
         except BaseException as error:
-            future.set_exception(error)
+            self._tell(future, None, error)
         else:
-            future.set_result(value)
+            self._tell(future, value, None)
         finally:
             # The error's traceback has this frame, and the frame must not have the future.
             del future, call
+
+    def _tell(self, future: Future[Any], value: Any, error: BaseException | None) -> None:
+        try:
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+        finally:
+            del self._settling[future]
+            del future, error
 
     def _adapt(self, seconds: float) -> None:
         """Send further ahead while results come back at once, and less far when they do not."""
@@ -203,20 +228,38 @@ class Flow:
             else:
                 self._window = max(self._window // 2, self._width + 1)
 
-    def wait_for(self, own: Call | None, deadline: Deadline) -> bool:
-        """Wait in the runtime until a call has resolved, and settle it.
-
-        Args:
-            own: the call that somebody waits for; None while it is queued.
-            deadline: until when.
+    def wait_for(self, call: Call, deadline: Deadline) -> bool:
+        """Wait in the runtime for a call, or while it is queued for another, and settle that.
 
         Returns:
-            False when there is nothing to wait for in the runtime, or it is too late.
+            Whether there may be more to wait for; else the call is over, or it is too late, or it
+            is queued in the driver, whose callbacks see to it.
         """
-        if own is None and not self._inside:
+        if call.ref is None and not self._inside:
             return False
-        with self._lock:
-            calls = [own] if own is not None else [c for c in self._flying if c.ref is not None]
+        return self._wait(self._to_wait_for(call, deadline), deadline) and not call.over
+
+    def _to_wait_for(self, own: Call | None, deadline: Deadline) -> list[Call]:
+        """Return `own` once it is sent, or all that are in flight; none if it is over or too late.
+
+        Between being taken from the queue and being in flight a call is with the thread that sends
+        it: until then there is nothing in the runtime to wait for.
+        """
+        while True:
+            with self._lock:
+                if own is not None and (own.over or own.ref is not None):
+                    return [] if own.over else [own]
+                sent = [call for call in self._flying if call.ref is not None]
+                if sent or not (self._flying or self._queue):
+                    return sent
+                if self._flying:
+                    if not self._moved.wait(deadline.remaining()):
+                        return []
+                    continue
+            self._fill()  # Who has settled the last one may take long to tell its future.
+
+    def _wait(self, calls: list[Call], deadline: Deadline) -> bool:
+        """Wait in the runtime until one of these has resolved, and settle it; return whether."""
         refs = [call.ref for call in calls if call.ref is not None]
         if not refs:
             return False
@@ -227,8 +270,7 @@ class Flow:
             ready = list(range(len(refs)))
         for place in ready:
             self._arrived(calls[place])
-        # Another thread may be about to settle our own call: its future says when.
-        return own is None and bool(ready)
+        return bool(ready)
 
     def close(self) -> None:
         """Take no more calls."""
@@ -240,8 +282,8 @@ class Flow:
         with self._lock:
             dropped = list(self._queue)
             self._queue.clear()
-            if not self._flying:
-                self._quiet.notify_all()
+            for call in dropped:
+                self._end(call)
         for call in dropped:
             call.future.cancel()
             call.future.set_running_or_notify_cancel()
@@ -262,11 +304,13 @@ class Flow:
         """Wait until every call is settled; in a forked child there is nothing to wait for."""
         if os.getpid() != self._pid:
             return
-        while self._inside and self.wait_for(None, NEVER):
+        while self._inside and self._wait(self._to_wait_for(None, NEVER), NEVER):
             pass
         with self._lock:
             while self._flying or self._queue:
                 self._quiet.wait()
+            settling = list(self._settling)
+        wait_for_all(settling)  # for their results, and not for what is called back with them
 
 
 def _broken(error: WorkerCrashedError) -> BaseException:

@@ -266,6 +266,22 @@ def test_shutdown_waits_for_what_was_submitted(tally: Tally) -> None:
     assert tally.count == 50
 
 
+def test_after_shutdown_every_future_is_done() -> None:
+    for _ in range(50):
+        with snakepit.Executor(2) as executor:
+            futures = [executor.submit(square, n) for n in range(4)]
+        assert [future.done() for future in futures] == [True] * 4
+
+
+def test_a_callback_may_shut_down(gate: Gate) -> None:
+    executor = snakepit.Executor(2)
+    future = executor.submit(gate.wait)
+    ended = threading.Event()
+    future.add_done_callback(lambda _: (executor.shutdown(wait=True), ended.set()))
+    gate.open()
+    assert ended.wait(30)
+
+
 def test_cancel_all_interrupts_what_runs(gate: Gate, tally: Tally) -> None:
     with snakepit.Executor(max_workers=2) as executor:
         futures = [executor.submit(begin, tally, gate) for _ in range(6)]

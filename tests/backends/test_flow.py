@@ -1,0 +1,46 @@
+"""The way of an executor's calls: who waits while another thread sends or settles."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+import snakepit
+from snakepit.backends.flow import Flow
+
+pytestmark = pytest.mark.shares_runtime
+
+
+@snakepit.remote
+def one() -> int:
+    return 1
+
+
+@snakepit.remote(num_cpus=2)
+def waits_while_another_thread_sends(by_draining: bool) -> int:
+    """Wait for a call that is being sent by the thread of callbacks, and needs a CPU of ours."""
+    flow = Flow(1, strict=True, inside=True)
+    sending, go = threading.Event(), threading.Event()
+
+    def slow() -> snakepit.ObjectRef[int]:
+        sending.set()
+        assert go.wait(30)
+        return one.remote()
+
+    first: Any = flow.submit(one.remote)
+    second: Any = flow.submit(slow)
+    snakepit.wait([first._call.ref])  # but do not settle it: the callback does, and sends
+    assert sending.wait(30)
+    threading.Timer(0.2, go.set).start()
+    if by_draining:
+        flow.close()
+        flow.drain()
+    return int(second.result(timeout=20)) + int(first.result())
+
+
+@pytest.mark.parametrize("by_draining", [False, True])
+def test_a_task_gives_its_cpu_away_while_another_thread_sends(by_draining: bool) -> None:
+    """The thread that waits finds nothing in the runtime to wait for yet, and must look again."""
+    assert snakepit.get(waits_while_another_thread_sends.remote(by_draining), timeout=60) == 2
