@@ -253,7 +253,7 @@ class Restarts:
 
 
 def _passes(klass: Klass) -> bool:
-    """Tell whether what has lived may be made anew: by a circuit as soon as that is tried."""
+    """Tell whether an actor may be made anew: by a circuit as soon as that is tried."""
     refusal, circuit = klass.refusal, klass.pool.circuit
     if refusal is None:
         return True

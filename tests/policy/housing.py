@@ -25,6 +25,7 @@ class Housing:
         self.world = world
         self.watch: Watch  # which comes later
         self._left: set[Task] = set()  # constructors that run on though others are to run again
+        self._taken: set[int] = set()  # actors whose constructors have been sent
         self.ever: set[int] = set()  # workers that actors have lived in among others
 
     def limits(self, actor: Actor | None) -> dict[str, int] | None:
@@ -138,6 +139,7 @@ class Housing:
         replaced = record.number in record.pool.turnover.replaced
         require(not replaced, f"{actor!r} is made in {record!r}, which is replaced")
         require(not self._is_refused(actor), f"{actor!r} is made, and refused")
+        self._taken.add(actor.id)
         if worker.slots > 1:
             self.ever.add(worker.number)
             return
@@ -215,12 +217,12 @@ class Housing:
         return book.state if book is not None else "closed"
 
     def _is_refused(self, actor: Actor) -> bool:
-        """Tell whether nobody may make it now: a circuit that is tried lets through what lived."""
+        """Tell whether nobody may make it now: a circuit that is tried lets what is made anew."""
         refusal = actor.creation.shape.klass.refusal
         if refusal in (None, GROUP_REMOVED):  # a group may end as soon as it is there
             return False
         tried = refusal[0] == "circuit_open" and self._circuit(actor) == "half-open"
-        return not (tried and self._has_lived(actor))
+        return not (tried and actor.id in self._taken)
 
     def is_put_off(self, actor: Actor) -> bool:
         """Tell whether an actor that has lived may wait for its pool, which takes nothing now."""
