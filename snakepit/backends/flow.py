@@ -242,20 +242,20 @@ class Flow:
     def _to_wait_for(self, own: Call | None, deadline: Deadline) -> list[Call]:
         """Return `own` once it is sent, or all that are in flight; none if it is over or too late.
 
-        Between being taken from the queue and being in flight a call is with the thread that sends
-        it: until then there is nothing in the runtime to wait for.
+        Between the queue and the runtime a call is with the thread that sends it. Until it is there
+        nobody can wait for it, nor rightly for others: it may be the first that ends.
         """
         while True:
             with self._lock:
                 if own is not None and (own.over or own.ref is not None):
                     return [] if own.over else [own]
                 sent = [call for call in self._flying if call.ref is not None]
-                if sent or not (self._flying or self._queue):
-                    return sent
-                if self._flying:
+                if len(sent) < len(self._flying):
                     if not self._moved.wait(deadline.remaining()):
                         return []
                     continue
+                if sent or not self._queue:
+                    return sent
             self._fill()  # Who has settled the last one may take long to tell its future.
 
     def _wait(self, calls: list[Call], deadline: Deadline) -> bool:
