@@ -93,7 +93,8 @@ class RuntimeContext:
     def session(self) -> SessionState | None:
         """The session of the call that runs here: what its worker keeps for it, by name.
 
-        None for a call of no session, and outside of calls. See `snakepit.Session`.
+        None for a call of no session, and outside of calls; and for one that was given up, and
+        runs on, when its session is over. See `snakepit.Session`.
         """
         facts = self._facts.get("session")
         if facts is None:

@@ -144,10 +144,13 @@ class Sessions:
         self._arm()
         return found
 
-    def describe(self, session: Session) -> dict[str, Any]:
-        """Return what a call of a session may know of it."""
-        kept = self._desk.numbered[session.number]
-        return {"id": kept.id, "number": session.number, **kept.settings}
+    def describe(self, session: Session) -> dict[str, Any] | None:
+        """Return what a call of a session may know of it.
+
+        None if it is over: the call was given up, has been answered and still runs.
+        """
+        kept = self._desk.numbered.get(session.number)
+        return {"id": kept.id, "number": session.number, **kept.settings} if kept else None
 
     def _arm(self) -> None:
         """See to it that there is a sweep in time: one that is due sooner will do."""
