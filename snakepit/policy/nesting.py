@@ -79,6 +79,9 @@ def find_waiter(
             _follow_dependents(entry, objects, seen, waiting)
         if current.session is not None:
             _follow(current.session.behind(current), seen, waiting)
+            end = objects.entries.get(current.session.end)
+            if end is not None:
+                _follow_dependents(end, objects, seen, waiting)
     return None
 
 

@@ -146,8 +146,9 @@ class Pinned:
             if call is None or call.id in seen:
                 continue
             seen.add(call.id)
-            if call.actor or call.shape.klass.creates:
-                # What it waits for is in the actor's lanes: look at everything.
+            last = call.missing and call.session is not None and call.session.end
+            if call.actor or call.shape.klass.creates or last:
+                # It waits for what is in the actor's lanes, or all of a session: look everywhere.
                 for session in [each for worker in self.held for each in those_of(worker)]:
                     self.nest(session)
                 return

@@ -29,6 +29,7 @@ class Session:
             be in it in vain; see `waits`.
         refusal: why it takes no more calls, if it does not; it goes with the last.
         lined: the class of its next call, if it waits in the line of its worker.
+        end: the object that its last call waits for, which is there when all others have ended; 0.
         made: how many of its calls have not ended.
         inflight: how many of these the worker has that a strict one is pinned to.
         turns: how often one of its calls has become ready.
@@ -37,6 +38,7 @@ class Session:
 
     __slots__ = (
         "affinity",
+        "end",
         "id",
         "inflight",
         "lined",
@@ -60,6 +62,7 @@ class Session:
         self.place: Call | None = None
         self.waiting: deque[Call] = deque()
         self.lined: Klass | None = None
+        self.end = 0
         self.made = 0
         self.inflight = 0
         self.turns = 0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Sessions:
     """Finds the sessions of calls, answers questions about them, and closes those out of use."""
 
-    __slots__ = ("_core", "_desk", "_ends", "_kept", "_pause", "_table")
+    __slots__ = ("_core", "_desk", "_kept", "_pause", "_table")
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -35,7 +35,6 @@ class Sessions:
         table.over = self._over
         self._kept = self._desk.kept
         self._pause = 0.0
-        self._ends: dict[int, int] = {}  # what teardowns wait for, by the numbers of sessions
 
     def _pools(self) -> list[str]:
         pools = self._core.scheduler.placement.pools
@@ -98,7 +97,7 @@ class Sessions:
         end = self._core.new_ids(1)
         entry = scheduler.objects.add(end, None, DRIVER)
         if session.made:
-            self._ends[session.number] = end
+            session.end = end
         else:
             scheduler.objects.settle(entry, OK, b"", ())
         _wait(call, end)
@@ -117,8 +116,9 @@ class Sessions:
             and scheduler.objects.entries[call.id].outcome == OK
         ):
             self._forget_setup(kept)
-        if session.made == 1 and session.number in self._ends:
-            entry = scheduler.objects.entries.get(self._ends.pop(session.number))
+        if session.made == 1 and session.end:
+            entry = scheduler.objects.entries.get(session.end)
+            session.end = 0
             if entry is not None:
                 scheduler.objects.settle(entry, OK, b"", ())
                 scheduler.completion.announce(entry)
@@ -130,7 +130,6 @@ class Sessions:
 
     def _over(self, number: int) -> None:
         """The last call of a session that was closed has ended."""
-        self._ends.pop(number, None)
         kept = self._desk.numbered[number]
         self._desk.over(number)
         if kept.setup:
