@@ -59,10 +59,24 @@ class Sessions:
                 return
         kept.called = True
         call.session = kept.session
-        # What the setup itself calls cannot wait for it.
-        if kept.setup and call.parent != kept.setup:
+        if kept.setup and not self._is_made_by(call, kept.setup):
             _wait(call, kept.setup)
         self._core.scheduler.submit(call)
+
+    def _is_made_by(self, call: Call, setup: int) -> bool:
+        """Tell whether a setup makes a call, or what it has called does: it cannot wait for that.
+
+        Those between them are in flight, as far as can be known: one that has ended is not seen.
+        """
+        workers = self._core.scheduler.placement.workers
+        caller, parent = call.caller, call.parent
+        while parent and parent != setup:
+            worker = workers.get(caller)
+            maker = worker.inflight.get(parent) if worker is not None else None
+            if maker is None:
+                return False
+            caller, parent = maker.caller, maker.parent
+        return parent == setup
 
     def _found(self, call: Call, key: SessionKey) -> Kept | None:
         """Return the session of a call, opened if need be; or fail the call."""

@@ -174,6 +174,20 @@ def test_what_a_setup_calls_does_not_wait_for_it() -> None:
         assert get(session.remote(use)) == ["begin", "use"]
 
 
+def test_what_is_called_by_what_a_setup_calls_does_not_wait_for_it_either() -> None:
+    @snakepit.remote(pool="one")
+    def by_another() -> list[str]:
+        words: list[str] = snakepit.get(use.options(session="s", pool="pair").remote())
+        return words
+
+    @snakepit.remote
+    def begin_by_two() -> list[str]:
+        return snakepit.get(by_another.remote())
+
+    with snakepit.Session("s", pool="pair", setup=begin_by_two) as session:
+        assert get(session.remote(use)) == ["use", "use"]
+
+
 def test_a_blocked_worker_runs_the_setup_that_its_call_waits_for() -> None:
     @snakepit.remote(pool="one")
     def task() -> list[str]:
