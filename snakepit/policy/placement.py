@@ -324,7 +324,7 @@ class Placement:
         blocked = bool(worker.blocked) and worker.blocked.pop(call.id, None) is not None
         del inflight[call.id]
         if call.session is not None:
-            self.sessions.left(call.session, worker)
+            self.sessions.left(call.session, call)
         self.waits -= blocked
         if not blocked and len(inflight) == len(worker.blocked):
             self.busy -= 1

@@ -31,7 +31,7 @@ class Session:
         lined: the class of its next call, if it waits in the line of its worker.
         end: the object that its last call waits for, which is there when all others have ended; 0.
         made: how many of its calls have not ended.
-        inflight: how many of these the worker has that a strict one is pinned to.
+        inflight: those of a strict one that it has sent since it was pinned, by their ids.
         turns: how often one of its calls has become ready.
         seen: the numbers of the workers that have had calls of it.
     """
@@ -64,7 +64,7 @@ class Session:
         self.lined: Klass | None = None
         self.end = 0
         self.made = 0
-        self.inflight = 0
+        self.inflight: set[int] = set()
         self.turns = 0
         self.refusal: Refusal | None = None
         self.seen: set[int] = set()

@@ -96,7 +96,7 @@ class Sessions:
             return
         self.pinned.unlist(session, session.worker)
         self._unpin(session)
-        session.inflight = 0
+        session.inflight.clear()  # What runs where it was pinned before is in nobody's way.
         self._go_on(session)
 
     def _unpin(self, session: Session) -> None:
@@ -182,7 +182,8 @@ class Sessions:
         """A call of a session is about to be sent to a worker."""
         session = call.session
         assert session is not None
-        session.inflight += 1
+        if session.strict:
+            session.inflight.add(call.id)
         if worker is not session.worker:
             if worker.number not in session.seen:
                 self._meets(session, worker)
@@ -202,13 +203,12 @@ class Sessions:
         elif self._promote(session) is not call.shape.klass:
             self._placement.dispatch_soon()
 
-    def left(self, session: Session, worker: Worker) -> None:
+    def left(self, session: Session, call: Call) -> None:
         """A call has left a worker: another of its strict session may have waited for that."""
-        if not session.strict or worker is not session.worker:
-            return  # What runs where a session was pinned before is in nobody's way.
-        session.inflight = max(0, session.inflight - 1)
-        if session.waiting and session.lined is None:
-            self.pinned.hold(worker, session)
+        if call.id in session.inflight:
+            session.inflight.remove(call.id)
+            if session.waiting and session.lined is None and session.worker is not None:
+                self.pinned.hold(session.worker, session)
 
     def _meets(self, session: Session, worker: Worker) -> None:
         """A worker gets its first call of a session: it is to be told of the end."""

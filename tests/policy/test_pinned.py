@@ -100,6 +100,18 @@ def test_in_slots_a_session_pinned_anew_does_not_wait_for_its_old_worker() -> No
     assert second.state == "sent"
 
 
+def test_in_slots_what_runs_since_before_a_session_was_pinned_anew_is_no_call_of_its_turn() -> None:
+    rig = crew(1, slots=4)
+    session = rig.scheduler.sessions.open("a", QUEUE)
+    old = made(rig, session)
+    rig.scheduler.sessions.repin(session)
+    first, second = made(rig, session), made(rig, session)
+    long(rig, old)
+    assert (first.state, second.state) == ("sent", "ready")
+    long(rig, first)
+    assert second.state == "sent"
+
+
 # --- turns --------------------------------------------------------------------------------------
 
 
