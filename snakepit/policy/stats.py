@@ -7,6 +7,7 @@ from typing import Any
 from .actors import ALIVE, PENDING
 from .actors import STARTING as ACTOR_STARTING
 from .calls import DONE, READY
+from .lines import Tally
 from .placement import Placement
 from .pools import Pool
 from .slots import running
@@ -35,11 +36,7 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
     begun -= sum(call.shape.tally is None for call in calls)
     # Those that were given up have been answered, whatever they still do.
     begun -= sum(call.state is DONE and call.shape.tally is not None for call in calls)
-    ready = sum(
-        call.state is READY and call.shape.tally is tally
-        for klass in placement.waiting
-        for call in klass.queue
-    )
+    ready = _ready(placement, tally)
     return {
         "name": pool.name,
         "declared": pool.declared,
@@ -72,6 +69,22 @@ def stats(placement: Placement, pool: Pool) -> dict[str, Any]:
         },
         "recycled": dict(tally.recycled),
     }
+
+
+def _ready(placement: Placement, tally: Tally) -> int:
+    """Count the calls that wait for a worker: in queues, or in sessions behind others."""
+    sessions = placement.sessions.table.values()
+    queues = [klass.queue for klass in placement.waiting] + [each.waiting for each in sessions]
+    count = 0
+    twice: set[int] = set()  # those that may be there at their old places too (see `hasten`)
+    for queue in queues:
+        for call in queue:
+            if call.state is READY and call.shape.tally is tally:
+                if call.hastened:
+                    twice.add(call.id)
+                else:
+                    count += 1
+    return count + len(twice)
 
 
 def _by_state(workers: list[Worker]) -> dict[str, int]:

@@ -9,10 +9,14 @@ from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
 from snakepit.policy.lines import Line
 from snakepit.policy.pools import RESTING
+from snakepit.policy.resources import UNIT
 from snakepit.policy.session import FAST, HINT, QUEUE, Session
+from snakepit.policy.stats import stats
 from snakepit.wire.messages import RETRYABLE
 
 from .rig import KILLED, Rig, only, sent
+
+X = (("x", UNIT),)
 
 
 def opened(affinity: int, workers: int = 2) -> tuple[Rig, Session]:
@@ -253,3 +257,27 @@ def test_the_end_of_a_session_starts_nobody_before_the_back_off_of_its_pool_is_o
     assert rig.pool.state is RESTING and not [a for a in actions if type(a) is do.Spawn]
     arm = only([a for a in actions if getattr(a, "key", "").startswith("retry:")], do.Arm)
     assert only(rig.run_out(arm), do.Spawn).worker == 2
+
+
+def counted(rig: Rig) -> tuple[int, int, int]:
+    """How many calls the pool runs, has queued, and has that wait for an argument."""
+    found = stats(rig.scheduler.placement, rig.pool)
+    return found["running"], found["queued"], found["waiting"]
+
+
+def test_calls_that_wait_in_a_session_are_counted_as_queued() -> None:
+    for affinity in (HINT, QUEUE):
+        rig, session = opened(affinity, workers=1)
+        for _ in range(4):
+            made(rig, session)
+        assert counted(rig) == (1, 3, 0)
+
+
+def test_a_call_that_another_waits_for_is_counted_once() -> None:
+    rig = Rig(size=3, limit=3, x=1)
+    rig.workers(3)
+    rig.submit(resources=X)
+    wanted, parent = rig.submit(resources=X), rig.submit(resources=())
+    rig.scheduler.want(parent.worker, [wanted.id], True)
+    rig.scheduler.blocked(parent.worker, parent.id, (wanted.id,), True, [])
+    assert wanted.state == "ready" and counted(rig) == (2, 1, 0)
