@@ -50,7 +50,12 @@ class Recovery:
         self._placement.requeue(again)
 
     def _denied(self, call: Call) -> dict[str, Any]:
-        """Say why a call is not tried again though it has retries left, or take one for it."""
+        """Say why a call is not tried again though it has retries left, or take one for it.
+
+        One of a session that is lost costs none: it comes back, and fails for that.
+        """
+        if call.session is not None and call.session.lost:
+            return {}
         if has_expired(call) and not may_go_again(call):
             return {"denied": "timeout"}
         pool: Pool = call.shape.klass.pool

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from snakepit.policy import actions as do
+from snakepit.policy.budget import Budget
 from snakepit.policy.calls import Call
 from snakepit.policy.lines import Line
 from snakepit.policy.pools import RESTING
@@ -257,6 +258,17 @@ def test_the_end_of_a_session_starts_nobody_before_the_back_off_of_its_pool_is_o
     assert rig.pool.state is RESTING and not [a for a in actions if type(a) is do.Spawn]
     arm = only([a for a in actions if getattr(a, "key", "").startswith("retry:")], do.Arm)
     assert only(rig.run_out(arm), do.Spawn).worker == 2
+
+
+def test_a_call_whose_session_is_lost_counts_as_no_retry() -> None:
+    rig, session = opened(QUEUE)
+    rig.pool.budget = Budget(0, 60.0)
+    call = made(rig, session, max_retries=3)
+    actions = rig.die(call.worker, call.sequence)
+    for arm in actions:
+        if type(arm) is do.Arm and arm.key == "dispatch":
+            rig.run_out(arm)
+    assert rig.failure(call)[0] == "session_worker_unavailable" and not rig.pool.tally.retries
 
 
 def counted(rig: Rig) -> tuple[int, int, int]:
