@@ -1,7 +1,8 @@
 """How a call waits inside a worker: on the stack of the main thread, or beside others.
 
 Guarantees:
-* The driver knows of each call that waits, and for what, so that others use its slot meanwhile.
+* The driver knows of each call that waits, and for what, so that others use its slot meanwhile. A
+  call waits for as long as one of its threads does that have its context.
 * A call on the stack gives back what its worker has not begun, and runs above itself what the
   driver sends for that: the worker of a call that waits is never idle in vain, nor in the way.
 
@@ -10,6 +11,7 @@ Assumption: `on_stack` is used by the main thread alone. Nothing relies on the G
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, final
@@ -69,9 +71,11 @@ class Waiting:
     """
 
     __slots__ = (
+        "_beside",
         "_give_back",
         "_interruption",
         "_mailbox",
+        "_telling",
         "begins_beside",
         "ends_beside",
         "give_back_nested",
@@ -86,6 +90,8 @@ class Waiting:
         self._mailbox = mailbox
         self._interruption = interruption
         self._give_back = give_back
+        self._telling = threading.Lock()
+        self._beside: dict[int, list[wire.Blocked]] = {}  # what the threads of a call wait for
         self.on_top = False
         self.run_nested: Callable[[], None] = lambda: None
         self.give_back_nested: Callable[[], list[int]] = list
@@ -102,13 +108,21 @@ class Waiting:
             TaskInterrupt: it was cancelled; no signal reaches the thread.
         """
         call, cancelled = blocked.call, self._interruption.cancelled
-        with self.begins_beside() as back:
-            send(blocked._replace(back=back))
+        with self._telling, self.begins_beside() as back:
+            waits = self._beside.setdefault(call, [])
+            waits.append(blocked)
+            send(_together(waits)._replace(back=back))
         try:
             self._mailbox.wait_for(lambda: ready() or cancelled(call), deadline)
         finally:
             self.ends_beside()
-            self._mailbox.send(wire.Unblocked(call))
+            with self._telling:
+                waits.remove(blocked)
+                if waits:
+                    self._mailbox.send(_together(waits))
+                else:
+                    del self._beside[call]
+                    self._mailbox.send(wire.Unblocked(call))
         if ready():
             return True
         if cancelled(call):
@@ -156,6 +170,14 @@ class Waiting:
     def _return_calls(self, calls: list[int]) -> None:
         if calls:
             self._mailbox.send(wire.GivenBack(calls))
+
+
+def _together(waits: list[wire.Blocked]) -> wire.Blocked:
+    """Return one wait for all that the threads of a call wait for."""
+    if len(waits) == 1:
+        return waits[0]
+    ids = dict.fromkeys(identifier for wait in waits for identifier in wait.ids)
+    return wire.Blocked(waits[0].call, [*ids], all(wait.every for wait in waits), [])
 
 
 def _nothing() -> AbstractContextManager[list[int]]:

@@ -339,14 +339,16 @@ class Placement:
         left = worker.backlog - (call.shape.micros or 0.0)
         worker.backlog = left if left > 0.0 and worker.inflight else 0.0
 
-    def block(self, worker: Worker, call: int, ids: tuple[int, ...], every: bool) -> None:
-        """A call waits in get() or wait()."""
-        if call not in worker.blocked:
+    def block(self, worker: Worker, call: int, ids: tuple[int, ...], every: bool) -> bool:
+        """A call waits in get() or wait(); return whether it did not before."""
+        begins = call not in worker.blocked
+        if begins:
             self.waits += 1
             if len(worker.inflight) == len(worker.blocked) + 1:
                 self.busy -= 1
         worker.blocked[call] = (ids, every)
         self.growth.edition += 1
+        return begins
 
     def unblock(self, worker: Worker, call: int) -> bool:
         """It goes on; return whether it waited."""

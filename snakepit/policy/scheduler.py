@@ -299,17 +299,17 @@ class Scheduler:
     def blocked(
         self, number: int, identifier: int, ids: Sequence[int], every: bool, back: Sequence[int]
     ) -> None:
-        """A running call waits for `ids`; its worker gives the calls in `back` back."""
+        """A running call waits for `ids`, and nothing else; its worker gives `back` back."""
         worker = self.placement.workers[number]
         call = worker.inflight.get(identifier)
         self._recovery.unbegun(worker, [worker.inflight[i] for i in back if i in worker.inflight])
         if call is not None and any(map(self.pending, ids)):
-            self.placement.block(worker, identifier, tuple(ids), every)
+            begins = self.placement.block(worker, identifier, tuple(ids), every)
             self.placement.waiting.update(hasten(ids, self.objects))
             actor = worker.actor or self.placement.hosting.of(worker, call)
             if actor is not None:
                 self.actors.pause(actor, resume=False)
-            elif call.nested or worker.slots > 1:
+            elif begins and (call.nested or worker.slots > 1):
                 self.resources.change(call.shape.klass.uses, -1)
         self.placement.settle(worker)
         self.sessions.pinned.awaited(ids)

@@ -90,6 +90,19 @@ def test_a_call_that_waits_keeps_its_slot_and_not_its_cpu() -> None:
     assert rig.free == 7
 
 
+def test_a_call_that_waits_in_several_threads_gives_its_cpu_once() -> None:
+    rig = slotted()
+    parent = rig.submit()
+    children = [rig.submit(resources=NOTHING, caller=1, parent=parent.id) for _ in range(2)]
+    rig.scheduler.blocked(1, parent.id, (children[0].id,), True, ())
+    rig.scheduler.blocked(1, parent.id, tuple(child.id for child in children), True, ())
+    assert rig.free == 8
+    rig.scheduler.blocked(1, parent.id, (children[1].id,), True, ())
+    assert rig.free == 8
+    rig.scheduler.unblocked(1, parent.id)
+    assert rig.free == 7
+
+
 def test_what_a_call_waits_for_runs_beyond_the_slots() -> None:
     rig = slotted()
     parents = [rig.submit() for _ in range(2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -452,6 +453,30 @@ def test_one_that_holds_the_gil_too_long_does_not_keep_the_others(
     gate.open()
     assert snakepit.get(other, timeout=PATIENCE) != process
     assert "killed" not in snakepit.pool("threads").stats()["crashes"]
+
+
+@snakepit.remote(num_cpus=2)
+def both() -> int:
+    """Needs all CPUs."""
+    return 2
+
+
+@snakepit.remote(pool="threads", num_cpus=2)
+def waits_in_several_threads() -> list[int]:
+    refs = [both.options(num_cpus=1).remote(), both.remote()]
+
+    async def wait() -> list[int]:
+        return await asyncio.gather(*(asyncio.to_thread(snakepit.get, ref) for ref in refs))
+
+    return asyncio.run(wait())
+
+
+def test_a_call_that_waits_in_several_threads_gives_its_cpus_until_the_last_has_what_it_needs() -> (
+    None
+):
+    for _ in range(5):
+        assert snakepit.get(waits_in_several_threads.remote(), timeout=PATIENCE) == [2, 2]
+    assert wait_until(lambda: snakepit.available_resources()["CPU"] == 2.0)
 
 
 def test_a_call_has_no_limit_of_memory_of_its_own() -> None:
