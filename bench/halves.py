@@ -150,7 +150,7 @@ def worker() -> Callable[[int], Any]:
     queue: deque[Any] = deque()
     never: Any = NEVER
     stream: Any = Endless()
-    mailbox = Mailbox(stream, queue.append, lambda blocking: None)
+    mailbox = Mailbox(stream, queue.append, lambda blocking, reads: None)
     interruption = Interruption()
     interruption.main = threading.get_ident()
     values: Any = None

@@ -48,7 +48,8 @@ class Mailbox:
     Args:
         stream: the connection; made blocking.
         handle: takes each message, in the reading thread.
-        blocks: called with True before the reader blocks, and with False after.
+        blocks: called with True before a thread blocks, and with False after; and with whether that
+            is the one that reads, which is told again before it does so again.
     """
 
     __slots__ = (
@@ -76,7 +77,7 @@ class Mailbox:
         self,
         stream: Stream,
         handle: Callable[[Any], None],
-        blocks: Callable[[bool], None],
+        blocks: Callable[[bool, bool], None],
     ) -> None:
         stream.setblocking(True)
         self._stream = stream
@@ -91,7 +92,7 @@ class Mailbox:
         self._role = threading.Lock()
         self._released = threading.Condition()
         self._standing_by = 0
-        self._received = 0  # reads so far; changed by who has the role
+        self._received = 0  # reads and pokes so far; changed by who has the role
         self._misses = 0
         self._seat = Seat()
         self._poll = select.poll()
@@ -225,11 +226,11 @@ class Mailbox:
                 if self._role.acquire(blocking=False):
                     return True
                 if not ready():
-                    self._blocks(True)
+                    self._blocks(True, False)
                     try:
                         self._released.wait(deadline.remaining())
                     finally:
-                        self._blocks(False)
+                        self._blocks(False, False)
                 return False
             finally:
                 self._standing_by -= 1
@@ -248,11 +249,11 @@ class Mailbox:
     def _block(self, deadline: Deadline) -> list[tuple[int, int]]:
         timeout = deadline.remaining()
         started = perf_counter()
-        self._blocks(True)
+        self._blocks(True, True)
         try:
             came = self._poll.poll(None if timeout is None else timeout * 1000 + 1)
         finally:
-            self._blocks(False)
+            self._blocks(False, True)
         # What came this soon would have been caught by spinning.
         self._misses = 0 if perf_counter() - started < 2 * SPIN else self._misses + 1
         return came
@@ -263,6 +264,7 @@ class Mailbox:
         for fd, _ in came:
             if fd == self._wake:
                 os.eventfd_read(fd)
+                self._received += 1  # It may have been meant for who takes the role next.
             else:
                 readable = True
         return readable

@@ -23,6 +23,7 @@ from snakepit.wire import messages as wire
 from snakepit.wire.codec import RESULT
 
 from .beside import Beside, Threads
+from .blocking import Blocking
 from .client import WorkerRuntime
 from .control import Control
 from .current import CALL
@@ -74,7 +75,8 @@ class Worker:
         self._beginning = threading.Lock()
         self._welcomed = threading.Event()
         self._interruption = Interruption()
-        self._mailbox = Mailbox(setup.mailbox, self._handle, self._blocks)
+        self._blocking = Blocking(self._interruption)
+        self._mailbox = Mailbox(setup.mailbox, self._handle, self._blocking)
         self._interruption.sending = self._mailbox.sending
         self._handles = Handles(self._mailbox.poke)
         self._control = Control(setup.control, self._handle_control)
@@ -130,17 +132,6 @@ class Worker:
         if self._beside is not None:
             return self._is_over()
         return bool(self._queue) or self._exit_code is not None
-
-    def _blocks(self, blocking: bool) -> None:
-        """The reader of the mailbox is about to block, or goes on."""
-        handles = self._handles
-        handles.sleeping = blocking
-        if blocking and handles.queue:
-            self._mailbox.poke()
-        # While the main thread blocks inside a call of the user's, a cancel may strike.
-        interruption = self._interruption
-        if interruption.stack and threading.get_ident() == interruption.main:
-            interruption.open = blocking
 
     # --- messages -------------------------------------------------------------------------
 
@@ -219,6 +210,7 @@ class Worker:
             self._give_back,
             self._control,
         )
+        self._blocking.begin(self._runtime, self._handles, self._mailbox)
         self._runtime.namespace, self._runtime.threaded = message.namespace, message.threaded
         waiting = self._runtime.waiting
         waiting.run_nested = self._run_nested

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,29 @@ def test_a_reference_thrown_away_by_a_task_ends() -> None:
     assert snakepit.get(waste.remote(), timeout=PATIENCE) == 5
     assert wait_until(is_settled)
     assert stored_values() == 0
+
+
+def test_what_a_task_drops_while_one_of_its_threads_waits_goes_at_once(gate: Gate) -> None:
+    @snakepit.remote(num_cpus=0)
+    def wait(gate: Gate) -> None:
+        gate.wait()
+
+    @snakepit.remote(num_cpus=0)
+    def drop(gate: Gate, dropped: Gate) -> None:
+        refs = [wait.remote(gate)]
+        thread = threading.Thread(target=snakepit.get, args=(refs[0],))
+        thread.start()
+        refs.append(snakepit.put(np.zeros(MiB, np.uint8)))
+        refs.clear()
+        dropped.open()
+        thread.join()
+
+    dropped = Gate(gate.path + "-dropped")
+    result = drop.remote(gate, dropped)
+    dropped.wait()
+    assert wait_until(lambda: len(entries()) == 2), "the two calls"
+    gate.open()
+    snakepit.get(result, timeout=PATIENCE)
 
 
 def test_a_reference_in_an_exception_lives_as_long_as_it() -> None:

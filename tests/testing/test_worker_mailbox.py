@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
     theirs, driver = memory_pair(capacity=1 << 20)
     taken: list[Any] = []
-    mailbox = Mailbox(theirs, taken.append, lambda blocking: None)
+    mailbox = Mailbox(theirs, taken.append, lambda blocking, reads: None)
     mailbox.spin = request.param
     yield Setting(mailbox, driver, taken)
     theirs.close()

@@ -25,7 +25,7 @@ SIZE = 4_000_000
 def test_a_message_is_never_torn() -> None:
     """The socket is full, so the signal comes between two writes of one message."""
     ours, theirs = socket.socketpair()
-    mailbox = Mailbox(ours, lambda message: None, lambda blocking: None)
+    mailbox = Mailbox(ours, lambda message: None, lambda blocking, reads: None)
     interruption = Interruption()
     interruption.sending = mailbox.sending
     before = signal.getsignal(SIGNAL)

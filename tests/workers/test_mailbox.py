@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from snakepit.deadline import NEVER
+from snakepit.deadline import NEVER, Deadline
 from snakepit.wire import codec
 from snakepit.wire import messages as wire
 from snakepit.wire.frames import FrameDecoder
@@ -55,7 +55,7 @@ def slow() -> Iterator[Slow]:
 
 @pytest.fixture
 def mailbox(slow: Slow) -> Iterator[Mailbox]:
-    made = Mailbox(slow, lambda message: None, lambda blocking: None)  # type: ignore[arg-type]
+    made = Mailbox(slow, lambda message: None, lambda blocking, reads: None)  # type: ignore[arg-type]
     yield made
     os.close(made.descriptors[1])
 
@@ -117,18 +117,23 @@ def test_a_drain_waits_for_who_writes(slow: Slow, mailbox: Mailbox) -> None:
     writer.join(PATIENCE)
 
 
-def test_what_another_thread_read_meanwhile_is_not_waited_for() -> None:
+@pytest.mark.parametrize("by_poke", [False, True])
+def test_what_another_thread_read_meanwhile_is_not_waited_for(by_poke: bool) -> None:
     """It is read after the look for it, and before the role is taken."""
     ours, theirs = socket.socketpair()
     seen: list[Any] = []
-    mailbox = Mailbox(ours, seen.append, lambda blocking: None)
+    mailbox = Mailbox(ours, seen.append, lambda blocking, reads: None)
     looks = 0
 
     def ready() -> bool:
         nonlocal looks
         looks += 1
         if looks == 1:
-            theirs.sendall(codec.Encoder()(wire.Ping(1)))
+            if by_poke:
+                seen.append("what is looked for")
+                mailbox.poke()
+            else:
+                theirs.sendall(codec.Encoder()(wire.Ping(1)))
             other = threading.Thread(target=mailbox.read_waiting)
             other.start()
             other.join()
@@ -145,3 +150,29 @@ def test_what_another_thread_read_meanwhile_is_not_waited_for() -> None:
     theirs.close()
     assert not hangs
     assert looks == 2
+
+
+def test_who_stands_by_does_not_say_that_the_reader_wakes() -> None:
+    ours, theirs = socket.socketpair()
+    told: list[tuple[bool, bool]] = []
+    sleeps = threading.Event()
+
+    def blocks(blocking: bool, reads: bool) -> None:
+        told.append((blocking, reads))
+        if reads and blocking:
+            sleeps.set()
+
+    mailbox = Mailbox(ours, lambda message: None, blocks)
+    over = threading.Event()
+    reader = threading.Thread(target=mailbox.wait_for, args=(over.is_set, NEVER))
+    reader.start()
+    assert sleeps.wait(PATIENCE)
+    assert not mailbox.wait_for(bool, Deadline.after(0.01))
+    assert told == [(True, True), (True, False), (False, False)]
+    over.set()
+    mailbox.poke()
+    reader.join(PATIENCE)
+    assert told[3:] == [(False, True)]
+    os.close(mailbox.descriptors[1])
+    ours.close()
+    theirs.close()
