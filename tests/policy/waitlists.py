@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from snakepit.policy.calls import READY, WAITING
+from snakepit.policy.calls import READY, SENT, WAITING
 from snakepit.wire.messages import TASK
 
 from .books import suspects
@@ -62,12 +62,12 @@ class Waitlists:
                 self.waiting[pool] += 1
 
     def after(self, name: str, args: tuple[Any, ...]) -> None:
-        """Note since when each waits; one that was sent ahead meanwhile has waited since then."""
+        """Note since when each waits to begin; in a worker's mailbox, too, if that gives it back."""
         new = self.world.tasks.get(args[0].id) if name == "submit" else None
         taken = new is not None and not self.world.closed and self._is_refused(new)
         self.world.require(not taken, f"{new!r} is taken by a pool that drains")
         for task in self.world.tasks.values():
-            if task.call.state is READY:
+            if task.call.state in (READY, SENT):
                 self.since.setdefault(task.call.id, self.world.now)
 
     def _is_refused(self, task: Task) -> bool:
