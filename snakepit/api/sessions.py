@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar, final, overload
 
 from ..checks import check_text
@@ -258,7 +258,7 @@ class Session:
             OptionError: it is for another pool.
             RuntimeClosedError: the runtime of the session was shut down.
         """
-        call = self._calls.get(function) or self._bound(function)
+        call = (self._calls.get(function) if _stays(function) else None) or self._bound(function)
         if current() is not self._runtime:
             raise self._of_another_runtime()
         return call.start(self._runtime, self._key, args, kwargs)
@@ -268,9 +268,10 @@ class Session:
         if not isinstance(call, TaskCall):
             raise TypeError(f"{function!r} is no function: a session runs functions, no actors")
         bound: TaskCall[..., Any] = call.in_pool(self.id, self.pool)
-        if len(self._calls) >= MAX_VARIANTS:
-            self._calls.clear()
-        self._calls[function] = bound
+        if _stays(function):
+            if len(self._calls) >= MAX_VARIANTS:
+                self._calls.clear()
+            self._calls[function] = bound
         return bound
 
     @property
@@ -347,6 +348,13 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<snakepit session {self.id!r}>"
+
+
+def _stays(function: Any) -> bool:
+    """Tell whether each pickle of it is the same: no state is bound to it that may change."""
+    return isinstance(function, TaskCall) or (
+        type(function) is FunctionType and not function.__closure__
+    )
 
 
 def _check_key(key: object) -> None:

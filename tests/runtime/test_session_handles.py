@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import threading
 from collections.abc import Iterator
@@ -118,6 +119,26 @@ def test_a_handle_of_a_task_does_the_same() -> None:
         return used, snakepit.get(closed), session.close() is closed
 
     assert get(task.remote()) == (["begin", "use"], ["begin", "use", "end"], True)
+
+
+def test_what_is_bound_to_a_function_is_as_it_is_at_each_call() -> None:
+    @dataclasses.dataclass
+    class Bound:
+        value: int
+
+        def get(self) -> int:
+            return self.value
+
+    bound = Bound(1)
+    count = 1
+
+    def closed_over() -> int:
+        return count
+
+    with snakepit.Session("s") as session:
+        first = session.remote(bound.get), session.remote(closed_over)
+        bound.value = count = 2
+        assert get([*first, session.remote(bound.get), session.remote(closed_over)]) == [1, 1, 2, 2]
 
 
 def test_what_cannot_be_sent_says_what_to_do() -> None:
