@@ -292,7 +292,8 @@ class Session:
         """Let the next call choose the worker anew, with an empty state.
 
         For strict sessions whose worker has gone, or is to be another one. Calls that wait for the
-        old one wait for the new one. What runs goes on where it is, beside the next call.
+        old one wait for the new one. What runs goes on where it is, beside the next call; should
+        that come to the same worker, it finds the state that is there.
 
         Raises:
             SessionClosedError: it is not open any more.

@@ -97,7 +97,18 @@ class Sessions:
         self.pinned.unlist(session, session.worker)
         self._unpin(session)
         session.inflight.clear()  # What runs where it was pinned before is in nobody's way.
+        self._empty(session)
         self._go_on(session)
+
+    def _empty(self, session: Session) -> None:
+        """Have its workers forget what they keep for it, but for those where a call of it runs."""
+        for number in tuple(session.seen):
+            worker = self._placement.workers.get(number)
+            if worker is None:
+                session.seen.discard(number)
+            elif all(call.session is not session for call in worker.inflight.values()):
+                session.seen.discard(number)
+                self._actions.append(Leave(number, session.number))
 
     def _unpin(self, session: Session) -> None:
         worker, session.worker = session.worker, None

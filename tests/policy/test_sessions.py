@@ -271,6 +271,22 @@ def test_a_call_whose_session_is_lost_counts_as_no_retry() -> None:
     assert rig.failure(call)[0] == "session_worker_unavailable" and not rig.pool.tally.retries
 
 
+def test_a_session_that_is_pinned_anew_finds_nothing_where_none_of_its_calls_runs() -> None:
+    for affinity in (HINT, QUEUE):
+        rig, session = opened(affinity, workers=1)
+        call = made(rig, session)
+        rig.take()
+        rig.scheduler.sessions.repin(session)
+        assert not [action for action in rig.take() if type(action) is do.Leave]
+        long(rig, call)
+        call = made(rig, session)
+        long(rig, call)
+        rig.scheduler.sessions.repin(session)
+        assert only(rig.take(), do.Leave) == do.Leave(call.worker, session.number)
+        rig.scheduler.sessions.close(session)
+        assert not rig.take()
+
+
 def counted(rig: Rig) -> tuple[int, int, int]:
     """How many calls the pool runs, has queued, and has that wait for an argument."""
     found = stats(rig.scheduler.placement, rig.pool)

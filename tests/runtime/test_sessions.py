@@ -131,6 +131,13 @@ def test_without_its_worker_a_session_is_lost_until_it_is_pinned_anew(
     assert strict.store["kept"] == {"a": [1, 2]}
 
 
+def test_pinned_anew_it_has_an_empty_state_in_the_same_worker_too() -> None:
+    with snakepit.Session("anew", pool="other", affinity="strict_queue") as session:
+        found = get([session.remote(count) for _ in range(2)])
+        session.repin()
+        assert get(session.remote(count)) == (found[0][0], 1)
+
+
 def test_the_store_is_the_same_from_everywhere(strict: snakepit.Session) -> None:
     @snakepit.remote
     def visit(key: str) -> list[str]:
