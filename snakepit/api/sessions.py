@@ -168,7 +168,8 @@ class Session:
     Args:
         id: 1 to 256 characters. If a session of this id is open already, with the same settings,
             this is that one.
-        pool: the pool whose workers its calls run in; default: the one named "default".
+        pool: the pool whose workers its calls run in; default: that of each function, which is the
+            one named "default" unless it names another. A strict session has but one.
         ttl: after so many seconds without a call or a question it is closed, or up to half as
             many later, without teardown; None: never; default: an hour.
         affinity: "hint" (default): the worker that had its last call gets the next, if it is idle,

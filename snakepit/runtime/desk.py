@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, Final, final
 
 from ..config import MAX_SESSIONS
+from ..definitions import DEFAULT_POOL
 from ..errors import ProtocolError
 from ..sessions import AFFINITIES, TTL
 from ..wire.messages import SessionKey
@@ -52,6 +53,14 @@ class Kept:
         self.setup = 0
         self.store: dict[str, list[bytes]] = {}
         self.session = session
+
+    def takes(self, pool: str) -> bool:
+        """Tell whether calls that name the session may be of that pool: a strict one has its own.
+
+        One that was opened for no pool is pinned in that of its first call.
+        """
+        own, affinity = self.settings["pool"], self.settings["affinity"]
+        return own in (pool, DEFAULT_POOL) or affinity == AFFINITIES[0]
 
 
 @final
@@ -110,6 +119,9 @@ class Desk:
             kept = self.kept[identifier]
         if kept is None:
             return "session_closed", {"session": identifier}
+        if opens and not kept.takes(pool):
+            pinned = kept.settings["pool"]
+            return "session_elsewhere", {"session": identifier, "pool": pool, "pinned": pinned}
         kept.used = self._now()
         return kept
 
@@ -231,4 +243,4 @@ def role_of(key: SessionKey) -> str:
 
 
 def _settings(pool: str, affinity: str, ttl: float, about: Any) -> dict[str, Any]:
-    return {"pool": pool, "affinity": affinity, "ttl": ttl, "metadata": about}
+    return {"pool": pool or DEFAULT_POOL, "affinity": affinity, "ttl": ttl, "metadata": about}

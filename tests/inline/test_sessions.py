@@ -129,3 +129,13 @@ def test_a_call_closes_its_own() -> None:
     assert snakepit.get([session.remote(count), session.remote(close)]) == [1, 1]
     with pytest.raises(errors.SessionClosedError):
         session.describe()
+
+
+def test_a_strict_session_takes_no_call_of_another_pool() -> None:
+    snakepit.shutdown()
+    with snakepit.init(mode="inline", pools=[snakepit.Pool("a"), snakepit.Pool("b")]):
+        session = snakepit.Session("s", pool="a", affinity="strict_queue")
+        with pytest.raises(errors.OptionError, match=r"of pool 'b'.*than the one of pool 'a'"):
+            snakepit.get(count.options(session="s", pool="b").remote())
+        assert snakepit.get(count.options(session="s", pool="a").remote()) == 1
+        session.close()

@@ -82,6 +82,24 @@ def test_options_name_a_session_which_is_there_from_then_on() -> None:
         session.describe()
 
 
+def test_the_pool_that_one_has_unless_told_otherwise_is_the_default_one() -> None:
+    assert get(count.options(session="s").remote())
+    same = [snakepit.Session("s"), snakepit.Session("s", pool="default")]
+    assert [session.describe()["pool"] for session in same] == ["default"] * 2
+    same[0].close()
+
+
+def test_a_strict_session_is_not_pinned_in_another_pool_by_a_call_that_names_it(
+    strict: snakepit.Session,
+) -> None:
+    with pytest.raises(errors.OptionError, match=r"of pool 'other'.*than the one of pool 'pair'"):
+        get(count.options(session="strict", pool="other").remote())
+    with pytest.raises(errors.OptionError, match="of pool 'default'"):
+        get(count.options(session="strict").remote())
+    assert get(strict.remote(count))[1] == 1
+    assert get(count.options(session="strict", pool="pair").remote())[1] == 2
+
+
 def test_a_closed_session_is_forgotten_by_its_workers(strict: snakepit.Session) -> None:
     get(strict.remote(count))
     strict.close()
