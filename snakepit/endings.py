@@ -26,6 +26,11 @@ _KIND_ADVICE: Final = {
     "hang": "C code held the GIL, or it was stopped: see its stacks, or give it a longer Heartbeat",
 }
 
+_LET_GO: Final = {
+    "size": "was let go when its pool was made smaller",
+    "gpus": "was let go after its call, as each that has GPUs",
+}
+
 
 def how(fields: Mapping[str, Any]) -> str:
     """Return how a process ended, after its name."""
@@ -36,6 +41,8 @@ def how(fields: Mapping[str, Any]) -> str:
         return f"did not answer for {silent:.3g} s and was ended"
     if fields.get("ended_for"):
         return "was ended"
+    if let_go := fields.get("let_go"):
+        return _LET_GO.get(let_go, "was let go")
     why = _KIND_WORDS.get(fields.get("kind") or "", "")
     if signal:
         return f"was killed by {signal}{why}"
@@ -55,6 +62,8 @@ def advice(fields: Mapping[str, Any]) -> str:
         return f"{call} had been cancelled, which with force=True ends the process it runs in"
     if fields.get("zygote"):
         return f"It died with its parent: {fields['zygote']}"
+    if fields.get("let_go"):
+        return ""
     if fields.get("distrusted"):
         return f"The driver ended it: {fields['distrusted']}"
     if fields.get("kind") in _KIND_ADVICE:

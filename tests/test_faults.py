@@ -176,6 +176,10 @@ def test_a_lost_session_has_the_fields_of_its_worker_s_death() -> None:
     assert isinstance(error, errors.SessionWorkerUnavailableError) and error.session == "s"
     assert (error.signal, error.kind, error.stderr, error.pid) == ("SIGABRT", "abort", "free()", 7)
     assert "worker process 7, was killed by SIGABRT" in str(error)
+    for why, words in (("size", "when its pool was made smaller"), ("gpus", "after its call, as")):
+        gone = {"session": "s", "exit_code": 0, "pid": 7, "let_go": why}
+        text = str(to_exception(Failure("session_worker_unavailable", gone)))
+        assert f"process 7, was let go {words}" in text and "os._exit" not in text
     assert "killed" not in str(
         to_exception(Failure("session_worker_unavailable", {"session": "s"}))
     )

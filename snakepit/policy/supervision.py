@@ -103,6 +103,8 @@ class Supervision:
             cause["start_timeout"] = worker.pool.patience
         begun = [call for call in worker.inflight.values() if call.sequence <= started]
         state = worker.state
+        if state is LEAVING and not begun:
+            cause["let_go"] = "gpus" if worker.pool.gpus else "size"
         in_vain = not begun and not worker.results and not went_with_zygote(cause)
         in_vain = in_vain and (state is STARTING or (state is LIVE and bool(worker.inflight)))
         worker.to("died")

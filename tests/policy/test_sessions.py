@@ -248,6 +248,16 @@ def test_the_error_of_a_lost_session_says_how_its_worker_died() -> None:
         assert (fields["stderr"], fields["call"]) == ("free(): invalid", "f")
 
 
+def test_a_session_whose_worker_was_let_go_says_so() -> None:
+    rig, session = opened(QUEUE, workers=1)
+    call, waiting = made(rig, session), made(rig, session)
+    rig.scheduler.supervision.resize(rig.pool, 0, 0)
+    assert only(long(rig, call), do.Retire).worker == call.worker
+    rig.die(call.worker, 1, signal=None, exit_code=0)
+    kind, fields = rig.failure(waiting)
+    assert kind == "session_worker_unavailable" and fields["let_go"] == "size"
+
+
 def test_the_end_of_a_session_starts_nobody_before_the_back_off_of_its_pool_is_over() -> None:
     rig, session = opened(QUEUE, workers=1)
     rig.pool.line = Line(None, None)
