@@ -89,6 +89,16 @@ class Recycling:
             worker.to("retire")
             self._actions.append(Retire(worker.number))
 
+    def pinned(self, worker: Worker) -> None:
+        """A session relies on a worker, on whose stack its call runs: it stays if it was to go."""
+        pool = worker.pool
+        if worker.number not in pool.workers:
+            pool.workers[worker.number] = pool.turnover.replaced[worker.number] = worker
+            worker.room = MOST_AHEAD
+            pool.tally.recycled[worker.reason] -= 1
+            if not pool.tally.recycled[worker.reason]:
+                del pool.tally.recycled[worker.reason]
+
     def unpinned(self, worker: Worker) -> None:
         """Nobody relies on a worker any more: it may go like others, and become an actor's."""
         self._sizes.unpinned(worker)

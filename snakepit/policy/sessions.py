@@ -203,6 +203,7 @@ class Sessions:
             elif session.worker is None:
                 worker.pins += 1
                 session.worker = worker
+                self._placement.recycling.pinned(worker)
         if call is not session.place:
             return
         session.place = None

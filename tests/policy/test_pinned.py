@@ -14,7 +14,7 @@ from snakepit.policy.resources import UNIT
 from snakepit.policy.session import FAST, QUEUE, Session
 from snakepit.policy.workers import Worker
 
-from .rig import Rig, sent
+from .rig import Rig, only, sent
 from .test_sessions import long, made
 
 X = (("x", UNIT),)
@@ -255,6 +255,29 @@ def test_recycling_waits_until_sessions_are_over() -> None:
     long(rig, call)
     rig.scheduler.sessions.close(session)
     assert home is not None and home.number not in rig.pool.workers
+
+
+def test_one_that_is_to_go_stays_for_a_session_that_its_stack_has_the_first_call_of() -> None:
+    rig = crew(1)
+    rig.pool.line = Line(None, None)
+    parent = rig.submit()
+    rig.take()
+    rig.scheduler.placement.recycling.recycle([rig.pool], None)
+    rig.scheduler.hello(only(rig.take(), do.Spawn).worker)
+    busy = rig.submit()
+    session = rig.scheduler.sessions.open("a", QUEUE)
+    child = made(rig, session, caller=parent.worker, parent=parent.id)
+    rig.scheduler.want(parent.worker, [child.id], True)
+    rig.scheduler.blocked(parent.worker, parent.id, (child.id,), True, [])
+    assert child.worker == parent.worker != busy.worker
+    rig.result(child)
+    rig.scheduler.unblocked(parent.worker, parent.id)
+    long(rig, parent)
+    assert made(rig, session).state == "sent" and not rig.pool.tally.recycled
+    rig.scheduler.sessions.close(session)
+    (call,) = rig.scheduler.placement.workers[child.worker].inflight.values()
+    assert only(long(rig, call), do.Retire).worker == child.worker
+    assert rig.pool.tally.recycled == {"asked": 1}
 
 
 def test_a_worker_is_not_looked_at_for_a_session_that_was_pinned_anew() -> None:
