@@ -4,7 +4,8 @@ Purpose: while a task does something else, somebody has to read the mailbox for 
 thread does so while there are callbacks, and it is this thread that calls them: whoever happens to
 read the news holds the reader's role, and a callback may well need an answer from the mailbox.
 
-Guarantees: each callback is called once, without any lock held. The thread ends with the last one.
+Guarantees: each callback is called once, without any lock held, whatever others raise. The thread
+ends with the last one.
 
 Assumptions: a lock guards the tables; nothing relies on the GIL.
 """
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import final
 
 from snakepit.deadline import Deadline
+from snakepit.resolving import call_back
 
 from .mailbox import DriverGone, Mailbox
 
@@ -71,4 +73,4 @@ class Callbacks:
 def _call_all(callbacks: list[Callable[[], None]]) -> None:
     """Call them, and have no name that keeps the last one alive while others are waited for."""
     for callback in callbacks:
-        callback()
+        call_back(callback, DriverGone)

@@ -64,7 +64,8 @@ class ObjectRef(Reference, Generic[T_co]):
             try:
                 value = runtime.get_one(self._id, 0)
             except BaseException as error:
-                future.set_exception(error)
+                # With a traceback it would keep this very frame, and that the future.
+                future.set_exception(error.with_traceback(None))
             else:
                 future.set_result(cast(T_co, value))
 

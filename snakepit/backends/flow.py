@@ -59,7 +59,10 @@ class Waiting(Future[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """Return what the call returned; see `concurrent.futures.Future.result`."""
-        return super().result(self._wait(timeout))
+        try:
+            return super().result(self._wait(timeout))
+        finally:
+            del self  # What is raised has this frame, and the future has what is raised.
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the call raised; see `concurrent.futures.Future.exception`."""
@@ -201,12 +204,10 @@ class Flow:
         except WorkerCrashedError as error:
             self._tell(future, None, _broken(error))
         except BaseException as error:
-            self._tell(future, None, error)
+            # With a traceback it would keep the frames of who settles, and those the future.
+            self._tell(future, None, error.with_traceback(None))
         else:
             self._tell(future, value, None)
-        finally:
-            # The error's traceback has this frame, and the frame must not have the future.
-            del future, call
 
     def _tell(self, future: Future[Any], value: Any, error: BaseException | None) -> None:
         try:
@@ -216,7 +217,6 @@ class Flow:
                 future.set_exception(error)
         finally:
             del self._settling[future]
-            del future, error
 
     def _adapt(self, seconds: float) -> None:
         """Send further ahead while results come back at once, and less far when they do not."""
@@ -316,7 +316,7 @@ class Flow:
 def _broken(error: WorkerCrashedError) -> BaseException:
     """Return the error of a dead worker as users of concurrent.futures catch it."""
     if type(error) is not WorkerCrashedError:
-        return error
+        return error.with_traceback(None)
     broken = BrokenWorkerError(*error.args)
     broken.__dict__.update(error.__dict__)
     broken.__cause__ = error.__cause__

@@ -27,6 +27,7 @@ from typing import Final, Protocol, final
 
 from ..deadline import NEVER, Deadline
 from ..errors import RuntimeFailedError
+from ..resolving import call_back
 from .interrupts import Interrupts
 from .role import Role, Waiter
 
@@ -312,7 +313,7 @@ class Pump:
                 callback = self._callbacks.popleft()
             except IndexError:
                 return
-            callback()
+            call_back(callback)
 
     # --- the background thread -------------------------------------------------------------
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
 
 import snakepit
 from snakepit.backends.flow import Flow
+from tests.runtime.helpers import wait_until
 
 pytestmark = pytest.mark.shares_runtime
 
@@ -44,3 +48,24 @@ def waits_while_another_thread_sends(by_draining: bool) -> int:
 def test_a_task_gives_its_cpu_away_while_another_thread_sends(by_draining: bool) -> None:
     """The thread that waits finds nothing in the runtime to wait for yet, and must look again."""
     assert snakepit.get(waits_while_another_thread_sends.remote(by_draining), timeout=60) == 2
+
+
+def fail() -> None:
+    raise LookupError("nothing there")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_failed_future_goes_without_a_collection(waits: bool) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with snakepit.Executor(1) as executor:
+            future = executor.submit(fail)
+            if waits:
+                with contextlib.suppress(LookupError):
+                    future.result(30)
+        left = weakref.ref(future)
+        del future
+        assert wait_until(lambda: left() is None)
+    finally:
+        gc.enable()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
+import gc
+import sys
 import threading
+import weakref
 from typing import Any
 
 import pytest
 
 import snakepit
-from tests.runtime.helpers import PATIENCE, Gate
+from tests.runtime.helpers import PATIENCE, Gate, wait_until
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -131,6 +135,46 @@ def test_callbacks_of_futures_may_call_anything(gate: Gate) -> None:
     gate.open()
     assert called.wait(PATIENCE)
     assert found == [2]
+
+
+def exit_in_a_callback() -> int:
+    """Return what comes of a call after a callback of another has raised SystemExit."""
+    raised = threading.Event()
+
+    def leave(future: Any) -> None:
+        raised.set()
+        sys.exit("in a callback")
+
+    first = same.options(num_cpus=0).remote(1).future()
+    first.add_done_callback(leave)
+    assert raised.wait(PATIENCE)
+    return int(same.options(num_cpus=0).remote(2).future().result(PATIENCE))
+
+
+def test_what_a_callback_raises_ends_no_thread(capfd: pytest.CaptureFixture[str]) -> None:
+    assert exit_in_a_callback() == 2
+    assert snakepit.get(snakepit.remote(exit_in_a_callback).remote(), timeout=2 * PATIENCE) == 2
+    assert "SystemExit: in a callback" in capfd.readouterr().err
+
+
+def a_failed_future_is_freed() -> bool:
+    """Tell whether a future and its reference go without a collection, after it has failed."""
+    gc.collect()
+    gc.disable()
+    try:
+        future = fail.options(num_cpus=0).remote().future()
+        with contextlib.suppress(LookupError):
+            future.result(PATIENCE)
+        left = weakref.ref(future)
+        del future
+        return wait_until(lambda: left() is None)
+    finally:
+        gc.enable()
+
+
+def test_a_failed_future_goes_without_a_collection() -> None:
+    assert a_failed_future_is_freed()
+    assert snakepit.get(snakepit.remote(a_failed_future_is_freed).remote(), timeout=2 * PATIENCE)
 
 
 def test_a_cancelled_future_leaves_the_call_alone(gate: Gate) -> None:
