@@ -132,7 +132,8 @@ class Sessions:
             and scheduler.objects.entries[call.id].outcome == OK
         ):
             self._forget_setup(kept)
-        if session.made == 1 and session.end:
+        # Not at the end of the runtime, which ends the teardown too.
+        if session.made == 1 and session.end and scheduler.closed is None:
             entry = scheduler.objects.entries.get(session.end)
             session.end = 0
             if entry is not None:
