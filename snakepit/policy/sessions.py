@@ -21,6 +21,7 @@ from .actions import Action, Leave
 from .calls import READY, Call
 from .pinned import Pinned
 from .session import FAST, Session
+from .slots import is_to_end
 from .workers import LIVE, Worker
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Sessions:
         elif not session.strict and (session.place is None or call.hastened):
             if worker is None or not (worker.pool.idle or worker.slots > 1):
                 self._placement.enqueue_freely(call)  # as most do, when there is much to do
-            elif self.pinned.idles(worker, call):
+            elif self.pinned.idles(worker, call) and not is_to_end(worker):
                 self.pinned.send(worker, call)
             else:
                 self._placement.enqueue_freely(call)
@@ -294,7 +295,7 @@ class Sessions:
             calls = [call for call in session.waiting if session.waits(call)]
             taken += [call for call in calls if gone(call.shape.klass)]
             session.waiting = deque(call for call in calls if not gone(call.shape.klass))
-            if session.lined is not None and session.worker is not None:
+            if session.strict and session.worker is not None:  # in its line, or parked there
                 self.pinned.queue_up(session, session.worker)
         return taken
 

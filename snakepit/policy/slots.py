@@ -33,7 +33,7 @@ class Slots:
 
     def spare(self, pool: Pool) -> Worker | None:
         """Return a worker that runs calls and has a free slot, the least recently given one."""
-        if pool.over and pool.staffed > pool.limit:
+        if _has_too_many(pool):
             return None  # One that has calls in turn for ever would never end.
         part = pool.part
         while part:
@@ -82,6 +82,15 @@ class Slots:
         if not worker.part and worker.inflight and has_free(worker):
             worker.part = True
             worker.pool.part.append(worker)
+
+
+def _has_too_many(pool: Pool) -> bool:
+    return pool.over and pool.staffed > pool.limit
+
+
+def is_to_end(worker: Worker) -> bool:
+    """Tell whether a worker is to get no call beside those that it has: perhaps it ends then."""
+    return bool(worker.inflight) and _has_too_many(worker.pool)
 
 
 def has_free(worker: Worker) -> bool:

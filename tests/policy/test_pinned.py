@@ -11,7 +11,7 @@ from snakepit.policy import actions as do
 from snakepit.policy.calls import Call
 from snakepit.policy.lines import Line
 from snakepit.policy.resources import UNIT
-from snakepit.policy.session import FAST, QUEUE, Session
+from snakepit.policy.session import FAST, HINT, QUEUE, Session
 from snakepit.policy.workers import Worker
 
 from .rig import Rig, only, sent
@@ -110,6 +110,15 @@ def test_in_slots_what_runs_since_before_a_session_was_pinned_anew_is_no_call_of
     assert (first.state, second.state) == ("sent", "ready")
     long(rig, first)
     assert second.state == "sent"
+
+
+def test_a_parked_session_whose_calls_are_taken_away_waits_for_its_worker_no_longer() -> None:
+    rig = crew(1, slots=2)
+    session = rig.scheduler.sessions.open("a", QUEUE)
+    first, second = made(rig, session), made(rig, session)
+    assert rig.scheduler.placement.take_waiting(rig.pool) == [second]
+    long(rig, first)
+    assert not rig.scheduler.placement.pinned.held
 
 
 # --- turns --------------------------------------------------------------------------------------
@@ -242,6 +251,22 @@ def test_a_smaller_pool_waits_for_those_at_work_before_those_that_sessions_rely_
     rig.scheduler.supervision.resize(rig.pool, 1, 1)
     long(rig, works)
     assert [*rig.pool.workers.values()] == [session.worker]
+
+
+def test_in_slots_a_hint_keeps_no_worker_of_a_smaller_pool_busy_for_ever() -> None:
+    rig = crew(2, slots=2)
+    rig.pool.line = Line(None, None)
+    session = rig.scheduler.sessions.open("a", HINT)
+    first = made(rig, session)
+    other = rig.submit()
+    assert other.worker != first.worker
+    rig.scheduler.supervision.resize(rig.pool, 1, 1)
+    for _ in range(3):
+        following = made(rig, session)
+        long(rig, first)
+        turn(rig)
+        first = following
+    assert len(rig.pool.workers) == 1 and other.state == first.state == "sent"
 
 
 def test_recycling_waits_until_sessions_are_over() -> None:
