@@ -157,7 +157,9 @@ class Sessions:
         if not klass.queue and self._placement.resources.fits(klass.needs):
             pool = klass.pool
             found = pool.workers if pool.slots > 1 and not pool.idle else pool.idle
-            worker = min(filter(self.pinned.is_idle, found.values()), key=_reliance, default=None)
+            able = (each for each in found.values() if self.pinned.is_idle(each))
+            stay = (each for each in able if not is_to_end(each))
+            worker = min(stay, key=_reliance, default=None)
         if worker is None:
             self._placement.enqueue_freely(call)
         else:

@@ -269,6 +269,18 @@ def test_in_slots_a_hint_keeps_no_worker_of_a_smaller_pool_busy_for_ever() -> No
     assert len(rig.pool.workers) == 1 and other.state == first.state == "sent"
 
 
+def test_in_slots_no_session_is_pinned_to_one_beside_whose_calls_a_smaller_pool_puts_none() -> None:
+    rig = crew(2, slots=2)
+    rig.pool.line = Line(None, None)
+    calls = [rig.submit(), rig.submit()]
+    rig.scheduler.supervision.resize(rig.pool, 1, 1)
+    first = made(rig, rig.scheduler.sessions.open("a", QUEUE))
+    assert first.state == "ready"
+    long(rig, calls[0])
+    turn(rig)
+    assert first.worker == calls[1].worker
+
+
 def test_recycling_waits_until_sessions_are_over() -> None:
     rig = crew(1)
     session = begun(rig, "a")
