@@ -90,8 +90,8 @@ class Mailbox:
         self._posting = threading.Lock()
         self._posted: deque[bytes] = deque()
         self._role = threading.Lock()
-        self._released = threading.Condition()
-        self._standing_by = 0
+        self._released = threading.Lock()  # guards the next
+        self._standing_by: list[threading.Lock] = []  # each released when the role has been
         self._received = 0  # reads and pokes so far; changed by who has the role
         self._misses = 0
         self._seat = Seat()
@@ -219,27 +219,38 @@ class Mailbox:
                 return bool(ready())
 
     def _stand_by(self, ready: Callable[[], Any], deadline: Deadline) -> bool:
-        """Let another thread read; tell whether the caller has the role after all."""
+        """Let another thread read; tell whether the caller has the role after all.
+
+        A lock of its own, and no condition: an exception that strikes in one's `wait` may find it
+        without its lock, and come out as the error of who releases that.
+        """
+        bell = threading.Lock()
+        bell.acquire()
         with self._released:
-            self._standing_by += 1
-            try:
-                if self._role.acquire(blocking=False):
-                    return True
-                if not ready():
-                    self._blocks(True, False)
-                    try:
-                        self._released.wait(deadline.remaining())
-                    finally:
-                        self._blocks(False, False)
-                return False
-            finally:
-                self._standing_by -= 1
+            self._standing_by.append(bell)
+        try:
+            if self._role.acquire(blocking=False):
+                return True
+            if not ready():
+                timeout = deadline.remaining()
+                self._blocks(True, False)
+                try:
+                    bell.acquire(timeout=-1 if timeout is None else timeout)
+                finally:
+                    self._blocks(False, False)
+            return False
+        finally:
+            with self._released:
+                if bell in self._standing_by:
+                    self._standing_by.remove(bell)
 
     def _leave_role(self) -> None:
         self._role.release()
         if self._standing_by:
             with self._released:
-                self._released.notify_all()
+                for bell in self._standing_by:
+                    bell.release()
+                self._standing_by.clear()
 
     def _read(self, deadline: Deadline) -> None:
         came = self._spin() if self.spin and self._misses < 3 else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -176,3 +179,52 @@ def test_who_stands_by_does_not_say_that_the_reader_wakes() -> None:
     os.close(mailbox.descriptors[1])
     ours.close()
     theirs.close()
+
+
+class Strike(BaseException):
+    """What a signal's handler raises."""
+
+
+def test_what_strikes_who_stands_by_comes_out_as_it_is() -> None:
+    """At each instruction of what runs while it may strike."""
+    ours, theirs = socket.socketpair()
+    sleeps, over = threading.Event(), threading.Event()
+    opened, steps, last = False, 0, 0
+
+    def blocks(blocking: bool, reads: bool) -> None:
+        nonlocal opened
+        if reads:
+            sleeps.set()
+        else:
+            opened = blocking
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal opened, steps
+        frame.f_trace_opcodes = True
+        if opened and event == "opcode":
+            steps += 1
+            if steps == last:
+                opened = False
+                raise Strike
+        return trace
+
+    mailbox = Mailbox(ours, lambda message: None, blocks)
+    reader = threading.Thread(target=mailbox.wait_for, args=(over.is_set, NEVER))
+    reader.start()
+    assert sleeps.wait(PATIENCE)
+    tracer = sys.gettrace()
+    try:
+        while steps == last:
+            last, steps = last + 1, 0
+            sys.settrace(trace)
+            with contextlib.suppress(Strike):
+                mailbox.wait_for(bool, Deadline.after(0.001))
+    finally:
+        sys.settrace(tracer)
+        over.set()
+        mailbox.poke()
+        reader.join(PATIENCE)
+        os.close(mailbox.descriptors[1])
+        ours.close()
+        theirs.close()
+    assert last > 10
