@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 FOUNDATION = [
     *"errors carried task_errors sources exceptions faults ids handles bars".split(),
     *"checks config runtime_env machine deadline leftovers neighbours registry".split(),
-    *"endings heartbeats pools refusals sessions".split(),
+    *"endings finalizers heartbeats pools refusals sessions".split(),
 ]
 LAYERS: dict[str, float] = {
     **dict.fromkeys(FOUNDATION, 0),

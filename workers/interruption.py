@@ -3,13 +3,15 @@
 A thread asks with a real-time signal; the handler, which runs in the main thread between
 two instructions of Python, raises only while the call that was meant runs user code. Sections of
 our own (a read of the mailbox, a reply) are never torn. The signal is repeated with growing pauses
-until that call has ended, for user code may catch the exception and go on, or sit in C code that
-retries; C code that never returns to the interpreter cannot be interrupted, only ended.
+until it has struck, for user code may be in a finalizer, out of which no exception comes, or sit in
+C code that retries; C code that never returns to the interpreter cannot be interrupted, only ended.
+What nevertheless comes to nothing, as in a callback from C code, strikes again.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, final
 
+from snakepit.finalizers import in_finalizer
 from snakepit.protocol import TaskInterrupt
 
 SIGNAL: Final = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
@@ -49,12 +52,25 @@ class Interruption:
     def install(self) -> None:
         """Install the handler; call it in the main thread."""
         signal.signal(SIGNAL, self._strike)
+        others = sys.unraisablehook
+
+        def hook(unraisable: sys.UnraisableHookArgs) -> None:
+            if unraisable.exc_type is TaskInterrupt and threading.get_ident() == self.main:
+                self.open = True
+            else:
+                others(unraisable)
+
+        sys.unraisablehook = hook
 
     def _strike(self, number: int, frame: FrameType | None) -> None:
         # What does not strike now is tried again: see `strike_until_ended`.
-        if self.open and self.stack and self.stack[-1] in self._wanted and not self.sending():
+        if self._strikes and not self.sending() and not in_finalizer(frame):
             self.open = False
             raise TaskInterrupt("this call was cancelled")
+
+    @property
+    def _strikes(self) -> bool:
+        return self.open and bool(self.stack) and self.stack[-1] in self._wanted
 
     @contextmanager
     def held_off(self) -> Iterator[None]:

@@ -20,8 +20,9 @@ from importlib import import_module
 from types import FrameType
 from typing import Any, Final, final
 
+from ..finalizers import in_finalizer
+
 _SIGINT: Final = int(signal.SIGINT)
-_FINALIZERS: Final = ("__del__", "_finalize")
 
 # signal.getsignal makes an enum of the answer, at 5 µs a call; CPython's module under it does not.
 getsignal: Final = import_module("_signal").getsignal
@@ -152,7 +153,7 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._depth:
             self.pending = True
-        elif _in_finalizer(frame):
+        elif in_finalizer(frame):
             # Python throws away what is raised in a finalizer; the signal comes again after it.
             self.again()
         else:
@@ -163,11 +164,3 @@ def unwrapped(handler: Any) -> Any:
     """Return the handler that one of `Interrupts` stands before, and any other one as it is."""
     owner = getattr(handler, "__self__", None)
     return owner._original if isinstance(owner, Interrupts) else handler
-
-
-def _in_finalizer(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_name in _FINALIZERS:
-            return True
-        frame = frame.f_back
-    return False

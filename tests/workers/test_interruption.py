@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,13 +25,63 @@ CALL = 7
 SIZE = 4_000_000
 
 
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put back what `install` replaces."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = signal.getsignal(SIGNAL)
+    yield
+    signal.signal(SIGNAL, before)
+
+
+@pytest.fixture
+def cancelled() -> Interruption:
+    """What runs user code, in a call that is cancelled."""
+    interruption = Interruption()
+    interruption.install()
+    interruption.stack.append(CALL)
+    interruption.open = True
+    interruption.want(CALL)
+    return interruption
+
+
+class Dropped:
+    """Is struck when it goes, or whoever is told of that."""
+
+    def __init__(self) -> None:
+        self.ended: list[bool] = []
+
+    def __del__(self) -> None:
+        signal.raise_signal(SIGNAL)
+        self.ended.append(True)
+
+
+@pytest.mark.usefixtures("cancelled")
+def test_a_finalizer_is_not_struck_but_what_comes_after_it() -> None:
+    ended = (dropped := Dropped()).ended
+    del dropped
+    assert ended
+    with pytest.raises(TaskInterrupt):
+        signal.raise_signal(SIGNAL)
+
+
+@pytest.mark.usefixtures("cancelled")
+def test_what_comes_to_nothing_strikes_again(capsys: pytest.CaptureFixture[str]) -> None:
+    value = threading.Event()
+    told = weakref.ref(value, lambda _: signal.raise_signal(SIGNAL))
+    del value
+    assert told() is None
+    assert capsys.readouterr().err == ""
+    with pytest.raises(TaskInterrupt):
+        signal.raise_signal(SIGNAL)
+
+
 def test_a_message_is_never_torn() -> None:
     """The socket is full, so the signal comes between two writes of one message."""
     ours, theirs = socket.socketpair()
     mailbox = Mailbox(ours, lambda message: None, lambda blocking, reads: None)
     interruption = Interruption()
     interruption.sending = mailbox.sending
-    before = signal.getsignal(SIGNAL)
     interruption.install()
     received: list[Any] = []
     ended = threading.Event()
@@ -60,7 +113,6 @@ def test_a_message_is_never_torn() -> None:
         assert ended.is_set()
         assert [len(message.payload) for message in received] == [SIZE]
     finally:
-        signal.signal(SIGNAL, before)
         ours.close()
         theirs.close()
         os.close(mailbox.descriptors[1])
