@@ -39,9 +39,9 @@ class Blocking:
         """The present thread, which reads or lets another do so, is about to block, or goes on."""
         if reads and self._parts is not None:
             self._sleep(blocking, *self._parts)
-        # While the main thread blocks inside a call of the user's, a cancel may strike.
+        # While the main thread waits inside a call of the user's, a cancel may strike.
         interruption = self._interruption
-        if interruption.stack and threading.get_ident() == interruption.main:
+        if interruption.waits and threading.get_ident() == interruption.main:
             interruption.open = blocking
 
     @staticmethod

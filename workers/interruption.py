@@ -34,15 +34,16 @@ class Interruption:
     Attributes:
         stack: ids of the calls on the main thread's stack, the running one last.
         open: whether user code runs right now, so that an exception may strike.
+        waits: whether the main thread waits in user code, so that it may strike while that blocks.
         sending: tells whether the main thread may be in the middle of a message, which an exception
             would tear in two. The user's code calls, puts and asks, all by messages.
     """
 
-    __slots__ = ("_changed", "_struck", "_wanted", "main", "open", "sending", "stack")
+    __slots__ = ("_changed", "_struck", "_wanted", "main", "open", "sending", "stack", "waits")
 
     def __init__(self) -> None:
         self.stack: list[int] = []
-        self.open = False
+        self.open = self.waits = False
         self._wanted: dict[int, bool] = {}  # and whether they are only late
         self._struck: set[int] = set()
         self.main = threading.main_thread().ident
@@ -89,9 +90,16 @@ class Interruption:
         return True
 
     def release(self, held: bool) -> None:
-        """End it."""
+        """End it.
+
+        Raises:
+            TaskInterrupt: the call was cancelled meanwhile: signals may always find a section open.
+        """
         if held:
             self.open = True
+            if self._strikes and not in_finalizer(sys._getframe()):
+                self.open = False
+                raise TaskInterrupt("this call was cancelled")
 
     def cancelled(self, call: int) -> bool:
         """Tell whether the call was cancelled, or its time is over."""

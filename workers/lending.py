@@ -65,17 +65,22 @@ class Lending:
 
     def borrow(self, identifier: int) -> int:
         """See `Runtime.borrow`."""
-        with self._interruption.held_off():
-            with self._changed:
-                self._last = key = self._last + 1
-                self._awaited.add(key)
-            try:
-                refusal = self._runtime.ask("descriptor", identifier, key)
-                fds = () if refusal else self._take(key)
-            finally:
+        fds: tuple[int, ...] = ()
+        try:
+            with self._interruption.held_off():
                 with self._changed:
-                    self._awaited.discard(key)
-                    _close(self._arrived.pop(key, ()))
+                    self._last = key = self._last + 1
+                    self._awaited.add(key)
+                try:
+                    refusal = self._runtime.ask("descriptor", identifier, key)
+                    fds = () if refusal else self._take(key)
+                finally:
+                    with self._changed:
+                        self._awaited.discard(key)
+                        _close(self._arrived.pop(key, ()))
+        except BaseException:
+            _close(fds)  # The call was cancelled meanwhile: nobody takes it.
+            raise
         if refusal:
             kind, text = refusal
             raise (DescriptorLimitError if kind == "limit" else ObjectLostError)(text)

@@ -156,8 +156,13 @@ class Waiting:
             interruption.open = was_open
 
     def _wait_and_help(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
+        interruption = self._interruption
         while True:
-            done = self._mailbox.wait_for(lambda: ready() or self.has_nested(), deadline)
+            interruption.waits = True
+            try:
+                done = self._mailbox.wait_for(lambda: ready() or self.has_nested(), deadline)
+            finally:
+                interruption.waits = False
             if ready() or not self.has_nested():
                 return done
             # Its own waits come and go below this one, on the same stack.

@@ -17,6 +17,7 @@ from snakepit.protocol import TaskInterrupt
 from snakepit.wire import messages as wire
 from snakepit.wire.codec import decode
 from snakepit.wire.frames import FrameDecoder
+from snakepit.workers.blocking import Blocking
 from snakepit.workers.interruption import SIGNAL, Interruption
 from snakepit.workers.mailbox import Mailbox
 
@@ -72,6 +73,26 @@ def test_what_comes_to_nothing_strikes_again(capsys: pytest.CaptureFixture[str])
     del value
     assert told() is None
     assert capsys.readouterr().err == ""
+    with pytest.raises(TaskInterrupt):
+        signal.raise_signal(SIGNAL)
+
+
+def test_a_section_is_struck_at_its_end_also_if_it_blocks(cancelled: Interruption) -> None:
+    blocking = Blocking(cancelled)
+    held = cancelled.hold()
+    blocking(True, True)
+    signal.raise_signal(SIGNAL)
+    blocking(False, True)
+    with pytest.raises(TaskInterrupt):
+        cancelled.release(held)
+    cancelled.release(cancelled.hold())  # It has been told.
+
+
+def test_who_waits_is_struck_while_he_blocks(cancelled: Interruption) -> None:
+    blocking = Blocking(cancelled)
+    cancelled.open, cancelled.waits = False, True
+    signal.raise_signal(SIGNAL)
+    blocking(True, False)
     with pytest.raises(TaskInterrupt):
         signal.raise_signal(SIGNAL)
 
