@@ -172,6 +172,9 @@ class Answers:
         call.expired = False
         if call.actor:
             self._actors.again(call)
+        elif call.session is not None and call.session.strict:
+            call.to("back")
+            self._placement.requeue([call])  # before those of its session made after it
         else:
             call.to("wait")
             self._placement.resume(call)

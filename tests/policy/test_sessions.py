@@ -297,6 +297,21 @@ def test_a_session_that_is_pinned_anew_finds_nothing_where_none_of_its_calls_run
         assert not rig.take()
 
 
+def test_a_call_of_a_strict_session_that_is_tried_again_keeps_its_place() -> None:
+    for affinity, slots in ((QUEUE, 1), (QUEUE, 2), (FAST, 1)):
+        rig = Rig(size=1, limit=1, slots=slots)
+        rig.workers(1)
+        session = rig.scheduler.sessions.open("s", affinity)
+        first = made(rig, session, max_retries=1)
+        second = made(rig, session)
+        rig.result(first, RETRYABLE)
+        assert first.state == "sent"
+        if affinity == QUEUE:
+            assert second.state == "ready"
+            long(rig, first)
+            assert second.state == "sent"
+
+
 def counted(rig: Rig) -> tuple[int, int, int]:
     """How many calls the pool runs, has queued, and has that wait for an argument."""
     found = stats(rig.scheduler.placement, rig.pool)
