@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from types import FunctionType, TracebackType
 from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar, final, overload
 
@@ -191,7 +193,7 @@ class Session:
         UnknownPoolError: the runtime has no such pool.
     """
 
-    __slots__ = ("_calls", "_end", "_key", "_runtime", "_teardown", "id", "pool")
+    __slots__ = ("_calls", "_closing", "_end", "_key", "_runtime", "_teardown", "id", "pool")
 
     def __init__(
         self,
@@ -216,6 +218,7 @@ class Session:
         begin = self._hook("setup", setup)
         self._teardown = self._hook("teardown", teardown)
         self._end: ObjectRef[Any] | None = None
+        self._closing = threading.RLock()  # several threads may close it, and a signal handler
         self._runtime = runtime = current() or running()
         number = runtime.ask_session("open", self.id, *settings, begin is None)
         while begin is not None and not number:  # again, if another handle closes it meanwhile
@@ -315,7 +318,7 @@ class Session:
         Raises:
             NotSupportedError: in inline mode, with a teardown, within a call of this session.
         """
-        try:
+        with self._closing, suppress(SessionClosedError, RuntimeClosedError, ForkedRuntimeError):
             if self._end is not None or current() is not self._runtime:
                 pass
             elif self._teardown is None:
@@ -324,8 +327,6 @@ class Session:
                 self._runtime.ask_session("describe", self._key)
                 key = (*self._key, "teardown")
                 self._end = self._teardown.start(self._runtime, key, (), {})
-        except (SessionClosedError, RuntimeClosedError, ForkedRuntimeError):
-            pass
         return self._end
 
     def _of_another_runtime(self) -> RuntimeClosedError:

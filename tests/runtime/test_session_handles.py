@@ -263,6 +263,23 @@ def test_a_session_is_closed_but_once(affinity: Any) -> None:
     assert session.close() is closed and same.close() is None
 
 
+def test_threads_that_close_the_same_session_get_the_same_teardown() -> None:
+    for _ in range(30):
+        session = snakepit.Session("s", pool="one", teardown=end)
+        start, closed = threading.Barrier(3), []
+
+        def close(session: Any = session, start: Any = start, closed: Any = closed) -> None:
+            start.wait(PATIENCE)
+            closed.append(session.close())
+
+        threads = [threading.Thread(target=close) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert get(closed) == [["end"]] * 3
+
+
 def test_a_session_that_has_expired_is_not_torn_down(tally: Tally) -> None:
     @snakepit.remote
     def count() -> None:
