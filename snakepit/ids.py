@@ -45,12 +45,19 @@ def start_time(pid: int) -> int:
     Source: proc(5), fields 3, 20 and 22 of /proc/PID/stat.
     """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            fields = stat.read().rpartition(b")")[2].split()
+        return _start_time(pid)
+    except OSError:
+        return 0
+
+
+def _start_time(pid: int) -> int:
+    with open(f"/proc/{pid}/stat", "rb") as stat:
+        fields = stat.read().rpartition(b")")[2].split()
+    try:
         # The first thread may have ended before the others.
         ended = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
         return 0 if ended else int(fields[19])
-    except (OSError, IndexError, ValueError):
+    except (IndexError, ValueError):
         return 0
 
 
@@ -64,10 +71,18 @@ def new_run() -> str:
 
 
 def run_is_alive(run: str) -> bool:
-    """Tell whether the driver that made `run` still lives; a recycled pid does not fool it."""
+    """Tell whether the driver that made `run` still lives; a recycled pid does not fool it.
+
+    One that cannot be looked at lives: who has no descriptor left must not end a run for that.
+    """
     pid, _, rest = run.partition("-")
     started = rest.partition("-")[0]
     if not (pid.isdigit() and started.isdigit()):
         return False
-    now_started = start_time(int(pid))
+    try:
+        now_started = _start_time(int(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    except OSError:
+        return True
     return now_started != 0 and now_started == int(started)

@@ -373,9 +373,12 @@ class Zygote:
 
 
 def _clean_dead_runs() -> None:
-    from snakepit.transport.orphans import clean_dead_runs
+    try:
+        from snakepit.transport.orphans import clean_dead_runs
 
-    clean_dead_runs()
+        clean_dead_runs()
+    except (OSError, ImportError):
+        return  # No descriptor is left, or no memory: what dead runs left is the next zygote's.
 
 
 def _end_unready(run: str) -> None:

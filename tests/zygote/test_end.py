@@ -204,3 +204,25 @@ def test_the_next_zygote_cleans_up_after_a_dead_run() -> None:
         finally:
             zygote.close()
             dead.kill()
+
+
+WITHOUT_DESCRIPTORS = """
+import os, resource, sys
+from snakepit.ids import new_run, run_is_alive
+from snakepit.workers.nursery import _clean_dead_runs
+
+run = new_run()
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+_clean_dead_runs()  # what it imports cannot be opened
+alive = run_is_alive(run), run_is_alive("4194999-1-dddd")
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+print(*alive, run_is_alive("4194999-1-dddd"))
+"""
+
+
+def test_who_has_no_descriptor_left_neither_cleans_nor_takes_a_run_for_dead() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DESCRIPTORS], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "True", "False"], done.stderr
