@@ -22,7 +22,7 @@ from snakepit.errors import (
     TaskCancelledError,
     WorkerCrashedError,
 )
-from snakepit.policy.pools import TRIAL
+from snakepit.policy.pools import FAILED, TRIAL
 from snakepit.runtime.outbox import Outbox
 from snakepit.testing import ScriptedWorker, Stage, Step
 from snakepit.wire import codec
@@ -30,8 +30,11 @@ from snakepit.wire import messages as wire
 from snakepit.wire.frames import FrameDecoder, frame
 
 PATIENCE = 30.0
-# One death in vain is borne within 0.4 s: the longest back-off, and the cool-down, last 0.1 s.
-IMPATIENT: dict[str, Any] = {"restart_intensity": 1, "restart_period": 0.4}
+# One death in vain is borne, and it is not long until the next start: the period is, so that no
+# busy machine puts two deaths further apart.
+IMPATIENT: dict[str, Any] = {"restart_intensity": 1, "restart_period": 3600}
+COOL_DOWN = 900.0
+"""Seconds, of which none goes by: tests end it themselves, with `cooled_down`."""
 Until = Callable[[Callable[[], Any]], None]
 
 
@@ -456,6 +459,15 @@ def test_a_reply_that_nobody_waits_for_any_more_is_dropped(until: Until) -> None
 # --- spawns ----------------------------------------------------------------------------------
 
 
+def cooled_down(stage: Any) -> None:
+    """Let the cool-down of the pool be over."""
+    scheduler = stage.runtime._scheduler
+    pool = scheduler.placement.pools["default"]
+    assert pool.state is FAILED
+    stage.runtime._core.update(lambda: scheduler.tick(f"retry:{pool.turn}:default"))
+    assert pool.state is TRIAL
+
+
 def test_spawns_that_fail_are_told_and_heal(until: Until) -> None:
     with testing.scripted_runtime(testing.reply(1), **IMPATIENT) as stage:
         until(lambda: stage.workers)  # one on its way would be forked all the same, and live
@@ -465,13 +477,13 @@ def test_spawns_that_fail_are_told_and_heal(until: Until) -> None:
         for _ in range(2):
             with pytest.raises(PoolFailedError, match="no more processes") as caught:
                 get(task.remote())
-            assert caught.value.cool_down == pytest.approx(0.1)
+            assert caught.value.cool_down == COOL_DOWN
             # Until the cool-down is over nobody is asked again.
             asked = stage.zygote.spawns
             with pytest.raises(PoolFailedError):
                 get(task.remote())
             assert stage.zygote.spawns == asked
-            until(lambda: stage.runtime._scheduler.placement.pools["default"].state is TRIAL)
+            cooled_down(stage)
         stage.zygote.spawn_failure = ""
         assert get(task.remote()) == 1
 
@@ -492,10 +504,10 @@ def test_workers_that_die_at_their_start_fail_the_pool_with_their_last_words(unt
                 get(ref)
             error = caught.value
             assert (error.exit_code, error.signal, error.stderr) == (7, None, words[0])
-            assert (error.pool, error.restarts, error.period) == ("default", 2, 0.4)
+            assert (error.pool, error.restarts, error.period) == ("default", 2, 3600)
         assert stage.zygote.spawns == 2
         words.clear()
-        until(lambda: stage.runtime._scheduler.placement.pools["default"].state is TRIAL)
+        cooled_down(stage)
         assert get(task.remote()) == 1
 
 
@@ -559,7 +571,7 @@ def test_zygotes_that_end_at_once_are_given_up_with_the_reason(until: Until) -> 
             with pytest.raises(RuntimeFailedError, match="no such file") as caught:
                 get(ref)
             error = caught.value
-            assert (error.exit_code, error.restarts, error.period) == (3, 2, 0.4)
+            assert (error.exit_code, error.restarts, error.period) == (3, 2, 3600)
         assert len(stage.zygotes) == 2
 
 
