@@ -85,6 +85,34 @@ def is_settled() -> bool:
     return not entries() and not core().waiters and resources_are_free()
 
 
+def let_time_run_out(begun: Callable[[], Any], count: int = 1) -> None:
+    """Wait until calls are where they should be; the time of those with a limit is then over.
+
+    A limit of a tenth of a second would hope that they get there by then.
+
+    Args:
+        begun: tells that they are there.
+        count: how many have a limit; that they have begun is told by another way than `begun`.
+    """
+    assert wait_until(begun)
+    inner = core()
+    timeouts = inner.scheduler.timeouts
+
+    def run_out() -> bool:
+        workers = inner.scheduler.placement.workers
+        living = {number: timeouts._living(workers[number]) for number in timeouts._running}
+        if sum(map(len, living.values())) < count:
+            return False
+        now = time.monotonic()
+        for number, entries in living.items():
+            timeouts._running[number] = {call: (at[0], now, at[2]) for call, at in entries.items()}
+            timeouts._armed[number] = now
+            timeouts.look(number, now)
+        return True
+
+    assert wait_until(lambda: inner.update(run_out))
+
+
 def stored_values() -> int:
     """How many values lie in the arenas of the driver and of dead workers."""
     inner = core()

@@ -20,7 +20,7 @@ from snakepit import errors
 from snakepit.machine import has_gil
 from snakepit.policy import timeouts
 from snakepit.util import threads
-from tests.runtime.helpers import PATIENCE, Gate, Tally, wait_until
+from tests.runtime.helpers import PATIENCE, Gate, Tally, let_time_run_out, wait_until
 
 THREADS = 4
 
@@ -405,9 +405,11 @@ def pid() -> int:
     return os.getpid()
 
 
-@snakepit.remote(pool="threads", timeout=0.1, max_retries=0)
-def freeze() -> None:
-    ctypes.PyDLL(None).sleep(600)
+@snakepit.remote(pool="threads", timeout=2 * PATIENCE, max_retries=0)
+def freeze(tally: Tally) -> None:
+    sleep = ctypes.PyDLL(None).sleep
+    tally.add()
+    sleep(600)
 
 
 def test_a_call_that_takes_too_long_is_left_alone(
@@ -416,7 +418,8 @@ def test_a_call_that_takes_too_long_is_left_alone(
     monkeypatch.setattr(timeouts, "GRACE", 0.1)
     process = snakepit.get(pid.remote(), timeout=PATIENCE)
     other = hold.remote(gate, tally)
-    late = hold.options(timeout=0.1).remote(gate, tally)
+    late = hold.options(timeout=2 * PATIENCE).remote(gate, tally)
+    let_time_run_out(lambda: tally.count == 2)
     with pytest.raises(errors.TaskTimeoutError, match="may still run"):
         snakepit.get(late, timeout=PATIENCE)
     stats = snakepit.pool("threads").stats()
@@ -447,9 +450,11 @@ def test_one_that_holds_the_gil_too_long_does_not_keep_the_others(
     process = snakepit.get(pid.remote(), timeout=PATIENCE)
     other = hold.remote(gate, tally)
     assert wait_until(lambda: tally.count == 1)
+    frozen = freeze.remote(tally)
+    let_time_run_out(lambda: tally.count == 2)
     with pytest.raises(errors.TaskTimeoutError):
-        snakepit.get(freeze.remote(), timeout=PATIENCE)
-    assert wait_until(lambda: tally.count == 2)
+        snakepit.get(frozen, timeout=PATIENCE)
+    assert wait_until(lambda: tally.count == 3)
     gate.open()
     assert snakepit.get(other, timeout=PATIENCE) != process
     assert "killed" not in snakepit.pool("threads").stats()["crashes"]

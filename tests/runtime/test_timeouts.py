@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import snakepit
 from snakepit import errors
 from snakepit.policy import timeouts
-from tests.runtime.helpers import PATIENCE, Gate, Tally, wait_until
+from tests.runtime.helpers import PATIENCE, Gate, Tally, core, let_time_run_out, wait_until
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -25,11 +26,11 @@ def sleeps() -> None:
         time.sleep(0.01)
 
 
-@snakepit.remote(timeout=0.2, max_retries=3)
+@snakepit.remote(timeout=2 * PATIENCE, max_retries=3)
 def deaf(tally: Tally) -> None:
     """C code that holds the GIL and hears of no signal."""
-    tally.add()
     signal.pthread_sigmask(signal.SIG_SETMASK, set(signal.Signals) - {signal.SIGKILL})
+    tally.add()
     ctypes.PyDLL(None).sleep(600)
 
 
@@ -61,61 +62,91 @@ def test_a_task_is_interrupted_and_its_worker_goes_on() -> None:
 
 @pytest.mark.usefixtures("strict")
 def test_one_that_cannot_be_interrupted_ends_with_its_worker(tally: Tally) -> None:
+    ref = deaf.remote(tally)
+    let_time_run_out(lambda: tally.count == 1)
     with pytest.raises(errors.TaskTimeoutError, match="deaf"):
-        snakepit.get(deaf.remote(tally), timeout=PATIENCE)
+        snakepit.get(ref, timeout=PATIENCE)
     assert tally.count == 1, "it is not tried again"
     assert snakepit.get(pid.remote(), timeout=PATIENCE)
 
 
-def test_time_before_it_begins_does_not_count() -> None:
+def test_time_before_it_begins_does_not_count(gate: Gate, tmp_path: Path) -> None:
     @snakepit.remote(num_cpus=2)
-    def before() -> None:
-        time.sleep(1.2)
+    def waits(begun: Gate, end: Gate) -> None:
+        begun.open()
+        end.wait()
 
-    first = before.remote()
-    last = pid.options(num_cpus=2, timeout=1).remote()
-    assert snakepit.get([first, last], timeout=PATIENCE)[1]
+    begun, end = Gate(str(tmp_path / "begun")), Gate(str(tmp_path / "end"))
+    first = waits.remote(begun, end)
+    last = waits.options(timeout=PATIENCE).remote(gate, gate)
+    begun.wait()
+    least = time.monotonic() + PATIENCE
+    end.open()
+    found: list[float] = []
+
+    def has_begun() -> bool:
+        for running in [*core().scheduler.timeouts._running.values()]:
+            if last._id in running:
+                found.append(running[last._id][1])
+        return bool(found)
+
+    assert wait_until(has_begun) and found[0] > least
+    snakepit.get([first, last], timeout=PATIENCE)
 
 
 @pytest.mark.usefixtures("patient")
 def test_it_is_tried_again_if_the_options_say_so(tally: Tally) -> None:
-    @snakepit.remote(timeout=0.1, max_retries=2, retry_exceptions=[errors.TaskTimeoutError])
-    def third(tally: Tally) -> int:
+    @snakepit.remote(
+        timeout=2 * PATIENCE, max_retries=2, retry_exceptions=[errors.TaskTimeoutError]
+    )
+    def endless(tally: Tally) -> None:
         tally.add()
-        while tally.count < 3:
-            time.sleep(0.01)
-        return tally.count
+        time.sleep(2 * PATIENCE)
 
-    assert snakepit.get(third.remote(tally), timeout=PATIENCE) == 3
-    other = third.options(max_retries=1, retry_exceptions=[ValueError])
-    assert snakepit.get(other.remote(tally), timeout=PATIENCE) == 4
+    ref = endless.remote(tally)
+    for tries in (1, 2, 3):
+        let_time_run_out(lambda tries=tries: tally.count == tries)  # type: ignore[misc]
+    with pytest.raises(errors.TaskTimeoutError):
+        snakepit.get(ref, timeout=PATIENCE)
+    ref = endless.options(retry_exceptions=[ValueError]).remote(tally)
+    let_time_run_out(lambda: tally.count == 4)
+    with pytest.raises(errors.TaskTimeoutError):
+        snakepit.get(ref, timeout=PATIENCE)
+    assert tally.count == 4
 
 
 @pytest.mark.usefixtures("patient")
-def test_what_it_raises_when_interrupted_is_no_answer() -> None:
-    @snakepit.remote(timeout=0.1)
+def test_what_it_raises_when_interrupted_is_no_answer(gate: Gate, tally: Tally) -> None:
+    @snakepit.remote(timeout=2 * PATIENCE)
     def stubborn() -> None:
         try:
-            while True:
-                time.sleep(0.01)
+            gate.open()
+            time.sleep(2 * PATIENCE)
         except BaseException:
+            tally.add()
             raise ValueError("tidied up") from None
 
+    ref = stubborn.remote()
+    let_time_run_out(lambda: gate.is_open)
     with pytest.raises(errors.TaskTimeoutError):
-        snakepit.get(stubborn.remote(), timeout=PATIENCE)
+        snakepit.get(ref, timeout=PATIENCE)
+    assert tally.count == 1
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_value_that_comes_in_the_grace_is_kept() -> None:
-    @snakepit.remote(timeout=0.1)
+def test_a_value_that_comes_in_the_grace_is_kept(gate: Gate) -> None:
+    @snakepit.remote(timeout=2 * PATIENCE)
     def tidy() -> str:
         try:
-            while True:
-                time.sleep(0.01)
+            gate.open()
+            time.sleep(2 * PATIENCE)
         except BaseException:
             return "tidied up"
+        return "too late"
 
-    assert snakepit.get(tidy.remote(), timeout=PATIENCE) == "tidied up"
+    ref = tidy.remote()
+    let_time_run_out(lambda: gate.is_open)
+    assert snakepit.get(ref, timeout=PATIENCE) == "tidied up"
 
 
 @pytest.mark.usefixtures("patient")
@@ -140,8 +171,8 @@ class Plain:
         while True:
             time.sleep(0.01)
 
-    def wait(self) -> int:
-        time.sleep(0.3)
+    def wait(self, seconds: float = 0.0) -> int:
+        time.sleep(seconds)
         return os.getpid()
 
 
@@ -152,16 +183,17 @@ def test_a_method_is_interrupted_and_its_actor_lives() -> None:
     with pytest.raises(errors.TaskTimeoutError, match=r"Plain\.sleeps"):
         snakepit.get(actor.sleeps.remote(), timeout=PATIENCE)
     with pytest.raises(errors.TaskTimeoutError):
-        snakepit.get(actor.wait.options(timeout=0.1).remote(), timeout=PATIENCE)
+        snakepit.get(actor.wait.options(timeout=0.1).remote(PATIENCE), timeout=PATIENCE)
     assert snakepit.get(actor.wait.remote(), timeout=PATIENCE) == first
 
 
 @snakepit.remote
 class Deaf:
-    def waits(self) -> None:
+    def waits(self, gate: Gate) -> None:
         while True:
             try:
-                time.sleep(PATIENCE)
+                gate.open()
+                time.sleep(2 * PATIENCE)
             except BaseException:
                 continue
 
@@ -170,16 +202,19 @@ class Deaf:
 
 
 @pytest.mark.parametrize("max_restarts", [0, 1])
-def test_an_actor_that_ended_with_such_a_method_says_so(max_restarts: int) -> None:
+def test_an_actor_that_ended_with_such_a_method_says_so(max_restarts: int, tmp_path: Path) -> None:
     actor = Deaf.options(max_restarts=max_restarts).remote()
     snakepit.get(actor.pid.remote(), timeout=PATIENCE)
-    for _ in range(max_restarts + 1):
+    for life in range(max_restarts + 1):
+        gate = Gate(str(tmp_path / f"gate-{life}"))
+        ref = actor.waits.options(timeout=600).remote(gate)
+        let_time_run_out(lambda gate=gate: gate.is_open)  # type: ignore[misc]
         with pytest.raises(errors.TaskTimeoutError):
-            snakepit.get(actor.waits.options(timeout=0.1).remote(), timeout=PATIENCE)
+            snakepit.get(ref, timeout=PATIENCE)
     with pytest.raises(errors.ActorDiedError) as caught:
         snakepit.get(actor.pid.remote(), timeout=PATIENCE)
     text = str(caught.value)
-    assert "was ended while it ran Deaf.waits. Deaf.waits had run for more than 0.1 s" in text
+    assert "was ended while it ran Deaf.waits. Deaf.waits had run for more than 600 s" in text
     assert "os._exit" not in text and "out-of-memory" not in text
     assert ("With max_restarts it would" in text) == (not max_restarts)
     assert ("It was made anew as often as max_restarts=1 allows" in text) == bool(max_restarts)
