@@ -62,7 +62,7 @@ class Waitlists:
                 self.waiting[pool] += 1
 
     def after(self, name: str, args: tuple[Any, ...]) -> None:
-        """Note since when each waits to begin; in a worker's mailbox, too, if that gives it back."""
+        """Note since when each waits to begin; in a mailbox, too, if its worker gives it back."""
         new = self.world.tasks.get(args[0].id) if name == "submit" else None
         taken = new is not None and not self.world.closed and self._is_refused(new)
         self.world.require(not taken, f"{new!r} is taken by a pool that drains")
