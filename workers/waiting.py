@@ -147,6 +147,9 @@ class Waiting:
             send(blocked._replace(back=back))
             try:
                 return self._wait_and_help(ready, deadline)
+            except TaskInterrupt:
+                was_open = False  # What the user's code does for its end is not struck once more.
+                raise
             finally:
                 self._mailbox.send(wire.Unblocked(blocked.call))
         finally:

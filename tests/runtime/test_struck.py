@@ -13,7 +13,7 @@ from snakepit.api.refs import ObjectRef
 from snakepit.errors import TaskCancelledError
 from snakepit.protocol import current
 from snakepit.workers.interruption import SIGNAL
-from tests.runtime.helpers import PATIENCE, core, wait_until
+from tests.runtime.helpers import PATIENCE, Gate, Tally, core, wait_until
 
 SMALL, LARGE = 10, 1_000_000
 
@@ -67,3 +67,30 @@ def test_what_it_made_is_let_go(runtime: Any, kind: str, size: int) -> None:
     del ref
     assert wait_until(lambda: not entries), entries
     assert snakepit.get(length.remote(bytes(3)), timeout=PATIENCE) == 3
+
+
+@snakepit.remote
+def waits_and_cleans_up(gate: Gate, tally: Tally) -> None:
+    tally.add()
+    try:
+        snakepit.get(wait.remote(gate))
+    finally:
+        signal.raise_signal(SIGNAL)  # It comes again and again until the call has ended.
+        tally.add()
+
+
+@snakepit.remote(num_cpus=0)
+def wait(gate: Gate) -> None:
+    gate.wait()
+
+
+def test_what_a_cancelled_wait_leads_to_is_not_struck(
+    runtime: Any, gate: Gate, tally: Tally
+) -> None:
+    ref = waits_and_cleans_up.remote(gate, tally)
+    assert wait_until(lambda: tally.count == 1 and core().scheduler.placement.waits == 1)
+    snakepit.cancel(ref)
+    with pytest.raises(TaskCancelledError):
+        snakepit.get(ref, timeout=PATIENCE)
+    gate.open()
+    assert tally.count == 2
