@@ -397,7 +397,8 @@ def _preload(modules: list[str]) -> None:
     for name in modules:
         try:
             import_module(name)
-        except ImportError as error:
-            # The worker that needs it will raise this where the user sees it.
+        except Exception as error:
+            # Whatever it is: the worker that needs it will raise this where the user sees it, and
+            # that no descriptor is left to read it with may pass.
             sys.stderr.write(f"cannot preload {name}: {error}\n")
     gc.freeze()

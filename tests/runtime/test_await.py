@@ -87,7 +87,7 @@ def test_a_loop_that_ends_while_it_awaits(gate: Gate) -> None:
 
     async def main() -> None:
         task = asyncio.create_task(wait())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # now it awaits
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

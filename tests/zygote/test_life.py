@@ -206,6 +206,18 @@ def test_a_preloaded_module_is_there_after_the_fork(zygote: Zygote) -> None:
     assert zygote.spawn().run("import sys; reply = 'colorsys' in sys.modules")
 
 
+def test_a_module_that_cannot_be_read_for_want_of_descriptors_ends_nobody(zygote: Zygote) -> None:
+    zygote.spawn().run("reply = 1")
+    pid = zygote.client.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    zygote.client.send(Preload(["colorsys"]))
+    zygote.wait_until(lambda: "cannot preload colorsys" in zygote.client.startup_text())
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert zygote.spawn().run("import colorsys; reply = 2") == 2
+    assert zygote.workers[1].run("reply = 3") == 3
+
+
 def test_two_hundred_lives_leak_no_descriptor(zygote: Zygote) -> None:
     zygote.wait(Started)
     own = Path(f"/proc/{zygote.client.pid}/fd")
