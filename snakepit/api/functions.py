@@ -172,10 +172,15 @@ class TaskCall(Portable, Generic[P, Out]):
             pool: the session's pool; "": the one that the function is for.
 
         Raises:
-            OptionError: the function is for another pool.
+            OptionError: the function is for another pool, or another session.
         """
         own = self._definition
         template = own.template
+        if self._session not in ("", session):
+            raise OptionError(
+                f"{template.name} is for session {self._session!r}, by its options, and is given "
+                f"to session {session!r}: leave that option out"
+            )
         if not pool or template.pool == pool:
             return self
         if template.pool:

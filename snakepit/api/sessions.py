@@ -259,7 +259,7 @@ class Session:
 
         Raises:
             TypeError: the arguments do not fit the function, or it is no function.
-            OptionError: it is for another pool.
+            OptionError: it is for another pool, or its options name another session.
             RuntimeClosedError: the runtime of the session was shut down.
         """
         call = (self._calls.get(function) if _stays(function) else None) or self._bound(function)

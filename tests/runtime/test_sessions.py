@@ -284,6 +284,13 @@ def test_closing_with_calls_in_flight_lets_them_end(gate: Gate, tally: Tally) ->
     assert (pid, calls) == (get(running), 1)
 
 
+def test_a_function_of_another_session_is_refused(strict: snakepit.Session) -> None:
+    for other in (count.options(session="o"), snakepit.remote(session="o")(abs)):
+        with pytest.raises(errors.OptionError, match=r"is for session 'o', by its .* to ses"):
+            strict.remote(other)
+    assert get(strict.remote(count.options(session="strict")))[1] == 1
+
+
 def test_a_function_of_another_pool_is_refused(strict: snakepit.Session) -> None:
     with pytest.raises(errors.OptionError, match="is for pool 'other', and session 'strict'"):
         strict.remote(count.options(pool="other"))
