@@ -377,6 +377,7 @@ class Pooled:
         known = executor.known[execute.template]
         output.enter(known.template.name)
         token = CALL.set(call)
+        self._shared.begins(call)
         started = perf_counter_ns()
         try:
             ended = executor.run(execute, known)

@@ -2,7 +2,8 @@
 
 Guarantees:
 * A value is unpickled by one of the calls that want it; others wait for it, and get the same one.
-* It is let go with the last call that got it: nothing is kept for calls that may come.
+* It is let go with the last call that got it: nothing is kept for calls that may come, nor for
+  threads that have outlived theirs.
 
 Assumptions: a lock guards the table, and one of each value is held while it is made. Nothing relies
 on the GIL.
@@ -42,7 +43,11 @@ class Shared:
         self._values = values
         self._lock = threading.Lock()
         self._table: dict[int, _Kept] = {}
-        self._of: dict[int, set[int]] = {}  # the objects of each call
+        self._of: dict[int, set[int]] = {}  # the objects of each call that runs
+
+    def begins(self, call: int) -> None:
+        """A call may use values from now on, until it has ended."""
+        self._of[call] = set()
 
     def decode(self, identifier: int, payload: Payload) -> Any:
         """Return the value of an object, for the call that runs in this thread.
@@ -53,16 +58,25 @@ class Shared:
         if not call or not is_stored(payload):
             return self._values.decode(payload)
         with self._lock:
-            kept = self._table.get(identifier)
-            if kept is None:
-                kept = self._table[identifier] = _Kept()
-            kept.users.add(call)
-            self._of.setdefault(call, set()).add(identifier)
+            kept = self._use(call, identifier)
+        if kept is None:
+            return self._values.decode(payload)
         with kept.lock:
             if not kept.made:
                 kept.value = self._values.decode(payload)
                 kept.made = True
             return kept.value
+
+    def _use(self, call: int, identifier: int) -> _Kept | None:
+        objects = self._of.get(call)
+        if objects is None:
+            return None  # It has ended, and left a thread behind.
+        kept = self._table.get(identifier)
+        if kept is None:
+            kept = self._table[identifier] = _Kept()
+        kept.users.add(call)
+        objects.add(identifier)
+        return kept
 
     def open(self, identifier: int, outcome: int, payload: Payload) -> Any:
         """Do the same for what `get` was told of an object; see `Values.open`."""
@@ -73,10 +87,8 @@ class Shared:
     def ended(self, call: int) -> None:
         """A call uses nothing any more."""
         gone: list[_Kept] = []
-        if call not in self._of:
-            return
         with self._lock:
-            for identifier in self._of.pop(call, ()):
+            for identifier in self._of.pop(call):
                 kept = self._table[identifier]
                 kept.users.discard(call)
                 if not kept.users:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import ctypes
 import os
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import snakepit
@@ -20,7 +22,7 @@ from snakepit import errors
 from snakepit.machine import has_gil
 from snakepit.policy import timeouts
 from snakepit.util import threads
-from tests.runtime.helpers import PATIENCE, Gate, Tally, let_time_run_out, wait_until
+from tests.runtime.helpers import PATIENCE, Gate, Tally, entries, let_time_run_out, wait_until
 
 THREADS = 4
 
@@ -482,6 +484,32 @@ def test_a_call_that_waits_in_several_threads_gives_its_cpus_until_the_last_has_
     for _ in range(5):
         assert snakepit.get(waits_in_several_threads.remote(), timeout=PATIENCE) == [2, 2]
     assert wait_until(lambda: snakepit.available_resources()["CPU"] == 2.0)
+
+
+@snakepit.remote(pool="threads")
+def leave_a_thread(nested: list[Any], gate: Gate, tally: Tally) -> None:
+    """Leave a thread behind that has the call's context, and uses a value when that has ended."""
+
+    def work() -> None:
+        ref = nested.pop()
+        gate.wait()
+        assert len(snakepit.get(ref)) == 1_000_000
+        del ref
+        tally.add()
+
+    threading.Thread(target=contextvars.copy_context().run, args=(work,)).start()
+
+
+def test_nothing_is_kept_for_a_thread_that_has_outlived_its_call(gate: Gate, tally: Tally) -> None:
+    ref = snakepit.put(np.zeros(1_000_000))
+    snakepit.get(leave_a_thread.remote([ref], gate, tally), timeout=PATIENCE)
+    identifier = ref._id
+    gate.open()
+    assert wait_until(lambda: tally.count == 1)
+    del ref
+    # Without the GIL a thread's objects go when it runs again.
+    get([meet.remote("outlived", THREADS) for _ in range(THREADS)])
+    assert wait_until(lambda: identifier not in entries())
 
 
 def test_a_call_has_no_limit_of_memory_of_its_own() -> None:
