@@ -194,6 +194,10 @@ real, err = sys.stdout, sys.stderr
 sys.stdout = stuck = Stuck()
 sys.stderr = Stuck()
 snakepit.get(pour.remote(mark), timeout=60)
+# A shutdown prints for five seconds, and no longer.
+end = time.monotonic() + 60
+while 'missing' not in sys.stderr.tail and time.monotonic() < end:
+    time.sleep(0.01)
 snakepit.shutdown()
 note = sys.stderr.tail
 sys.stdout, sys.stderr = real, err
