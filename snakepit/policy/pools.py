@@ -319,8 +319,11 @@ class Pool:
 
     @property
     def excess(self) -> int:
-        """How many more workers it has than it keeps when they are idle."""
-        return len(self.workers) - self.starting - self.size
+        """How many more workers it has than it keeps when they are idle.
+
+        Without those in whose places others are: sessions keep them, and they go with those.
+        """
+        return self.staffed - self.starting - self.size
 
     def __repr__(self) -> str:
         return f"<Pool {self.name} {self.state} workers={len(self.workers)}>"

@@ -389,7 +389,8 @@ class Checker:
         for identifier in world.alive - unsaid:
             world.require(identifier in world.truth, f"{identifier:x} stays, referred to by nobody")
         for pool in world.scheduler.placement.pools.values():
-            extra = len(pool.workers) - pool.starting - pool.size
+            kept = sum(worker.pins > 0 for worker in pool.turnover.replaced.values())
+            extra = len(pool.workers) - kept - pool.starting - pool.size
             idle = [worker for worker in pool.idle.values() if not worker.pins]
             world.require(extra <= 0 or not idle, f"{len(idle)} idle workers stay in {pool.name}")
         for klass in list(world.scheduler.placement.waiting):

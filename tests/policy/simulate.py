@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from snakepit.policy.scheduler import Scheduler
 
@@ -44,6 +44,10 @@ def plan(seed: int) -> tuple[Setting, list[int]]:
     steps = random.choice((100, 400, 1200, 3000))
     setting = make_setting(random, steps)
     return setting, [random.getrandbits(64) for _ in range(steps)]
+
+
+MANY: Final = 5_000
+"""Rounds of everything that can move, after which a world that nobody calls has come to rest."""
 
 
 # --- one episode ------------------------------------------------------------------------------
@@ -79,8 +83,10 @@ def play(world: World, decisions: Sequence[int]) -> None:
 
 def quiesce(world: World) -> None:
     """Let everything happen that can, then check that what is left waits for good reasons."""
-    idle_rounds = 0
+    idle_rounds = rounds = 0
     while idle_rounds < 3 or world.is_due():
+        rounds += 1
+        world.require(rounds < MANY, f"timers go on for ever: {world.timers[:3]}")
         if idle_rounds:
             for _ in range(len(world.timers)):
                 world.fire(0)

@@ -8,6 +8,7 @@ from typing import Any
 from snakepit.policy import actions as do
 from snakepit.policy.lifespans import EARLIEST, LOOKS, SPREAD, Lifespan
 from snakepit.policy.lines import Line
+from snakepit.policy.session import QUEUE
 
 from .rig import Rig, only, sent
 
@@ -222,6 +223,24 @@ def test_a_smaller_pool_needs_no_successor() -> None:
     rig.scheduler.supervision.resize(rig.pool, 0, 0)
     assert retired(rig.take()) == [1]
     assert retired(ready(rig, other)) == [other] and not rig.pool.workers
+
+
+def test_who_takes_the_place_of_one_that_a_session_keeps_is_none_too_many() -> None:
+    """A pool let it go when it had idled, and started another, for as long as the session was."""
+    rig = declared(1, limit=3)
+    rig.scheduler.supervision.recycle(rig.pool, None)
+    (other,) = spawned(rig.take())
+    call = rig.call(resources=())
+    call.session = rig.scheduler.sessions.open("s", QUEUE)
+    rig.scheduler.submit(call)
+    assert call.worker == 1
+    rig.result(call)
+    actions = ready(rig, other)
+    assert retired(actions) == [] and rig.pool.workers.keys() == {1, other}
+    assert not [action for action in actions if type(action) is do.Arm]
+    assert rig.pool.excess == 0 and not rig.pool.lacks
+    rig.scheduler.sessions.close(call.session)
+    assert retired(rig.take()) == [1] and rig.pool.workers.keys() == {other}
 
 
 def test_workers_of_actors_stay() -> None:
