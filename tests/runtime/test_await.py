@@ -9,6 +9,7 @@ import gc
 import sys
 import threading
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,7 +138,7 @@ def test_callbacks_of_futures_may_call_anything(gate: Gate) -> None:
     assert found == [2]
 
 
-def exit_in_a_callback() -> int:
+def exit_in_a_callback(gate: Gate) -> int:
     """Return what comes of a call after a callback of another has raised SystemExit."""
     raised = threading.Event()
 
@@ -145,15 +146,19 @@ def exit_in_a_callback() -> int:
         raised.set()
         sys.exit("in a callback")
 
-    first = same.options(num_cpus=0).remote(1).future()
-    first.add_done_callback(leave)
+    first = hold.options(num_cpus=0).remote(gate, 1).future()
+    first.add_done_callback(leave)  # which runs here if the call has ended
+    gate.open()
     assert raised.wait(PATIENCE)
     return int(same.options(num_cpus=0).remote(2).future().result(PATIENCE))
 
 
-def test_what_a_callback_raises_ends_no_thread(capfd: pytest.CaptureFixture[str]) -> None:
-    assert exit_in_a_callback() == 2
-    assert snakepit.get(snakepit.remote(exit_in_a_callback).remote(), timeout=2 * PATIENCE) == 2
+def test_what_a_callback_raises_ends_no_thread(
+    gate: Gate, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_in_a_callback(gate) == 2
+    inside = snakepit.remote(exit_in_a_callback).remote(Gate(str(tmp_path / "inside")))
+    assert snakepit.get(inside, timeout=2 * PATIENCE) == 2
     assert "SystemExit: in a callback" in capfd.readouterr().err
 
 
