@@ -35,6 +35,8 @@ class Kept:
     Attributes:
         id: what people call it.
         settings: pool, affinity, ttl and metadata, as they were given.
+        only: the pool that all calls which name it must be of; empty if any will do. A strict
+            session that was opened for no pool is pinned in that of its first call.
         used: when it was last used.
         called: whether it has had calls since the last sweep. When those ended nobody notes, so
             that the next sweep counts as their end.
@@ -43,24 +45,18 @@ class Kept:
         session: what the runtime has for it, with a `number` that is no other's.
     """
 
-    __slots__ = ("called", "id", "session", "settings", "setup", "store", "used")
+    __slots__ = ("called", "id", "only", "session", "settings", "setup", "store", "used")
 
     def __init__(self, identifier: str, settings: dict[str, Any], session: Any) -> None:
         self.id = identifier
         self.settings = settings
+        pool, affinity = settings["pool"], settings["affinity"]
+        self.only = "" if pool == DEFAULT_POOL or affinity == AFFINITIES[0] else pool
         self.used = 0.0
         self.called = False
         self.setup = 0
         self.store: dict[str, list[bytes]] = {}
         self.session = session
-
-    def takes(self, pool: str) -> bool:
-        """Tell whether calls that name the session may be of that pool: a strict one has its own.
-
-        One that was opened for no pool is pinned in that of its first call.
-        """
-        own, affinity = self.settings["pool"], self.settings["affinity"]
-        return own in (pool, DEFAULT_POOL) or affinity == AFFINITIES[0]
 
 
 @final
@@ -119,7 +115,7 @@ class Desk:
             kept = self.kept[identifier]
         if kept is None:
             return "session_closed", {"session": identifier}
-        if opens and not kept.takes(pool):
+        if opens and kept.only not in ("", pool):
             pinned = kept.settings["pool"]
             return "session_elsewhere", {"session": identifier, "pool": pool, "pinned": pinned}
         kept.used = self._now()

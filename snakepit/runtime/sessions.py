@@ -46,7 +46,7 @@ class Sessions:
         """Take a new call of a session, opened if need be; the lock is held."""
         if isinstance(key, str):
             kept = self._kept.get(key)
-            if kept is not None and not kept.takes(call.shape.template.pool):
+            if kept is not None and kept.only and kept.only != call.shape.template.pool:
                 kept = None
         elif len(key) == 2:
             kept = self._kept.get(key[0])
