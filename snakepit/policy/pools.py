@@ -321,9 +321,10 @@ class Pool:
     def excess(self) -> int:
         """How many more workers it has than it keeps when they are idle.
 
-        Without those in whose places others are: sessions keep them, and they go with those.
+        Those in whose places others are do not count while sessions keep them: they go with those.
         """
-        return self.staffed - self.starting - self.size
+        kept = sum(worker.pins > 0 for worker in self.turnover.replaced.values())
+        return len(self.workers) - kept - self.starting - self.size
 
     def __repr__(self) -> str:
         return f"<Pool {self.name} {self.state} workers={len(self.workers)}>"
