@@ -213,6 +213,7 @@ def test_what_strikes_who_stands_by_comes_out_as_it_is() -> None:
     reader.start()
     assert sleeps.wait(PATIENCE)
     tracer = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for one when a tracer is set
     try:
         while steps == last:
             last, steps = last + 1, 0
