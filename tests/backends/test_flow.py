@@ -12,7 +12,7 @@ import pytest
 
 import snakepit
 from snakepit.backends.flow import Flow
-from tests.runtime.helpers import wait_until
+from tests.runtime.helpers import Gate, wait_until
 
 pytestmark = pytest.mark.shares_runtime
 
@@ -69,3 +69,37 @@ def test_a_failed_future_goes_without_a_collection(waits: bool) -> None:
         assert wait_until(lambda: left() is None)
     finally:
         gc.enable()
+
+
+@snakepit.remote(num_cpus=2)
+def waits_behind_a_call_on_its_way(gate: Gate) -> int:
+    """Wait for a call behind one that is being sent, beside one that ends after all of them."""
+    flow = Flow(2, strict=True, inside=True)
+    sending, go = threading.Event(), threading.Event()
+
+    def slow() -> snakepit.ObjectRef[int]:
+        sending.set()
+        assert go.wait(30)
+        return one.remote()
+
+    first: Any = flow.submit(one.remote)
+    last: Any = flow.submit(lambda: passes.remote(gate))
+    between = flow.submit(slow)
+    own = flow.submit(one.remote)
+    snakepit.wait([first._call.ref])
+    assert sending.wait(30)
+    threading.Timer(0.2, go.set).start()
+    found = own.result() + between.result()
+    gate.open()
+    return int(found + last.result())
+
+
+@snakepit.remote
+def passes(gate: Gate) -> int:
+    gate.wait()
+    return 1
+
+
+def test_a_call_on_its_way_is_waited_for_before_others(gate: Gate) -> None:
+    """Who waited for the others alone saw neither its end nor that of the call behind it."""
+    assert snakepit.get(waits_behind_a_call_on_its_way.remote(gate), timeout=30) == 3
